@@ -1,0 +1,92 @@
+/* core.h - the decisions of the broker, as a deterministic state machine.
+ *
+ * core_step(core, event, effects): events go in, effects come out, nothing else happens. No I/O,
+ * clock, randomness, thread, environment. Time is the event's @now; core_deadline() says when the
+ * core wants a CORE_EV_TIME at the latest. The same event sequence always gives the same effects,
+ * to the byte: no decision depends on an address.
+ *
+ *   task:      WAITING (inputs not known) -> RESOLVED --hit--> DONE
+ *                                              +--subscribe--> SUBSCRIBED --execution ended--> DONE | FAILED
+ *              upstream failed: SKIPPED.  any live state -> CANCELLED
+ *   execution: LOOKUP -> READY -> LEASED -- result --> DONE | FAILED
+ *                         ^        | worker lost, lease expired, retryable failure
+ *                         +-BACKOFF+        an input's bytes vanished: -> BLOCKED until they are back
+ *
+ * Rules that the loop keeps, and the simulator checks:
+ *   - Effects are valid until the next core_step(); what they point to is owned by the core.
+ *   - The loop writes the durable effects (marked D) of a step to the ledger, in order, and lets
+ *     the messages that follow from a step leave only when that step is durable. The one
+ *     exception is CORE_FX_GRANT with @early set.
+ *   - CORE_FX_LOOKUP is answered by one CORE_EV_LOOKUP with the same @exec, any time later.
+ *   - CORE_EV_DURABLE tells how far the ledger is; ended executions linger until then, so that
+ *     an equal task that arrives meanwhile joins them.
+ *
+ * Memory: a queued task costs at most 300 bytes here, its arguments included; a batch is freed as
+ * soon as it has ended and is durable (CORE_FX_BATCH_FORGOTTEN). Nothing recurses; every step is
+ * linear in what it ends or resolves. */
+#pragma once
+
+#include "broker/core/types.h"
+
+struct core;
+
+struct core_config {
+	uint64_t boot;            /* generation; epoch = boot << 32 | counter */
+	uint8_t mac_key[32];      /* of leases, see lease.h */
+	uint64_t next_commit;     /* sequence number of the next commit, >= 1 */
+	uint64_t heartbeat_ns;    /* a worker that is silent this long loses its leases; 0: 30 s */
+	uint64_t disconnect_ns;   /* grace of one known to be disconnected; 0: 3 s */
+	uint64_t adopt_ns;        /* rule 6: how long recovered tasks wait for old workers; 0: 5 s */
+	uint64_t park_ns;         /* how long a claim for an unknown batch is parked; 0: 60 s */
+	uint64_t unsealed_ns;     /* an unsealed batch whose client is gone is discarded; 0: 60 s */
+	uint32_t poison_deaths;   /* worker deaths that quarantine an execution; 0: 3 */
+	uint32_t pause_after;     /* first ended tasks of a sweep that all failed; 0: 20 */
+};
+
+struct core *core_new(const struct core_config *config); /* starts in recovery, see CORE_EV_RECOVERED */
+void core_free(struct core *core);
+void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
+/** core_deadline() - monotonic ns at which a CORE_EV_TIME is due; TIME_NEVER if none. */
+uint64_t core_deadline(const struct core *core);
+
+void core_effects_reset(struct core_effects *effects); /* keeps memory */
+void core_effects_fini(struct core_effects *effects);
+
+/* Looking, never changing; for handlers, status and tests. Borrowed until the next step. */
+struct core_task_view {
+	enum core_task_status status;
+	bool cached, deduplicated;
+	uint32_t attempts; /* made so far on its behalf */
+	uint64_t commit;   /* sequence number, 0: none */
+	uint32_t upstream; /* CORE_SKIPPED */
+	bool has_fingerprint;
+	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
+	uint64_t epoch; /* CORE_RUNNING: current lease, and its holder */
+	uint32_t worker;
+	const uint8_t *args; /* resolved as far as known */
+	size_t args_size;
+};
+/** core_view_task() - Return: 0; 1 if the batch is not in memory or has no such task. */
+int core_view_task(const struct core *core, uint64_t batch, uint32_t index, struct core_task_view *view);
+/** core_wants_slots() - true if a task that is not over reads this one: in recovery, its
+ * CORE_EV_OLD_END then carries its slots. */
+bool core_wants_slots(const struct core *core, uint64_t batch, uint32_t index);
+struct core_batch_view {
+	struct core_counts counts;
+	bool sealed, ended, paused;
+	uint32_t task_count;
+};
+int core_view_batch(const struct core *core, uint64_t batch, struct core_batch_view *view);
+struct core_worker_view {
+	uint32_t running, queued;
+	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */
+	bool silent, draining;
+};
+int core_view_worker(const struct core *core, uint32_t worker, struct core_worker_view *view);
+struct core_totals {
+	uint64_t batches, waiting, ready, running, workers; /* tasks: unfinished, of sealed batches */
+	uint64_t refused_results;
+};
+void core_view_totals(const struct core *core, struct core_totals *totals);
+/** core_check() - assert every internal invariant; slow, for tests. */
+void core_check(const struct core *core);

@@ -1,0 +1,11 @@
+/* names.h - did you mean ...? */
+#pragma once
+
+#include "common/pure/base.h"
+
+/** names_suggest() - the candidate nearest to @word by edit distance (transpositions count as
+ * one), if near enough to be a slip. Return: borrowed from @candidates, or NULL. */
+const char *names_suggest(const char *word, const char *const *candidates, size_t count);
+/** names_valid() - true for names of tasks, inputs, outputs, params, workers: 1 to 128 bytes of
+ * A-Z a-z 0-9 _ - and, not first, '.' only if @allow_dot. */
+bool names_valid(const char *name, bool allow_dot);
