@@ -1,0 +1,128 @@
+/* args.c - the arguments of function.h: what varies between tasks of one function. */
+#include "common/format/function.h"
+
+#include "common/format/read.h"
+#include "common/fs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ARGS_SCHEME 1
+
+static void input_fini(struct args_input *input)
+{
+	for (size_t i = 0; input->names && i < input->name_count; i++)
+		free(input->names[i]);
+	free(input->names);
+}
+
+void args_fini(struct args *a)
+{
+	if (!a)
+		return;
+	for (size_t i = 0; a->values && i < a->value_count; i++)
+		value_fini(&a->values[i]);
+	free(a->values);
+	for (size_t i = 0; a->inputs && i < a->input_count; i++)
+		input_fini(&a->inputs[i]);
+	free(a->inputs);
+	*a = (struct args){0};
+}
+
+static void encode_input(struct buf *out, struct args_input *input)
+{
+	cbor_add_array(out, 2);
+	if (input->name_is_array)
+		cbor_add_array(out, input->name_count);
+	for (size_t i = 0; i < input->name_count; i++)
+		cbor_add_text(out, input->names[i]);
+	cbor_add_bytes(out, &input->content, CONTENT_SIZE);
+	input->offset = out->size - CONTENT_SIZE;
+}
+
+void args_encode(struct buf *out, struct args *a)
+{
+	cbor_add_array(out, 3);
+	cbor_add_uint(out, ARGS_SCHEME);
+	cbor_add_array(out, a->value_count);
+	for (size_t i = 0; i < a->value_count; i++)
+		value_encode(out, &a->values[i]);
+	cbor_add_array(out, a->input_count);
+	for (size_t i = 0; i < a->input_count; i++)
+		encode_input(out, &a->inputs[i]);
+}
+
+static int decode_values(struct cbor_reader *r, struct args *a)
+{
+	uint64_t count;
+	if (cbor_read_array(r, &count) || !(a->values = read_calloc(count, sizeof *a->values)))
+		return 1;
+	for (; a->value_count < count; a->value_count++)
+		if (value_decode(r, &a->values[a->value_count]))
+			return 1;
+	return 0;
+}
+
+/* decode_file_name() - one part of a path: the worker makes a file of this name. */
+static int decode_file_name(struct cbor_reader *r, struct args_input *input)
+{
+	char *name = read_strdup(r);
+	if (!name)
+		return 1;
+	input->names[input->name_count++] = name;
+	return !fs_path_is_inside(name) || strchr(name, '/');
+}
+
+static int decode_file_names(struct cbor_reader *r, struct args_input *input)
+{
+	enum cbor_type type;
+	uint64_t count = 1;
+	if (cbor_peek_type(r, &type))
+		return 1;
+	input->name_is_array = type == CBOR_ARRAY;
+	if (input->name_is_array && cbor_read_array(r, &count))
+		return 1;
+	if (!(input->names = read_calloc(count, sizeof *input->names)))
+		return 1;
+	while (input->name_count < count)
+		if (decode_file_name(r, input))
+			return 1;
+	return 0;
+}
+
+static int decode_input(struct cbor_reader *r, const uint8_t *start, struct args_input *input)
+{
+	const uint8_t *content;
+	size_t size;
+	if (read_array_of(r, 2) || decode_file_names(r, input) ||
+	    cbor_read_bytes(r, &content, &size) || size != CONTENT_SIZE)
+		return 1;
+	memcpy(&input->content, content, CONTENT_SIZE);
+	input->offset = (size_t)(content - start);
+	return input->content.type > CONTENT_EXTERN;
+}
+
+static int decode_inputs(struct cbor_reader *r, const uint8_t *start, struct args *a)
+{
+	uint64_t count;
+	if (cbor_read_array(r, &count) || !(a->inputs = read_calloc(count, sizeof *a->inputs)))
+		return 1;
+	while (a->input_count < count)
+		if (decode_input(r, start, &a->inputs[a->input_count++]))
+			return 1;
+	return 0;
+}
+
+int args_decode(const void *data, size_t size, struct args *out)
+{
+	CLEANUP(args_fini) struct args a = {0};
+	struct cbor_reader r;
+	uint64_t scheme;
+	cbor_reader_init(&r, data, size);
+	if (read_array_of(&r, 3) || cbor_read_uint(&r, &scheme) || scheme != ARGS_SCHEME ||
+	    decode_values(&r, &a) || decode_inputs(&r, data, &a) || !cbor_done(&r))
+		return 1;
+	*out = a;
+	a = (struct args){0};
+	return 0;
+}
