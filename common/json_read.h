@@ -9,9 +9,10 @@
  *		... r.message, r.line, r.column ...
  *	json_reader_fini(&r);
  *
- * Strict: UTF-8 only, no comments, no trailing commas, no lone surrogates, no NUL in strings, depth
- * at most JSON_DEPTH_MAX, one value and nothing behind it. Keys are not compared with each other:
- * whoever collects them refuses duplicates. Memory: at most the longest string that has escapes. */
+ * Strict: UTF-8 only, no comments, no trailing commas, no lone surrogates, no NUL in
+ *strings, depth at most JSON_DEPTH_MAX, one value and nothing behind it. Keys are not
+ *compared with each other: whoever collects them refuses duplicates. Memory: at most the
+ *longest string that has escapes. */
 #pragma once
 
 #include "common/json.h"
@@ -25,7 +26,8 @@ enum json_type {
 	JSON_STRING,
 	JSON_INT,    /* fits int64_t: i */
 	JSON_UINT,   /* above INT64_MAX: u */
-	JSON_DOUBLE, /* has a point or an exponent, or is an integer beyond 64 bits: d, text */
+	JSON_DOUBLE, /* has a point or an exponent, or is an integer beyond 64 bits: d,
+			text */
 	JSON_TRUE,
 	JSON_FALSE,
 	JSON_NULL,
@@ -34,10 +36,11 @@ enum json_type {
 
 struct json_token {
 	enum json_type type;
-	bool is_wide; /* JSON_DOUBLE: an integer that does not fit 64 bits; d is the nearest */
+	bool is_wide;	   /* JSON_DOUBLE: an integer that does not fit 64 bits; d is the
+			      nearest */
 	size_t start, end; /* offsets in the input, quotes included: for messages */
-	/* KEY and STRING: decoded; numbers: as written. NOT terminated. Borrowed from the input, or
-	 * from the reader until the next call. */
+	/* KEY and STRING: decoded; numbers: as written. NOT terminated. Borrowed from the
+	 * input, or from the reader until the next call. */
 	const char *text;
 	size_t size;
 	union {
@@ -55,20 +58,25 @@ struct json_reader {
 	uint8_t state;
 	bool failed; /* sticks */
 	char message[128];
-	uint64_t first_line; /* 1; set it behind init when the buffer is a line of a larger file */
-	uint64_t line;       /* of the error, from first_line */
+	uint64_t first_line; /* 1; set it behind init when the buffer is a line of a
+				larger file */
+	uint64_t line;	     /* of the error, from first_line */
 	uint64_t column;     /* of the error, in characters from 1 */
 };
 
 void json_reader_init(struct json_reader *r, const void *data, size_t size);
 void json_reader_fini(struct json_reader *r);
-/** json_next() - Return: 0; 1 if the input is malformed (also out of memory): r->failed. */
+/** json_next() - Return: 0; 1 if the input is malformed (also out of memory): r->failed.
+ */
 int json_next(struct json_reader *r, struct json_token *token);
-/** json_skip() - behind @token, which began a value: for a container read to its end. 0 or 1. */
+/** json_skip() - behind @token, which began a value: for a container read to its end. 0
+ * or 1. */
 int json_skip(struct json_reader *r, const struct json_token *token);
-/** json_fail() - fail at @offset with a message of the caller's, as if it were malformed. Return: 1. */
+/** json_fail() - fail at @offset with a message of the caller's, as if it were malformed.
+ * Return: 1. */
 int json_fail(struct json_reader *r, size_t offset, const char *fmt, ...) PRINTF(3, 4);
 /** json_where() - line and column (in characters) of an offset in the input. */
-void json_where(const struct json_reader *r, size_t offset, uint64_t *line, uint64_t *column);
+void json_where(const struct json_reader *r, size_t offset, uint64_t *line,
+		uint64_t *column);
 /** json_type_name() - "an object", "a number", ...: for messages. */
 const char *json_type_name(enum json_type type);

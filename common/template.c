@@ -1,4 +1,5 @@
-/* template.c - scanner of ${...}. Names follow names_valid() without dots, so that the suffix
+/* template.c - scanner of ${...}. Names follow names_valid() without dots, so that the
+ * suffix
  * ".list" cannot be part of a name. */
 #include "common/template.h"
 
@@ -67,7 +68,8 @@ void template_scan_init(struct template_scan *scan, const char *text, size_t siz
 	*scan = (struct template_scan){.text = text, .size = size};
 }
 
-/* Length of what starts at @at with a dollar: 3 for "$${", 2 for "${", 0 for ordinary text. */
+/* Length of what starts at @at with a dollar: 3 for "$${", 2 for "${", 0 for ordinary
+ * text. */
 static size_t opener(const char *at, size_t left)
 {
 	if (left >= 3 && memcmp(at, "$${", 3) == 0)
