@@ -40,6 +40,10 @@ int key_list(struct key_trust **rowsp, size_t *countp, struct err *e);
 /* The trust table; ROLE_BROKER rows live in `brokers`, the others in `trusted`. */
 int key_trust_add(const struct key_trust *row, struct err *e);
 int key_trust_remove(const uint8_t public[KEY_SIZE], bool *foundp, struct err *e);
+/** key_trust_list() - both files; free(*rowsp). On ERR_USAGE (a line that cannot be read, named in
+ * @e) the rows of all other lines are there nevertheless; on other errors nothing is. */
 int key_trust_list(struct key_trust **rowsp, size_t *countp, struct err *e);
+/** key_trust_path() - the file that holds the rows of @role, heap; NULL without memory. */
+char *key_trust_path(enum key_role role);
 /** key_find_broker() - key of the broker at "HOST:PORT" (exact row first, then *). 0 or ERR_*. */
 int key_find_broker(const char *host_port, uint8_t public[KEY_SIZE], struct err *e);
