@@ -251,7 +251,7 @@ int num_parse_size(const char *text, uint64_t *bytes)
 	uint64_t sum = 0, whole, billionths, size = 1;
 	if (take_amount(&text, &whole, &billionths))
 		return 1;
-	if (*text == ' ')
+	if (*text == ' ' && text[1])
 		text++;
 	if (*text) {
 		const struct unit *unit = take_unit(size_units, ARRAY_LEN(size_units), &text);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define COMMIT_TAG "cashet.commit"
-#define COMMIT_FIELDS 33 /* tag and version included */
+#define COMMIT_FIELDS 32 /* tag and version included */
 
 /* ---- encoding */
 
