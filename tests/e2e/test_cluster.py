@@ -1,0 +1,153 @@
+"""Brokers, workers and clients over TCP: keys, roles, strangers, nobody there."""
+
+import os
+import socket
+import struct
+import unittest
+
+from harness import BIN, Process, SiteTest, free_port, main, until
+
+ECHO = "version: 1\ntasks: {t: {run: [echo, hi]}}\n"
+
+
+class Keys(SiteTest):
+    def key(self, *words, code=0, env=None):
+        done = self.site.run("key", *words, env=env)
+        self.assertEqual(done.code, code, done.err)
+        return done
+
+    def public(self, name, env=None):
+        rows = self.site.run("key", "ls", "--json", env=env).json["keys"]
+        return next(k["public"] for k in rows if k["name"] == name)
+
+    def cluster(self):
+        for name in ("broker", "node-1", "me"):
+            self.key("new", name)
+        self.key("trust", self.public("node-1"), "--role", "worker")
+        self.key("trust", self.public("me"), "--role", "client")
+        self.key("trust", self.public("broker"), "--role", "broker")
+        self.site.url = f"tcp://127.0.0.1:{free_port()}"
+        self.site.variables["CASHET_KEY"] = "me"
+        broker = Process(self.site, "broker", [os.path.join(BIN, "cashet-broker"), "--listen",
+                         self.site.url, "--store", self.site.store, "--key", "broker"])
+        self.site.worker("node-1", 2, "--key", "node-1")
+        return broker
+
+    def test_cluster_with_keys_runs_a_batch(self):
+        self.cluster()
+        result = self.site.submit(self.site.write("e.yaml", ECHO))
+        self.assert_counts(result, executed=1)
+        self.assertEqual(result["tasks"][0]["worker"], "node-1")
+
+    def test_wrong_key_is_exit_4_and_says_how_to_trust_it(self):
+        self.cluster()
+        self.site.submit(self.site.write("e.yaml", ECHO))
+        self.key("new", "stranger")
+        done = self.site.run("broker", "status", env={"CASHET_KEY": "stranger"})
+        self.assertEqual(done.code, 4, done.err)
+        self.assertIn("cashet key trust", done.err)
+        self.assertIn(self.public("stranger"), done.err)
+
+    def test_client_key_cannot_be_a_worker_and_observer_cannot_submit(self):
+        self.cluster()
+        file = self.site.write("e.yaml", ECHO)
+        self.site.submit(file)
+        self.key("new", "eye")
+        self.key("trust", self.public("eye"), "--role", "observer")
+        watch = lambda: self.site.run("broker", "status", env={"CASHET_KEY": "eye"}).code == 0
+        until(watch, "the broker to take the new key")
+        done = self.site.run(file, program="cashet-submit", env={"CASHET_KEY": "eye"})
+        self.assertEqual(done.code, 4, done.err)
+
+    def test_revoked_key_is_out(self):
+        self.cluster()
+        self.site.submit(self.site.write("e.yaml", ECHO))
+        self.key("revoke", self.public("me"))
+        until(lambda: self.site.run("broker", "status").code == 4, "the key to be refused")
+
+    def test_tcp_without_keys_is_refused_with_the_fix(self):
+        broker = Process(self.site, "broker", [os.path.join(BIN, "cashet-broker"), "--listen",
+                         f"tcp://127.0.0.1:{free_port()}", "--store", self.site.store])
+        self.assertNotEqual(broker.wait(), 0)
+        self.assertIn("cashet key new", broker.text())
+        self.assertIn("--insecure", broker.text())
+
+    def test_key_files_are_private_and_names_are_not_taken_twice(self):
+        self.key("new", "a")
+        path = os.path.join(self.site.dir, "config", "keys", "a.key")
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        self.assertNotEqual(self.site.run("key", "new", "a").code, 0)
+
+
+class Network(SiteTest):
+    def test_nobody_there_is_exit_3_and_says_what_was_tried(self):
+        self.site.url = f"tcp://127.0.0.1:{free_port()}"
+        done = self.site.run("ps")
+        self.assertEqual(done.code, 3, done.err)
+        self.assertIn(self.site.url, done.err)
+        self.assertIn("cashet-broker", done.err)
+
+    def test_insecure_broker_takes_peers_without_keys_and_warns(self):
+        broker = self.site.broker("--insecure", listen="tcp")
+        self.site.worker()
+        self.assert_counts(self.site.submit(self.site.write("e.yaml", ECHO)), executed=1)
+        self.assertIn("insecure", broker.text())
+        self.assertTrue(self.site.run("broker", "status", "--json").json["insecure"])
+
+    def test_garbage_from_a_stranger_has_no_effect_on_others(self):
+        self.site.broker("--insecure", listen="tcp")
+        self.site.worker()
+        host, port = self.site.url[len("tcp://"):].split(":")
+        greeting = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 16 + b"\0" + b"\0" * 31
+        ready = b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
+        for offset in (0, 1):
+            for body in (b"", b"\0", os.urandom(300), b"\xff" * 2000, b"\x52\x7f" + b"\x0a" * 90):
+                with socket.create_connection((host, int(port) + offset)) as s:
+                    s.sendall(greeting + ready)
+                    s.sendall(b"\x02" + struct.pack(">Q", len(body)) + body)
+                    s.sendall(b"\x02" + struct.pack(">Q", 1 << 40))
+            with socket.create_connection((host, int(port) + offset)) as s:
+                s.sendall(os.urandom(4096))
+        self.assert_counts(self.site.submit(self.site.write("e.yaml", ECHO)), executed=1)
+
+    def test_more_work_than_workers_waits_for_one(self):
+        self.site.broker()
+        submit = self.site.start_submit(self.site.write("e.yaml", ECHO))
+        until(lambda: self.site.run("ps", "--json").json["batches"], "the batch to wait")
+        self.site.worker()
+        self.assert_counts(submit.finish(), executed=1)
+
+    def test_gpus_are_handed_out_by_index(self):
+        self.site.broker()
+        self.site.worker("node-1", 4, "--gpus", "4,7")
+        file = self.site.write("g.yaml", """
+version: 1
+tasks:
+  t:
+    run: "echo $CUDA_VISIBLE_DEVICES ; sleep 0.3"
+    env: {X: "${p.x}"}
+    resources: {gpus: 1}
+    sweep: {params: {x: [1, 2, 3, 4]}}
+""")
+        result = self.site.submit(file)
+        seen = {self.site.run("get", f"{result['batch']}:{i}").out.strip() for i in range(4)}
+        self.assertEqual(seen, {"4", "7"})
+
+    def test_priority_goes_first(self):
+        self.site.broker()
+        ran = self.site.path("ran")
+        file = self.site.write("p.yaml", f"""
+version: 1
+tasks:
+  low: {{run: "echo low >> {ran}", sweep: {{params: {{x: [1, 2, 3]}}}}, env: {{X: "${{p.x}}"}}}}
+  high: {{run: "echo high >> {ran}", priority: 5}}
+""")
+        submit = self.site.start_submit(file)
+        until(lambda: self.site.run("ps", "--json").json["batches"], "the batch to wait")
+        self.site.worker("node-1", 1)
+        submit.finish()
+        self.assertEqual(self.site.read("ran").splitlines()[0], "high")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The private broker of a store directory: run, run again, change one value, many at once."""
+
+import json
+import os
+import signal
+import unittest
+
+from harness import BIN, SiteTest, alive, main, processes_with, until
+
+SWEEP = """
+version: 1
+name: squares
+tasks:
+  base:
+    run: "echo 10 > base.txt; echo base >> {ran}"
+    outputs: {{base: base.txt}}
+  square:
+    run: "echo $(( $(cat ${{inputs.base}}) + ${{p.x}} * ${{p.x}} )) > ${{outputs.out}}; echo square ${{p.x}} >> {ran}"
+    inputs: {{base: {{ref: base.base}}}}
+    sweep: {{params: {{x: {xs}}}}}
+    outputs: {{out: out.txt}}
+  total:
+    run: "cat ${{inputs.all}} | paste -sd+ | sed 's/^/echo /' > cmd; awk '{{s += $1}} END {{print s}}' ${{inputs.all}}; echo total >> {ran}"
+    inputs: {{all: {{ref: "square.*.out"}}}}
+"""
+
+
+class Sweep(SiteTest):
+    def sweep(self, xs="[1, 2, 3]"):
+        return self.site.write("sweep.yaml", SWEEP.format(ran=self.site.path("ran"), xs=xs))
+
+    def test_runs_once_and_is_cached_the_second_time(self):
+        file = self.sweep()
+        first = self.site.submit(file)
+        self.assert_counts(first, total=5, executed=5)
+        self.assertEqual({t["status"] for t in first["tasks"]}, {"completed"})
+        got = self.site.run("get", f"{first['batch']}:4")
+        self.assertEqual((got.code, got.out), (0, "44\n"))
+        second = self.site.submit(file)
+        self.assert_counts(second, total=5, cached=5)
+        self.assertEqual([t["commit"] for t in first["tasks"]],
+                         [t["commit"] for t in second["tasks"]])
+        self.assertEqual(set(self.ran().values()), {1})
+
+    def test_changing_one_value_runs_only_the_difference(self):
+        self.site.submit(self.sweep())
+        again = self.site.submit(self.sweep("[1, 2, 3, 4]"))
+        self.assert_counts(again, total=6, cached=4, executed=2)
+        self.assertEqual(self.ran()["square 1"], 1)
+        self.assertEqual(self.ran()["total"], 2)
+
+    def test_same_bytes_upstream_leave_everything_downstream_cached(self):
+        file = self.sweep()
+        self.site.submit(file)
+        with open(file) as f:
+            text = f.read().replace("echo 10 >", "echo  10 >")
+        result = self.site.submit(self.site.write("sweep.yaml", text))
+        self.assert_counts(result, total=5, executed=1, cached=4)
+
+    def test_works_from_another_directory(self):
+        file = self.sweep()
+        other = self.site.path("elsewhere")
+        os.mkdir(other)
+        result = self.site.submit(file, cwd=other)
+        self.assert_counts(result, executed=5)
+        self.assertTrue(os.path.isdir(os.path.join(other, ".cashet")))
+
+    def test_json_has_every_promised_field(self):
+        result = self.site.submit(self.sweep())
+        self.assertEqual(set(result["counts"]), {"total", "cached", "executed", "deduplicated",
+                                                 "failed", "skipped", "cancelled"})
+        task = result["tasks"][1]
+        for field in ("index name params status cached attempts exit_code fingerprint commit output "
+                      "outputs worker duration_ms error metrics").split():
+            self.assertIn(field, task)
+        self.assertEqual((task["index"], task["name"], task["params"]), (1, "square", {"x": 1}))
+        self.assertEqual((task["status"], task["cached"], task["exit_code"]),
+                         ("completed", False, 0))
+        self.assertRegex(task["outputs"]["out"], "^[0-9a-f]{64}$")
+        self.assertRegex(task["output"], "^[0-9a-f]{64}$")
+        self.assertRegex(task["commit"], "^[0-9a-f]{64}$")
+        self.assertRegex(task["fingerprint"], "^[0-9a-f]{64}:[0-9a-f]{64}$")
+
+    def test_eight_processes_on_one_store_run_each_task_once(self):
+        file = self.sweep(str(list(range(20))))
+        self.site.variables["CASHET_DIR"] = self.site.path(".cashet")
+        all_at_once = [self.site.start_submit(file) for _ in range(8)]
+        results = [p.finish() for p in all_at_once]
+        for result in results:
+            self.assert_counts(result, total=22, failed=0, skipped=0)
+        self.assertEqual(sum(r["counts"]["executed"] for r in results), 22)
+        self.assertEqual(set(self.ran().values()), {1}, self.ran())
+        until(lambda: not processes_with(self.site.dir), "the private broker to leave")
+
+    def test_private_broker_leaves_when_its_store_vanishes(self):
+        self.site.variables["CASHET_PRIVATE_IDLE"] = "600"
+        self.site.submit(self.sweep())
+        self.assertTrue(processes_with(self.site.path(".cashet")))
+        os.rename(self.site.path(".cashet"), self.site.path("gone"))
+        until(lambda: not processes_with(self.site.dir), "the private broker to leave")
+
+    def test_detached_batch_goes_on_and_can_be_waited_for(self):
+        done = self.site.run(self.sweep(), "--detach", "--json", program="cashet-submit")
+        self.assertEqual(done.code, 0, done.err)
+        batch = json.loads(done.out)["batch"]
+        self.assertEqual(self.site.run("wait", batch).code, 0)
+        rows = self.site.run("results", batch, "--json").json["tasks"]
+        self.assertEqual({r["status"] for r in rows}, {"completed"})
+
+    def test_ctrl_c_detaches_and_says_how_to_come_back(self):
+        file = self.site.write("slow.yaml", "version: 1\ntasks: {t: {run: [sleep, '2']}}\n")
+        submit = self.site.start_submit(file)
+        until(lambda: self.site.run("ps", "--json").code == 0 and
+              self.site.run("ps", "--json").json["batches"], "the batch to show")
+        submit.signal(signal.SIGINT)
+        self.assertEqual(submit.wait(), 130)
+        self.assertIn("cashet wait", submit.text())
+        self.assertEqual(self.site.run("wait").code, 0)
+
+    def test_jsonl_of_many_tasks_runs_and_is_cached(self):
+        lines = "".join(json.dumps({"run": ["/bin/echo", str(i)]}) + "\n" for i in range(300))
+        file = self.site.write("many.jsonl", lines)
+        self.assert_counts(self.site.submit(file), total=300, executed=300)
+        again = self.site.submit(file)
+        self.assert_counts(again, total=300, cached=300)
+
+    def test_equal_tasks_of_one_batch_run_once(self):
+        lines = json.dumps({"run": ["sh", "-c", f"echo x >> {self.site.path('ran')}"]}) + "\n"
+        result = self.site.submit(self.site.write("same.jsonl", lines * 5))
+        self.assert_counts(result, total=5, executed=1, deduplicated=4)
+        self.assertEqual(self.ran(), {"x": 1})
+
+
+if __name__ == "__main__":
+    main()
