@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Add up a run of meson test: prints "N passed, N failed", exits 1 if anything failed or nothing ran.
+
+A test program of many cases says how many in its output (Criterion's synthesis, or a line "N passed,
+N failed"); any other test counts as one. A program that ends badly although its cases passed (a leak,
+a time-out) counts as one failure more.
+"""
+import json
+import re
+import sys
+
+CRITERION = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
+PLAIN = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
+
+
+def count(test):
+    """Return (passed, failed) of one entry of testlog.json."""
+    if test["result"] == "SKIP":
+        return 0, 0
+    good = test["result"] in ("OK", "EXPECTEDFAIL")
+    output = (test.get("stdout") or "") + (test.get("stderr") or "")
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    if found := CRITERION.search(output):
+        tested, passed = int(found[1]), int(found[2])
+        failed = tested - passed
+    elif found := PLAIN.findall(output):
+        passed, failed = map(int, found[-1])
+    else:
+        return (1, 0) if good else (0, 1)
+    return passed, failed + (not good and failed == 0)
+
+
+def main():
+    passed = failed = 0
+    try:
+        with open(sys.argv[1], encoding="utf-8") as log:
+            for line in log:
+                test_passed, test_failed = count(json.loads(line))
+                passed += test_passed
+                failed += test_failed
+    except FileNotFoundError:
+        pass  # nothing ran
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
