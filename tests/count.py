@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Add up a run of meson test: prints "N passed, N failed", exits 1 if anything failed or nothing ran.
 
-A test program of many cases says how many in its output (Criterion's synthesis, or a line "N passed,
-N failed"); any other test counts as one. A program that ends badly although its cases passed (a leak,
+A test program of many cases says how many in its output (Criterion's synthesis, the last lines of
+Python's unittest, or a line "N passed, N failed"); any other test counts as one. A program that ends badly although its cases passed (a leak,
 a time-out) counts as one failure more.
 """
 import json
@@ -10,6 +10,7 @@ import re
 import sys
 
 CRITERION = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+) \| Crashing: (\d+)")
+UNITTEST = re.compile(r"^Ran (\d+) tests? in .*\n\n(?:OK|FAILED)(?: \((.*)\))?$", re.MULTILINE)
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
 
 
@@ -23,6 +24,10 @@ def count(test):
     if found := CRITERION.search(output):
         tested, passed = int(found[1]), int(found[2])
         failed = tested - passed
+    elif found := UNITTEST.search(output):
+        notes = dict(note.split("=") for note in (found[2] or "").split(", ") if note)
+        failed = sum(int(notes.get(word, 0)) for word in ("failures", "errors", "unexpected successes"))
+        passed = int(found[1]) - failed - int(notes.get("skipped", 0))
     elif found := PLAIN.findall(output):
         passed, failed = map(int, found[-1])
     else:
