@@ -1,0 +1,331 @@
+/* slot.c - see slot.h. A slot is a child subreaper: when the program has exited, whatever
+ * it left behind is a child of the slot, so "wait4() knows no child" proves that the tree
+ * is dead, with one system call and no scan. Only if something is left, it is frozen,
+ * killed and reaped until then.
+ *
+ * Signals SIGCHLD (a process ended) and SIGUSR2 (the spawner died) are blocked but in
+ * ppoll(). */
+#include "worker/spawner/slot.h"
+
+#include "common/clock.h"
+#include "worker/spawner/exec.h"
+#include "worker/spawner/tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct slot {
+	int sock, null;
+	sigset_t in_poll; /* what is blocked inside ppoll() */
+	char *record;	  /* of the request, strings included */
+	char *strings;	  /* in record, or mapped */
+	size_t mapped;
+	char **pointers;
+	size_t pointer_capacity;
+};
+
+struct run {
+	pid_t pid; /* -1: it did not start, or was waited for */
+	bool ended, no_children;
+	struct slot_report report;
+};
+
+static volatile sig_atomic_t orphaned;
+
+static void on_signal(int signal)
+{
+	if (signal == SIGUSR2)
+		orphaned = 1;
+}
+
+static uint64_t timeval_ns(struct timeval t)
+{
+	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_usec * 1000;
+}
+
+/* reap() - wait for all that ended, without blocking. */
+static void reap(struct run *run)
+{
+	for (;;) {
+		struct rusage usage;
+		int status;
+		pid_t pid = wait4(-1, &status, WNOHANG, &usage);
+		if (pid < 0 && errno == EINTR)
+			continue;
+		run->no_children = pid < 0;
+		if (pid <= 0)
+			return;
+		struct slot_report *r = &run->report;
+		r->cpu_user_ns += timeval_ns(usage.ru_utime);
+		r->cpu_system_ns += timeval_ns(usage.ru_stime);
+		uint64_t rss = (uint64_t)usage.ru_maxrss * 1024;
+		if (rss > r->max_rss_bytes)
+			r->max_rss_bytes = rss;
+		if (pid == run->pid) {
+			run->ended = true;
+			r->status = status;
+		}
+	}
+}
+
+/* sweep() - until no descendant is left. */
+static void sweep(struct run *run)
+{
+	sigset_t child;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	reap(run);
+	while (!run->no_children) {
+		run->report.leftovers += tree_freeze_and_kill();
+		sigtimedwait(&child, NULL, &(struct timespec){.tv_nsec = 10000000});
+		reap(run);
+	}
+}
+
+static void __attribute__((noreturn)) give_up(struct run *run)
+{
+	sweep(run);
+	_exit(0);
+}
+
+/* ---- requests */
+
+static void drop_strings(struct slot *s)
+{
+	if (s->mapped)
+		munmap(s->strings, s->mapped);
+	s->mapped = 0;
+}
+
+static int map_strings(struct slot *s, int fd, size_t size)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return errno;
+	if ((size_t)st.st_size < size || size == 0)
+		return EINVAL;
+	s->strings = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	if (s->strings == MAP_FAILED)
+		return errno;
+	s->mapped = size;
+	return 0;
+}
+
+/* receive() - Return: 0 and a request; 1 nothing there; -1 the worker is gone. A request
+ * whose strings are unusable has argc 0. */
+static int receive(struct slot *s, struct slot_request *request)
+{
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {s->record, sizeof *request + SLOT_INLINE_MAX};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof control};
+	ssize_t n = recvmsg(s->sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : -1;
+	if (n < (ssize_t)sizeof *request)
+		return -1;
+	memcpy(request, s->record, sizeof *request);
+	if (request->type != SLOT_RUN)
+		return 0;
+	drop_strings(s);
+	s->strings = s->record + sizeof *request;
+	size_t size = (size_t)n - sizeof *request;
+	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
+	if (head && head->cmsg_type == SCM_RIGHTS) {
+		int fd;
+		memcpy(&fd, CMSG_DATA(head), sizeof fd);
+		size = map_strings(s, fd, request->size) ? 0 : request->size;
+		close(fd);
+	}
+	if (size != request->size || size == 0 || s->strings[size - 1])
+		request->argc = 0;
+	return 0;
+}
+
+/* take_strings() - pointers to @count strings, NULL behind them. Return: false if there
+ * are fewer. */
+static bool take_strings(char **atp, const char *end, char **out, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (*atp >= end)
+			return false;
+		out[i] = *atp;
+		*atp += strlen(*atp) + 1;
+	}
+	out[count] = NULL;
+	return true;
+}
+
+struct command {
+	char *places[4]; /* working directory, standard output, standard error, NULL */
+	char **argv, **envp;
+};
+
+static int parse(struct slot *s, const struct slot_request *request, struct command *c)
+{
+	size_t need = (size_t)request->argc + request->envc + 2;
+	if (request->argc == 0)
+		return EINVAL;
+	if (need > s->pointer_capacity) {
+		char **larger = realloc(s->pointers, need * sizeof *larger);
+		if (!larger)
+			return ENOMEM;
+		s->pointers = larger;
+		s->pointer_capacity = need;
+	}
+	c->argv = s->pointers;
+	c->envp = s->pointers + request->argc + 1;
+	char *at = s->strings;
+	const char *end = at + request->size;
+	bool ok = take_strings(&at, end, c->places, 3) &&
+		  take_strings(&at, end, c->argv, request->argc) &&
+		  take_strings(&at, end, c->envp, request->envc);
+	return ok ? 0 : EINVAL;
+}
+
+/* ---- running */
+
+static void start(struct slot *s, const struct slot_request *request, struct run *run)
+{
+	struct command c;
+	enum slot_step step = SLOT_STEP_REQUEST;
+	int out = -1, err = -1, error = parse(s, request, &c);
+	const int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+	if (!error) {
+		step = SLOT_STEP_STDOUT;
+		out = open(c.places[1], flags);
+		error = out < 0 ? errno : 0;
+	}
+	if (!error) {
+		step = SLOT_STEP_STDERR;
+		err = open(c.places[2], flags);
+		error = err < 0 ? errno : 0;
+	}
+	if (!error) {
+		struct exec_plan plan = {c.argv, c.envp, c.places[0], s->null, out, err};
+		run->pid = exec_start(&plan, &step, &error);
+	}
+	if (out >= 0)
+		close(out);
+	if (err >= 0)
+		close(err);
+	if (run->pid < 0) {
+		run->report.step = step;
+		run->report.error = error;
+		run->ended = true;
+	}
+}
+
+/* Signals for this run; anything else while it runs is a bug of the worker's. */
+static void serve(struct slot *s, struct run *run)
+{
+	struct slot_request request;
+	int rc = receive(s, &request);
+	if (rc < 0)
+		give_up(run);
+	if (rc == 0 && request.type == SLOT_SIGNAL && request.run == run->report.run) {
+		if (request.signal == SIGKILL)
+			run->report.leftovers += tree_freeze_and_kill();
+		else
+			tree_signal((int)request.signal);
+	}
+}
+
+static void supervise(struct slot *s, struct run *run)
+{
+	struct pollfd pfd = {.fd = s->sock, .events = POLLIN};
+	reap(run);
+	while (!run->ended) {
+		int n = ppoll(&pfd, 1, NULL, &s->in_poll);
+		if (orphaned)
+			give_up(run);
+		if (n > 0)
+			serve(s, run);
+		else
+			reap(run);
+	}
+}
+
+static void execute(struct slot *s, const struct slot_request *request)
+{
+	struct run run = {.pid = -1, .report = {.type = SLOT_ENDED, .run = request->run}};
+	uint64_t begin_ns = clock_mono_ns();
+	start(s, request, &run);
+	supervise(s, &run);
+	run.report.duration_ns = clock_mono_ns() - begin_ns;
+	if (!run.no_children)
+		sweep(&run);
+	ssize_t n;
+	do
+		n = send(s->sock, &run.report, sizeof run.report, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		_exit(0);
+}
+
+static void set_up_signals(struct slot *s)
+{
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigdelset(&all, SIGCHLD);
+	sigdelset(&all, SIGUSR2);
+	s->in_poll = all;
+	struct sigaction action = {.sa_handler = on_signal};
+	sigaction(SIGCHLD, &action, NULL);
+	sigaction(SIGUSR2, &action, NULL);
+}
+
+/* Out of memory, the kernel should take a task before it takes a broker or a worker. */
+static void prefer_as_victim(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	ssize_t n = write(fd, "500", 3);
+	(void)n;
+	close(fd);
+}
+
+void slot_main(int sock)
+{
+	struct slot s = {.sock = sock};
+	pid_t parent = getppid();
+	set_up_signals(&s);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_PDEATHSIG, SIGUSR2);
+	prctl(PR_SET_NAME, "cashet-slot");
+	prefer_as_victim();
+	s.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	s.record = malloc(sizeof(struct slot_request) + SLOT_INLINE_MAX);
+	if (s.null < 0 || !s.record || getppid() != parent)
+		_exit(1);
+	struct pollfd pfd = {.fd = sock, .events = POLLIN};
+	while (!orphaned) {
+		if (ppoll(&pfd, 1, NULL, &s.in_poll) <= 0)
+			continue;
+		struct slot_request request;
+		int rc = receive(&s, &request);
+		if (rc < 0)
+			break;
+		if (rc == 0 && request.type == SLOT_RUN)
+			execute(&s, &request);
+	}
+	_exit(0);
+}
