@@ -82,13 +82,15 @@ static int try_all(const struct candidates *c, const struct exec_plan *plan)
 	return error;
 }
 
-struct shared { /* written by the child before it gives up */
-	volatile int step, error;
-};
+/* Written by the child, which shares our memory until it is another program or gives up.
+ */
+static volatile struct {
+	enum slot_step step;
+	int error;
+} failure;
 
 static void __attribute__((noreturn))
-child(const struct exec_plan *plan, const struct candidates *c, struct shared *shared,
-      const sigset_t *none)
+child(const struct exec_plan *plan, const struct candidates *c, const sigset_t *none)
 {
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
