@@ -1,59 +1,68 @@
 /* cas.h - the content-addressed store: blobs named by the SHA-256 of their bytes.
  *
- * An interface with two backends (a directory, and an in-memory twin for tests and simulation),
- * and one contract test for both. Invariants:
+ * An interface with two backends (a directory, and an in-memory twin for tests and
+ * simulation), and one contract test for both. Invariants:
  *   - a blob is visible whole or not at all, and durable once a put returned 0;
  *   - the name is computed here; what the sender calls it counts for nothing;
- *   - reading verifies the digest before its last byte is given out as good; a corrupt blob is
- *     quarantined (moved aside) and from then on missing;
+ *   - reading verifies the digest before its last byte is given out as good; a corrupt
+ * blob is quarantined (moved aside) and from then on missing;
  *   - memory is bounded whatever the size of a blob.
  *
- * To add a backend: one file with a table of struct cas_ops, a row in cas_backends[] of cas.c and in the contract test. */
+ * To add a backend: one file with a table of struct cas_ops, a row in cas_backends[] of
+ * cas.c and in the contract test. */
 #pragma once
 
-#include "common/format/content.h"
 #include "common/err.h"
+#include "common/format/content.h"
 
 enum cas_code {
 	CAS_OK = 0,
 	CAS_E_MISSING = 1,  /* not in the store */
 	CAS_E_CORRUPT = 2,  /* was there, failed verification, is quarantined now */
 	CAS_E_MISMATCH = 3, /* bytes do not hash to the digest that the caller promised */
-	CAS_E_FULL = 4,     /* no room; nothing was kept */
+	CAS_E_FULL = 4,	    /* no room; nothing was kept */
 };
 
 struct cas;
 struct cas_put; /* a put in progress: a temp file, invisible until committed */
 struct cas_get; /* a read in progress */
 
-/** cas_open_dir() - open (create 0700) the objects of store directory @path: path/objects,
- * path/quarantine, path/tmp (emptied). Return: 0 or err code in @e. */
+/** cas_open_dir() - open (create 0700) the objects of store directory @path:
+ * path/objects, path/quarantine, path/tmp (emptied). Return: 0 or err code in @e. */
 int cas_open_dir(struct cas **casp, const char *path, struct err *e);
 int cas_open_memory(struct cas **casp);
 void cas_free(struct cas *cas);
 
-/* All below: positive = enum cas_code, negative = errno. Thread: any, one thread per cas_put/cas_get. */
+/* All below: positive = enum cas_code, negative = errno. Thread: any, one thread per
+ * cas_put/cas_get. */
 
 int cas_has(struct cas *cas, const uint8_t digest[DIGEST_SIZE], uint64_t *sizep);
-/** cas_put() - store @size bytes; durable on return; storing twice is harmless. @want: digest
- * that the bytes must have, or NULL; @digest (may be NULL): what they have. */
+/** cas_put() - store @size bytes; durable on return; storing twice is harmless. @want:
+ * digest that the bytes must have, or NULL; @digest (may be NULL): what they have. */
 int cas_put(struct cas *cas, const void *data, size_t size, const uint8_t *want,
 	    uint8_t digest[DIGEST_SIZE]);
 int cas_put_open(struct cas *cas, struct cas_put **putp);
 int cas_put_write(struct cas_put *put, const void *data, size_t size);
-/** cas_put_commit() - make it visible and durable, free @put in any case. @want as in cas_put(). */
+/** cas_put_commit() - make it visible and durable, free @put in any case. @want as in
+ * cas_put(). */
 int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGEST_SIZE],
 		   uint64_t *sizep);
 void cas_put_abort(struct cas_put *put); /* NULL is fine */
-int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE], struct cas_get **getp,
-		 uint64_t *sizep);
-/** cas_get_read() - up to @size next bytes. Return: bytes > 0; 0 at the end, the digest was right;
- * -EBADMSG when it was not: nothing that was read counts, the blob is quarantined. */
+int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
+		 struct cas_get **getp, uint64_t *sizep);
+/** cas_get_read() - up to @size next bytes. Return: bytes > 0; 0 at the end, the digest
+ * was right; -EBADMSG when it was not: nothing that was read counts, the blob is
+ * quarantined. */
 int64_t cas_get_read(struct cas_get *get, void *out, size_t size);
 void cas_get_close(struct cas_get *get);
-/** cas_read() - the whole blob of at most @max bytes, verified, appended to @out. -EFBIG if larger. */
-int cas_read(struct cas *cas, const uint8_t digest[DIGEST_SIZE], size_t max, struct buf *out);
-/** cas_each() - call @fn for every visible blob in any order until it returns non-zero. */
-int cas_each(struct cas *cas, int (*fn)(void *arg, const uint8_t digest[DIGEST_SIZE], uint64_t stored_bytes),
+/** cas_read() - the whole blob of at most @max bytes, verified, appended to @out. -EFBIG
+ * if larger. */
+int cas_read(struct cas *cas, const uint8_t digest[DIGEST_SIZE], size_t max,
+	     struct buf *out);
+/** cas_each() - call @fn for every visible blob in any order until it returns non-zero.
+ */
+int cas_each(struct cas *cas,
+	     int (*fn)(void *arg, const uint8_t digest[DIGEST_SIZE],
+		       uint64_t stored_bytes),
 	     void *arg);
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);

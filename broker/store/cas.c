@@ -1,0 +1,226 @@
+/* cas.c - see cas.h: the front of all backends. Names are computed and verified here and
+ * nowhere else, so a backend cannot get them wrong; the empty blob exists without being
+ * stored. */
+#include "broker/store/cas_ops.h"
+
+#include "common/pure/buf.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* To add a backend: implement struct cas_ops, declare it in cas_ops.h, open it by a
+ * function of its own that is declared in cas.h, and add a row here and one in
+ * tests/contract/cas.c. */
+static const struct cas_ops *const cas_backends[] = {
+	&cas_dir_ops,
+	&cas_memory_ops,
+};
+
+const char *cas_backend_name(const struct cas *cas)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cas_backends); i++) {
+		if (cas->ops == cas_backends[i])
+			return cas_backends[i]->name;
+	}
+	return "unknown";
+}
+
+static bool is_empty_blob(const uint8_t *digest)
+{
+	return memcmp(digest, sha256_empty, DIGEST_SIZE) == 0;
+}
+
+void cas_free(struct cas *cas)
+{
+	if (cas)
+		cas->ops->free(cas);
+}
+
+int cas_has(struct cas *cas, const uint8_t digest[DIGEST_SIZE], uint64_t *sizep)
+{
+	uint64_t size = 0;
+	int rc = is_empty_blob(digest) ? 0 : cas->ops->has(cas, digest, &size);
+	if (rc == 0 && sizep)
+		*sizep = size;
+	return rc;
+}
+
+/* ---- putting ---- */
+
+int cas_put_open(struct cas *cas, struct cas_put **putp)
+{
+	struct cas_put *put = NULL;
+	int rc = cas->ops->put_open(cas, &put);
+	if (rc)
+		return rc;
+	put->cas = cas;
+	sha256_init(&put->sha);
+	*putp = put;
+	return 0;
+}
+
+int cas_put_write(struct cas_put *put, const void *data, size_t size)
+{
+	const struct cas_ops *ops = put->cas->ops;
+	if (put->failed || !size)
+		return put->failed;
+	int rc = ops->put_write(put, data, size);
+	if (rc == 0) {
+		sha256_update(&put->sha, data, size);
+		put->size += size;
+	}
+	int settled = ops->put_settle ? ops->put_settle(put) : 0;
+	put->failed = rc ? rc : settled;
+	return put->failed;
+}
+
+void cas_put_abort(struct cas_put *put)
+{
+	if (put)
+		put->cas->ops->put_free(put);
+}
+
+int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGEST_SIZE],
+		   uint64_t *sizep)
+{
+	uint8_t name[DIGEST_SIZE];
+	uint64_t size = put->size;
+	int rc = put->failed;
+	if (rc == 0) {
+		sha256_final(&put->sha, name);
+		if (want && memcmp(want, name, DIGEST_SIZE) != 0)
+			rc = CAS_E_MISMATCH;
+		else if (size)
+			rc = put->cas->ops->put_commit(put, name);
+	}
+	put->cas->ops->put_free(put);
+	if (rc)
+		return rc;
+	if (digest)
+		memcpy(digest, name, DIGEST_SIZE);
+	if (sizep)
+		*sizep = size;
+	return 0;
+}
+
+int cas_put(struct cas *cas, const void *data, size_t size, const uint8_t *want,
+	    uint8_t digest[DIGEST_SIZE])
+{
+	struct cas_put *put = NULL;
+	int rc = cas_put_open(cas, &put);
+	if (rc)
+		return rc;
+	rc = cas_put_write(put, data, size);
+	if (rc) {
+		cas_put_abort(put);
+		return rc;
+	}
+	return cas_put_commit(put, want, digest, NULL);
+}
+
+/* ---- getting ---- */
+
+int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
+		 struct cas_get **getp, uint64_t *sizep)
+{
+	struct cas_get *get = NULL;
+	int rc = cas->ops->get_open(cas, digest, &get);
+	if (rc)
+		return rc;
+	get->cas = cas;
+	memcpy(get->digest, digest, DIGEST_SIZE);
+	sha256_init(&get->sha);
+	if (sizep)
+		*sizep = get->size;
+	*getp = get;
+	return 0;
+}
+
+static int64_t refuse(struct cas_get *get)
+{
+	get->cas->ops->get_quarantine(get);
+	return get->ended = -EBADMSG;
+}
+
+static int64_t finish(struct cas_get *get)
+{
+	uint8_t name[DIGEST_SIZE];
+	sha256_final(&get->sha, name);
+	if (get->done != get->size || memcmp(name, get->digest, DIGEST_SIZE) != 0)
+		return refuse(get);
+	get->ended = 1;
+	return 0;
+}
+
+int64_t cas_get_read(struct cas_get *get, void *out, size_t size)
+{
+	if (get->ended)
+		return get->ended < 0 ? get->ended : 0;
+	uint64_t left = get->size - get->done;
+	if (left == 0)
+		return finish(get);
+	if (size > left)
+		size = left;
+	int64_t n = get->cas->ops->get_read(get, out, size);
+	if (n == 0 || n == -EBADMSG)
+		return refuse(get);
+	if (n > 0) {
+		sha256_update(&get->sha, out, (size_t)n);
+		get->done += (uint64_t)n;
+	}
+	return n;
+}
+
+void cas_get_close(struct cas_get *get)
+{
+	if (get)
+		get->cas->ops->get_free(get);
+}
+
+static int read_all(struct cas_get *get, struct buf *out)
+{
+	for (;;) {
+		uint64_t left = get->size - get->done;
+		size_t want = left < (256u << 10) ? (size_t)left : 256u << 10;
+		uint8_t *to = buf_reserve(out, want + 1);
+		if (!to)
+			return -ENOMEM;
+		int64_t n = cas_get_read(get, to, want + 1);
+		if (n == -EBADMSG)
+			return CAS_E_CORRUPT;
+		if (n <= 0)
+			return (int)n;
+		out->size += (size_t)n;
+	}
+}
+
+int cas_read(struct cas *cas, const uint8_t digest[DIGEST_SIZE], size_t max,
+	     struct buf *out)
+{
+	struct cas_get *get = NULL;
+	uint64_t size = 0;
+	int rc = cas_get_open(cas, digest, &get, &size);
+	if (rc)
+		return rc;
+	size_t before = out->size;
+	rc = size > max ? -EFBIG : read_all(get, out);
+	cas_get_close(get);
+	if (rc)
+		out->size = before;
+	return rc;
+}
+
+/* ---- all of them ---- */
+
+int cas_each(struct cas *cas,
+	     int (*fn)(void *arg, const uint8_t digest[DIGEST_SIZE],
+		       uint64_t stored_bytes),
+	     void *arg)
+{
+	return cas->ops->each(cas, fn, arg);
+}
+
+int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE])
+{
+	return is_empty_blob(digest) ? CAS_E_MISSING : cas->ops->remove(cas, digest);
+}

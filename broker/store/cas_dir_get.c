@@ -1,0 +1,198 @@
+/* cas_dir_get.c - reading a blob. A small one is read and unpacked by the caller. Of a
+ * larger one the pool unpacks up to AHEAD chunks while the caller hashes and hands out
+ * the one before. What was read is only good once cas_get_read() in cas.c has seen the
+ * end of it. */
+#include "broker/store/cas_dir.h"
+
+#include "common/pure/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AHEAD 3 /* chunks: one handed out, two on their way */
+
+struct slot {
+	struct pool_job job;
+	int fd;
+	struct frame_record record;
+	uint8_t *content, *scratch;
+	size_t room;
+	int error;
+};
+
+struct dir_get {
+	struct cas_get get;
+	struct cas_dir *dir;
+	int fd;		    /* -1: the empty blob */
+	uint64_t offset;    /* of the next record */
+	uint64_t announced; /* content bytes of the records seen so far */
+	struct slot slots[AHEAD];
+	unsigned head, count; /* oldest slot in use, slots in use */
+	size_t taken;	      /* bytes handed out of the oldest */
+};
+
+static struct dir_get *get_of(struct cas_get *get)
+{
+	return container_of(get, struct dir_get, get);
+}
+
+/* open_object() - Return: descriptor, or CAS_E_* or -errno in *@error and -1. */
+static int open_object(struct cas_dir *d, const uint8_t *digest, int *error)
+{
+	char path[OBJECT_PATH_SIZE];
+	dir_object_path(path, digest);
+	int fd = openat(d->objects, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	if (fd < 0) {
+		*error = errno == ENOENT || errno == ELOOP ? CAS_E_MISSING : -errno;
+	} else if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		*error = CAS_E_MISSING;
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static int read_header(int fd, uint64_t *size)
+{
+	uint8_t header[FRAME_HEADER_SIZE];
+	ssize_t n = pread(fd, header, sizeof header, 0);
+	if (n < 0)
+		return -errno;
+	return n == sizeof header && !frame_get_header(header, size) ? 0 : -EBADMSG;
+}
+
+int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **getp)
+{
+	struct cas_dir *d = container_of(cas, struct cas_dir, cas);
+	int fd = -1, rc = 0;
+	uint64_t size = 0;
+	if (memcmp(digest, sha256_empty, DIGEST_SIZE) != 0) {
+		fd = open_object(d, digest, &rc);
+		if (fd < 0)
+			return rc;
+		rc = read_header(fd, &size);
+	}
+	if (rc == -EBADMSG)
+		dir_quarantine(d, digest, fd);
+	if (rc) {
+		close(fd);
+		return rc == -EBADMSG ? CAS_E_CORRUPT : rc;
+	}
+	if (size > FRAME_CHUNK)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	struct dir_get *get = mem_alloc(sizeof *get);
+	get->dir = d;
+	get->fd = fd;
+	get->get.size = size;
+	get->offset = FRAME_HEADER_SIZE;
+	*getp = &get->get;
+	return 0;
+}
+
+/* ---- chunks ---- */
+
+static void run_unpack(struct pool_job *job, struct pool_tools *tools)
+{
+	struct slot *slot = container_of(job, struct slot, job);
+	slot->error = frame_read(tools->unpack, slot->fd, &slot->record, slot->content,
+				 slot->scratch);
+}
+
+/* make_room() - chunks of one blob are of one size but for the last, so this grows once.
+ */
+static void make_room(struct slot *slot, size_t content)
+{
+	if (slot->room >= content)
+		return;
+	slot->content = mem_resize(slot->content, content);
+	slot->scratch = mem_resize(slot->scratch, frame_bound(content));
+	slot->room = content;
+}
+
+/* start_slot() - read the next record and have its frame unpacked. */
+static int start_slot(struct dir_get *get)
+{
+	struct slot *slot = &get->slots[(get->head + get->count) % AHEAD];
+	uint64_t left = get->get.size - get->announced;
+	int rc = frame_next(get->fd, &get->offset, left, &slot->record);
+	if (rc)
+		return rc;
+	make_room(slot, slot->record.content);
+	slot->fd = get->fd;
+	slot->job.run = run_unpack;
+	get->announced += slot->record.content;
+	get->count++;
+	if (get->get.size > FRAME_CHUNK) {
+		pool_submit(&get->dir->pool, &slot->job);
+		return 0;
+	}
+	struct pool_tools tools = pool_borrow(&get->dir->pool);
+	run_unpack(&slot->job, &tools);
+	pool_give_back(&get->dir->pool, &tools);
+	slot->job.is_done = true;
+	return 0;
+}
+
+static int fill_slots(struct dir_get *get)
+{
+	while (get->count < AHEAD && get->announced < get->get.size) {
+		int rc = start_slot(get);
+		/* What was announced before may still be handed out; the error comes
+		 * again. */
+		if (rc)
+			return get->count ? 0 : rc;
+	}
+	return 0;
+}
+
+int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
+{
+	struct dir_get *get = get_of(base);
+	int rc = fill_slots(get);
+	if (rc)
+		return rc;
+	struct slot *slot = &get->slots[get->head];
+	if (get->taken == 0) {
+		if (base->size > FRAME_CHUNK)
+			pool_wait(&get->dir->pool, &slot->job);
+		if (slot->error)
+			return slot->error;
+	}
+	size_t left = slot->record.content - get->taken;
+	if (size > left)
+		size = left;
+	memcpy(out, slot->content + get->taken, size);
+	get->taken += size;
+	if (get->taken == slot->record.content) {
+		get->taken = 0;
+		get->head = (get->head + 1) % AHEAD;
+		get->count--;
+	}
+	return (int64_t)size;
+}
+
+void cas_dir_get_quarantine(struct cas_get *base)
+{
+	struct dir_get *get = get_of(base);
+	if (get->fd >= 0)
+		dir_quarantine(get->dir, base->digest, get->fd);
+}
+
+void cas_dir_get_free(struct cas_get *base)
+{
+	struct dir_get *get = get_of(base);
+	for (unsigned i = 0; i < get->count && base->size > FRAME_CHUNK; i++)
+		pool_wait(&get->dir->pool, &get->slots[(get->head + i) % AHEAD].job);
+	for (unsigned i = 0; i < AHEAD; i++) {
+		free(get->slots[i].content);
+		free(get->slots[i].scratch);
+	}
+	if (get->fd >= 0)
+		close(get->fd);
+	free(get);
+}

@@ -1,0 +1,61 @@
+/* cas_ops.h - what a backend of the blob store implements. cas.c in front of it computes
+ * the name of what is put and checks the name of what is read, for every backend alike,
+ * and answers for the empty blob; a backend only keeps bytes. Return codes as in cas.h.
+ * Thread: as in cas.h. */
+#pragma once
+
+#include "broker/store/cas.h"
+#include "common/pure/sha256.h"
+
+struct cas {
+	const struct cas_ops *ops;
+};
+
+/* The first member of a backend's own struct. */
+struct cas_put {
+	struct cas *cas;
+	struct sha256 sha;
+	uint64_t size; /* bytes so far */
+	int failed;    /* first error; sticks */
+};
+
+struct cas_get {
+	struct cas *cas;
+	struct sha256 sha;
+	uint8_t digest[DIGEST_SIZE];
+	uint64_t size, done; /* bytes in all, bytes handed out */
+	int ended;	     /* 1: verified; -EBADMSG: corrupt */
+};
+
+struct cas_ops {
+	const char *name;
+	void (*free)(struct cas *cas);
+	int (*has)(struct cas *cas, const uint8_t *digest, uint64_t *sizep);
+	int (*put_open)(struct cas *cas, struct cas_put **putp);
+	/* Takes @data, which stays borrowed until put_settle() (may be NULL) returns: the
+	 * time between the two is when the front hashes it. */
+	int (*put_write)(struct cas_put *put, const void *data, size_t size);
+	int (*put_settle)(struct cas_put *put);
+	/* Visible and durable as @digest. Frees nothing; put_free() follows. */
+	int (*put_commit)(struct cas_put *put, const uint8_t *digest);
+	void (*put_free)(struct cas_put *put);
+	/* Sets size; the front fills in the rest. */
+	int (*get_open)(struct cas *cas, const uint8_t *digest, struct cas_get **getp);
+	/* Bytes read; 0 at the end; -EBADMSG if what is stored makes no sense. */
+	int64_t (*get_read)(struct cas_get *get, void *out, size_t size);
+	/* What @get reads is corrupt: it must be missing from now on. */
+	void (*get_quarantine)(struct cas_get *get);
+	void (*get_free)(struct cas_get *get);
+	int (*each)(struct cas *cas,
+		    int (*fn)(void *arg, const uint8_t *digest, uint64_t stored_bytes),
+		    void *arg);
+	int (*remove)(struct cas *cas, const uint8_t *digest);
+};
+
+extern const struct cas_ops cas_dir_ops, cas_memory_ops;
+
+/** cas_backend_name() - of the backend that @cas is. */
+const char *cas_backend_name(const struct cas *cas);
+/** cas_memory_flip() - bit rot in the in-memory twin, for tests and simulation. Return:
+ * as cas_has(). */
+int cas_memory_flip(struct cas *cas, const uint8_t digest[DIGEST_SIZE], uint64_t bit);

@@ -1,0 +1,45 @@
+/* pool.h - a few threads that compress, unpack and write for the large blobs of one
+ * store. They start when the first job comes, so a store of small blobs has none. Jobs
+ * are the caller's memory and are waited for by whoever gave them; a job never waits for
+ * another one. */
+#pragma once
+
+#include "common/pure/base.h"
+#include <pthread.h>
+
+struct ZSTD_CCtx_s;
+struct ZSTD_DCtx_s;
+
+struct pool_tools { /* one set per thread, reused from job to job */
+	struct ZSTD_CCtx_s *pack;
+	struct ZSTD_DCtx_s *unpack;
+};
+
+struct pool_job {
+	void (*run)(struct pool_job *job, struct pool_tools *tools);
+	struct pool_job *next;
+	bool is_done; /* under the pool's lock */
+};
+
+#define POOL_THREADS_MAX 4
+#define POOL_SPARE 4
+struct pool {
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+	struct pool_job *first, **last;
+	pthread_t threads[POOL_THREADS_MAX];
+	unsigned started, idle, limit;
+	struct pool_tools spare[POOL_SPARE];
+	unsigned spares;
+	bool is_stopping;
+};
+
+void pool_init(struct pool *pool);
+void pool_fini(struct pool *pool); /* no job may be left */
+void pool_submit(struct pool *pool, struct pool_job *job);
+void pool_wait(struct pool *pool, struct pool_job *job);
+bool pool_is_done(struct pool *pool, struct pool_job *job);
+
+/** pool_borrow() - tools for who does a job on its own thread; then pool_give_back(). */
+struct pool_tools pool_borrow(struct pool *pool);
+void pool_give_back(struct pool *pool, struct pool_tools *tools);

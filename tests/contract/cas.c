@@ -1,0 +1,355 @@
+/* cas.c - the contract of the blob store, one suite over all backends: what cas.h
+ * promises, whoever keeps the bytes. A new backend is a row in backends[]: how to make
+ * one, and how to spoil a blob. */
+#include "broker/store/cas_ops.h"
+#include "common/fs.h"
+#include "common/pure/buf.h"
+#include "common/pure/hex.h"
+#include "common/pure/mem.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct fixture {
+	const struct backend *backend;
+	char folder[64];
+	struct cas *cas;
+};
+
+struct backend {
+	const char *name;
+	void (*open)(struct fixture *f);
+	/* Flip one bit of what is stored of @digest; @where from 0 to 1 of its length. */
+	void (*spoil)(struct fixture *f, const uint8_t *digest, double where);
+};
+
+static void open_dir(struct fixture *f)
+{
+	strcpy(f->folder, "/tmp/cas-contract-XXXXXX");
+	cr_assert(mkdtemp(f->folder));
+	struct err e = {0};
+	cr_assert_eq(cas_open_dir(&f->cas, f->folder, &e), 0, "%s", e.what);
+}
+
+static void spoil_dir(struct fixture *f, const uint8_t *digest, double where)
+{
+	char hex[HEX_DIGEST_SIZE], path[256];
+	hex_encode(hex, digest, DIGEST_SIZE);
+	snprintf(path, sizeof path, "%s/objects/%.2s/%s", f->folder, hex, hex + 2);
+	cr_assert_eq(chmod(path, 0600), 0);
+	int fd = open(path, O_RDWR);
+	cr_assert_geq(fd, 0);
+	struct stat st;
+	fstat(fd, &st);
+	off_t at = (off_t)((double)(st.st_size - 1) * where);
+	uint8_t byte;
+	cr_assert_eq(pread(fd, &byte, 1, at), 1);
+	byte ^= 0x10;
+	cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+static void open_memory(struct fixture *f)
+{
+	cr_assert_eq(cas_open_memory(&f->cas), 0);
+}
+
+static void spoil_memory(struct fixture *f, const uint8_t *digest, double where)
+{
+	uint64_t size = 0;
+	cr_assert_eq(cas_has(f->cas, digest, &size), 0);
+	cas_memory_flip(f->cas, digest, (uint64_t)((double)(size - 1) * where) * 8 + 4);
+}
+
+static const struct backend backends[] = {
+	{"directory", open_dir, spoil_dir},
+	{"memory", open_memory, spoil_memory},
+};
+
+static struct fixture setup(const struct backend *backend)
+{
+	struct fixture f = {.backend = backend};
+	backend->open(&f);
+	return f;
+}
+
+static void teardown(struct fixture *f)
+{
+	cas_free(f->cas);
+	if (f->folder[0])
+		cr_assert_eq(fs_remove_tree(f->folder), 0);
+}
+
+/* Bytes that compress (@kind 0), that do not (1), or a bit of both (2). */
+static uint8_t *make(size_t size, int kind, uint64_t seed)
+{
+	uint8_t *data = mem_resize(NULL, size ? size : 1);
+	uint64_t x = seed * 0x9e3779b97f4a7c15ull + 88172645463325252ull;
+	for (size_t i = 0; i < size; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		bool is_text = kind == 0 || (kind == 2 && (i / 300000) % 2);
+		data[i] = is_text ? (uint8_t)("etaoin shrdlu\n\n\n"[x >> 60])
+				  : (uint8_t)(x >> 33);
+	}
+	return data;
+}
+
+static int sum_each(void *arg, const uint8_t *digest, uint64_t stored)
+{
+	uint64_t *sum = arg;
+	sum[0]++;
+	sum[1] += stored;
+	sum[2] ^= digest[0] | (uint64_t)digest[31] << 8;
+	return 0;
+}
+
+#define CONTRACT(sentence)                                                               \
+	static void body_##sentence(struct fixture *f);                                  \
+	ParameterizedTestParameters(cas, sentence)                                       \
+	{                                                                                \
+		return cr_make_param_array(const struct backend, (void *)backends,       \
+					   ARRAY_LEN(backends));                         \
+	}                                                                                \
+	ParameterizedTest(const struct backend *backend, cas, sentence)                  \
+	{                                                                                \
+		/* The parameter lives in another process; its name is found again here. \
+		 */                                                                      \
+		struct fixture f = setup(backend);                                       \
+		body_##sentence(&f);                                                     \
+		teardown(&f);                                                            \
+	}                                                                                \
+	static void body_##sentence(struct fixture *f)
+
+static const size_t sizes[] = {
+	1,	2,	55,	 64,	  1000,	   8192,    8193,    65535,   131072,
+	131073, 262144, 1048575, 1048576, 1048577, 1310720, 2097152, 3000001, 8388608,
+};
+
+CONTRACT(what_was_put_is_read_back_and_named_by_its_bytes)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		for (int kind = 0; kind < 3; kind++) {
+			uint8_t *data = make(sizes[i], kind, i);
+			uint8_t want[DIGEST_SIZE], got[DIGEST_SIZE];
+			sha256_digest(data, sizes[i], want);
+			cr_assert_eq(cas_put(f->cas, data, sizes[i], NULL, got), 0);
+			cr_assert_arr_eq(got, want, DIGEST_SIZE);
+			uint64_t size = 0;
+			cr_assert_eq(cas_has(f->cas, got, &size), 0);
+			cr_assert_eq(size, sizes[i]);
+			struct buf out = {0};
+			cr_assert_eq(cas_read(f->cas, got, sizes[i], &out), 0);
+			cr_assert_eq(out.size, sizes[i]);
+			cr_assert_eq(memcmp(out.data, data, sizes[i]), 0);
+			buf_fini(&out);
+			free(data);
+		}
+	}
+}
+
+CONTRACT(a_stream_in_pieces_of_any_size_gives_the_same_blob)
+{
+	size_t size = 5000001;
+	const size_t pieces[] = {997, 65536, 262144, 262143, 1 << 20, 3 << 20};
+	for (int kind = 0; kind < 3; kind++) {
+		uint8_t *data = make(size, kind, 7);
+		uint8_t want[DIGEST_SIZE], got[DIGEST_SIZE];
+		sha256_digest(data, size, want);
+		for (size_t k = 0; k < ARRAY_LEN(pieces); k++) {
+			struct cas_put *put = NULL;
+			cr_assert_eq(cas_put_open(f->cas, &put), 0);
+			for (size_t at = 0; at < size; at += pieces[k]) {
+				size_t n = size - at < pieces[k] ? size - at : pieces[k];
+				uint8_t *lent = mem_copy(data + at, n);
+				cr_assert_eq(cas_put_write(put, lent, n), 0);
+				memset(lent, 0xee,
+				       n); /* it was borrowed until return only */
+				free(lent);
+			}
+			uint64_t stored = 0;
+			cr_assert_eq(cas_put_commit(put, want, got, &stored), 0);
+			cr_assert_eq(stored, size);
+			struct cas_get *get = NULL;
+			cr_assert_eq(cas_get_open(f->cas, got, &get, &stored), 0);
+			uint8_t *back = mem_alloc(size + 1);
+			size_t at = 0;
+			int64_t n;
+			while ((n = cas_get_read(get, back + at, pieces[k])) > 0)
+				at += (size_t)n;
+			cr_assert_eq(n, 0);
+			cr_assert_eq(at, size);
+			cr_assert_eq(memcmp(back, data, size), 0);
+			cas_get_close(get);
+			free(back);
+			cr_assert_eq(cas_remove(f->cas, got), 0);
+		}
+		free(data);
+	}
+}
+
+CONTRACT(the_empty_blob_exists_without_being_stored)
+{
+	uint64_t size = 1, sum[3] = {0};
+	uint8_t digest[DIGEST_SIZE];
+	struct buf out = {0};
+	cr_assert_eq(cas_has(f->cas, sha256_empty, &size), 0);
+	cr_assert_eq(size, 0);
+	cr_assert_eq(cas_put(f->cas, NULL, 0, NULL, digest), 0);
+	cr_assert_arr_eq(digest, sha256_empty, DIGEST_SIZE);
+	cr_assert_eq(cas_read(f->cas, sha256_empty, 0, &out), 0);
+	cr_assert_eq(out.size, 0);
+	cas_each(f->cas, sum_each, sum);
+	cr_assert_eq(sum[0], 0);
+	cr_assert_eq(cas_remove(f->cas, sha256_empty), CAS_E_MISSING);
+	buf_fini(&out);
+}
+
+CONTRACT(a_blob_that_is_not_what_was_promised_is_not_kept)
+{
+	uint8_t wrong[DIGEST_SIZE] = {1}, name[DIGEST_SIZE];
+	sha256_digest("hello", 5, name);
+	cr_assert_eq(cas_put(f->cas, "hello", 5, wrong, NULL), CAS_E_MISMATCH);
+	cr_assert_eq(cas_has(f->cas, name, NULL), CAS_E_MISSING);
+	cr_assert_eq(cas_has(f->cas, wrong, NULL), CAS_E_MISSING);
+}
+
+CONTRACT(nothing_is_visible_before_the_commit_or_after_an_abort)
+{
+	uint8_t *data = make(3 << 20, 2, 1), name[DIGEST_SIZE];
+	sha256_digest(data, 3 << 20, name);
+	struct cas_put *put = NULL;
+	uint64_t sum[3] = {0};
+	cr_assert_eq(cas_put_open(f->cas, &put), 0);
+	cr_assert_eq(cas_put_write(put, data, 3 << 20), 0);
+	cr_assert_eq(cas_has(f->cas, name, NULL), CAS_E_MISSING);
+	cas_each(f->cas, sum_each, sum);
+	cr_assert_eq(sum[0], 0);
+	cas_put_abort(put);
+	cr_assert_eq(cas_has(f->cas, name, NULL), CAS_E_MISSING);
+	free(data);
+}
+
+CONTRACT(storing_twice_is_harmless)
+{
+	uint8_t *data = make(2 << 20, 0, 3), name[DIGEST_SIZE];
+	uint64_t sum[3] = {0};
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(cas_put(f->cas, data, 2 << 20, NULL, name), 0);
+	cas_each(f->cas, sum_each, sum);
+	cr_assert_eq(sum[0], 1);
+	cr_assert_eq(sum[2], name[0] | (uint64_t)name[31] << 8);
+	free(data);
+}
+
+CONTRACT(a_flipped_bit_anywhere_is_caught_and_the_blob_is_missing_from_then_on)
+{
+	for (int kind = 0; kind < 2; kind++) {
+		for (int i = 0; i <= 20; i++) {
+			size_t size = i % 2 ? 3000 : 2500000;
+			uint8_t *data = make(size, kind, (uint64_t)(100 + i)),
+				name[DIGEST_SIZE];
+			cr_assert_eq(cas_put(f->cas, data, size, NULL, name), 0);
+			f->backend->spoil(f, name, i / 20.0);
+			struct buf out = {0};
+			int rc = cas_read(f->cas, name, size, &out);
+			cr_assert_eq(rc, CAS_E_CORRUPT, "kind %d place %d: %d", kind, i,
+				     rc);
+			cr_assert_eq(out.size, 0);
+			cr_assert_eq(cas_read(f->cas, name, size, &out), CAS_E_MISSING);
+			cr_assert_eq(cas_has(f->cas, name, NULL), CAS_E_MISSING);
+			/* ... and can be put again. */
+			cr_assert_eq(cas_put(f->cas, data, size, name, NULL), 0);
+			cr_assert_eq(cas_read(f->cas, name, size, &out), 0);
+			buf_fini(&out);
+			free(data);
+		}
+	}
+}
+
+CONTRACT(a_stream_of_a_corrupt_blob_ends_with_badmsg)
+{
+	size_t size = 4 << 20;
+	uint8_t *data = make(size, 1, 9), name[DIGEST_SIZE];
+	cr_assert_eq(cas_put(f->cas, data, size, NULL, name), 0);
+	f->backend->spoil(f, name, 0.9);
+	struct cas_get *get = NULL;
+	cr_assert_eq(cas_get_open(f->cas, name, &get, NULL), 0);
+	uint8_t *out = mem_alloc(65536);
+	int64_t n;
+	while ((n = cas_get_read(get, out, 65536)) > 0)
+		continue;
+	cr_assert_eq(n, -EBADMSG);
+	cr_assert_eq(cas_get_read(get, out, 65536), -EBADMSG);
+	cas_get_close(get);
+	cr_assert_eq(cas_has(f->cas, name, NULL), CAS_E_MISSING);
+	free(out);
+	free(data);
+}
+
+CONTRACT(a_blob_larger_than_allowed_is_not_read)
+{
+	uint8_t name[DIGEST_SIZE];
+	struct buf out = {0};
+	buf_add_str(&out, "before");
+	cr_assert_eq(cas_put(f->cas, "hello", 5, NULL, name), 0);
+	cr_assert_eq(cas_read(f->cas, name, 4, &out), -EFBIG);
+	cr_assert_eq(cas_read(f->cas, name, 5, &out), 0);
+	cr_assert_str_eq(buf_cstr(&out), "beforehello");
+	buf_fini(&out);
+}
+
+CONTRACT(a_removed_blob_can_still_be_read_by_who_has_opened_it)
+{
+	size_t size = 3 << 20;
+	uint8_t *data = make(size, 1, 5), name[DIGEST_SIZE];
+	cr_assert_eq(cas_put(f->cas, data, size, NULL, name), 0);
+	struct cas_get *get = NULL;
+	cr_assert_eq(cas_get_open(f->cas, name, &get, NULL), 0);
+	cr_assert_eq(cas_remove(f->cas, name), 0);
+	cr_assert_eq(cas_remove(f->cas, name), CAS_E_MISSING);
+	uint8_t *out = mem_alloc(size);
+	size_t at = 0;
+	int64_t n;
+	while ((n = cas_get_read(get, out, size)) > 0)
+		at += (size_t)n;
+	cr_assert_eq(n, 0);
+	cr_assert_eq(at, size);
+	cas_get_close(get);
+	free(out);
+	free(data);
+}
+
+#define THREADS 4
+static void *put_and_get_many(void *arg)
+{
+	struct cas *cas = arg;
+	for (uint64_t i = 0; i < 40; i++) {
+		size_t size = i % 10 == 0 ? 2500000 : 100 + i * 997;
+		uint8_t *data = make(size, (int)(i % 3), i % 20), name[DIGEST_SIZE];
+		struct buf out = {0};
+		cr_assert_eq(cas_put(cas, data, size, NULL, name), 0);
+		cr_assert_eq(cas_read(cas, name, size, &out), 0);
+		cr_assert_eq(memcmp(out.data, data, size), 0);
+		buf_fini(&out);
+		free(data);
+	}
+	return NULL;
+}
+
+CONTRACT(threads_may_put_and_get_the_same_blobs_at_once)
+{
+	pthread_t threads[THREADS];
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&threads[i], NULL, put_and_get_many, f->cas);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+}
