@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Cut at a character's end when the text did not fit. */
-static void format(char *out, size_t size, const char *fmt, va_list args)
+PRINTF(3, 0) static void format(char *out, size_t size, const char *fmt, va_list args)
 {
 	int need = vsnprintf(out, size, fmt, args);
 	if (need < 0)
@@ -19,7 +19,8 @@ static void format(char *out, size_t size, const char *fmt, va_list args)
 	size_t end = size - 1, start = end;
 	while (start > 0 && end - start < 3 && ((uint8_t)out[start] & 0xc0) != 0xc0)
 		start--;
-	if ((uint8_t)out[start] >= 0xc0 && !utf8_sequence((uint8_t *)out + start, end - start))
+	if ((uint8_t)out[start] >= 0xc0 &&
+	    !utf8_sequence((uint8_t *)out + start, end - start))
 		out[start] = '\0';
 }
 

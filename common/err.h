@@ -6,8 +6,8 @@
 /* Exit codes of the programs; also the codes of errors in libcashet (see cashet.h). */
 enum err_code {
 	ERR_NONE = 0,
-	ERR_FAILED = 1,      /* tasks failed, or any failure without a row of its own */
-	ERR_USAGE = 2,       /* usage, bad file */
+	ERR_FAILED = 1,	     /* tasks failed, or any failure without a row of its own */
+	ERR_USAGE = 2,	     /* usage, bad file */
 	ERR_UNREACHABLE = 3, /* broker */
 	ERR_NOT_ALLOWED = 4,
 	ERR_NOT_FOUND = 5,
@@ -18,8 +18,8 @@ enum err_code {
 
 struct err {
 	enum err_code code; /* ERR_NONE: no error */
-	char what[1024];    /* what and why; no trailing newline; may hold several lines */
-	char next[512];     /* what to do next, or "" */
+	char what[1024]; /* what and why; no trailing newline; may hold several lines */
+	char next[512];	 /* what to do next, or "" */
 };
 
 /** err_set() - fill @e (which may be NULL). Return: @code, so that `return err_set(...)` works. */

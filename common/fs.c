@@ -66,7 +66,8 @@ int fs_read_file(const char *path, size_t max, struct buf *out)
 		return -EFBIG;
 	/* The size is a hint only: files grow, and those of /proc have none. */
 	size_t before = out->size;
-	size_t chunk = S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
+	size_t chunk =
+		S_ISREG(st.st_mode) && st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
 	for (;;) {
 		uint8_t *to = buf_reserve(out, chunk);
 		if (!to)
@@ -127,7 +128,8 @@ static int sync_parent(const char *path)
 	const char *slash = strrchr(path, '/');
 	if (!slash)
 		return fs_sync_dir(".");
-	CLEANUP_TEXT char *parent = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	CLEANUP_TEXT char *parent =
+		strndup(path, slash == path ? 1 : (size_t)(slash - path));
 	return parent ? fs_sync_dir(parent) : -ENOMEM;
 }
 
@@ -147,7 +149,8 @@ int fs_write_atomic(const char *path, const void *data, size_t size, mode_t mode
 	char salt_hex[2 * sizeof salt + 1];
 	CLEANUP_TEXT char *temp = NULL;
 	rand_bytes(salt, sizeof salt);
-	if (asprintf(&temp, "%s.%s.tmp", path, hex_encode(salt_hex, salt, sizeof salt)) < 0) {
+	if (asprintf(&temp, "%s.%s.tmp", path, hex_encode(salt_hex, salt, sizeof salt)) <
+	    0) {
 		temp = NULL;
 		return -ENOMEM;
 	}
@@ -179,8 +182,8 @@ static int read_pid(int fd)
 static bool lock_names(int fd, const char *path)
 {
 	struct stat ours, named;
-	return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
-	       ours.st_ino == named.st_ino;
+	return fstat(fd, &ours) == 0 && stat(path, &named) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
 
 int fs_lock(const char *path, int *pidp)

@@ -31,8 +31,9 @@ static const uint32_t network_magics[] = {
 };
 
 static const char *const network_fuse[] = {
-	"fuse.sshfs",  "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs",	    "fuse.rclone",
-	"fuse.juicefs", "fuse.davfs",	 "fuse.gcsfuse",   "fuse.mount-s3", "fuse.moosefs",
+	"fuse.sshfs",	 "fuse.glusterfs", "fuse.ceph-fuse", "fuse.s3fs",
+	"fuse.rclone",	 "fuse.juicefs",   "fuse.davfs",     "fuse.gcsfuse",
+	"fuse.mount-s3", "fuse.moosefs",
 };
 
 /* fuse_is_network() - a line is: id parent major:minor root mountpoint options ... - type source.
@@ -48,7 +49,8 @@ static bool fuse_is_network(dev_t device)
 	while (getline(&line, &capacity, mounts) >= 0) {
 		unsigned major_number, minor_number;
 		const char *dash = strstr(line, " - ");
-		if (!dash || sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) != 2 ||
+		if (!dash ||
+		    sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) != 2 ||
 		    makedev(major_number, minor_number) != device ||
 		    sscanf(dash, " - %63s", type) != 1)
 			continue;

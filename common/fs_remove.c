@@ -71,14 +71,16 @@ static int remove_or_move(struct removal *r, int at, const char *name)
 	if (errno == ENOTDIR)
 		return -EPERM;
 	struct stat st; /* a folder's own mode decides whether its ".." may change */
-	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & 0700) != 0700) {
+	if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (st.st_mode & 0700) != 0700) {
 		DIR *opened = open_dir(at, name);
 		if (opened)
 			closedir(opened);
 	}
 	for (;;) {
 		char fresh[32];
-		snprintf(fresh, sizeof fresh, ".rm-%016llx", (unsigned long long)r->moved++);
+		snprintf(fresh, sizeof fresh, ".rm-%016llx",
+			 (unsigned long long)r->moved++);
 		if (renameat2(at, name, r->top, fresh, RENAME_NOREPLACE) == 0)
 			return 0;
 		if (errno == EINVAL && renameat(at, name, r->top, fresh) == 0)

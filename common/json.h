@@ -19,7 +19,8 @@ void json_array(struct json *j);
 void json_end_array(struct json *j);
 void json_key(struct json *j, const char *key);
 void json_string(struct json *j, const char *text);
-void json_string_n(struct json *j, const char *text, size_t size); /* bad UTF-8 becomes U+FFFD */
+void json_string_n(struct json *j, const char *text,
+		   size_t size); /* bad UTF-8 becomes U+FFFD */
 void json_int(struct json *j, int64_t value);
 void json_uint(struct json *j, uint64_t value);
 void json_double(struct json *j, double value); /* inf and nan become null */

@@ -52,6 +52,7 @@ void json_where(const struct json_reader *r, size_t offset, uint64_t *line,
 	}
 }
 
+PRINTF(3, 0)
 static int fail_v(struct json_reader *r, size_t offset, const char *fmt, va_list args)
 {
 	if (r->failed)

@@ -12,10 +12,10 @@ extern enum log_level log_threshold; /* LOG_INFO at start */
 int log_level_parse(const char *text, enum log_level *level);
 void log_write(enum log_level level, const char *what, const char *fmt, ...) PRINTF(3, 4);
 
-#define log_at(level, what, ...)                                                           \
-	do {                                                                               \
-		if ((level) <= log_threshold)                                              \
-			log_write(level, what, __VA_ARGS__);                               \
+#define log_at(level, what, ...)                                                         \
+	do {                                                                             \
+		if ((level) <= log_threshold)                                            \
+			log_write(level, what, __VA_ARGS__);                             \
 	} while (0)
 /* log_info("lease granted", "task=%" PRIu64 " worker=%s", ...): past tense, stable words. */
 #define log_error(what, ...) log_at(LOG_ERROR, what, __VA_ARGS__)

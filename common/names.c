@@ -19,12 +19,15 @@ static size_t distance(const char *a, size_t a_size, const char *b, size_t b_siz
 	for (size_t j = 0; j <= b_size; j++)
 		rows[0][j] = j;
 	for (size_t i = 1; i <= a_size; i++) {
-		size_t *row = rows[i % 3], *before = rows[(i + 2) % 3], *two = rows[(i + 1) % 3];
+		size_t *row = rows[i % 3], *before = rows[(i + 2) % 3],
+		       *two = rows[(i + 1) % 3];
 		row[0] = i;
 		for (size_t j = 1; j <= b_size; j++) {
 			size_t cost = a[i - 1] != b[j - 1];
-			row[j] = least(before[j - 1] + cost, least(before[j], row[j - 1]) + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+			row[j] = least(before[j - 1] + cost,
+				       least(before[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1])
 				row[j] = least(row[j], two[j - 2] + 1);
 		}
 	}
@@ -45,7 +48,8 @@ const char *names_suggest(const char *word, const char *const *candidates, size_
 		size_t d = distance(word, word_size, candidates[i], size);
 		/* One slip in three characters, three at most: beyond it is another word. */
 		size_t limit = least((word_size > size ? word_size : size) / 3, 3);
-		if (d <= (limit ? limit : 1) && d < least(word_size, size) && d < best_distance) {
+		if (d <= (limit ? limit : 1) && d < least(word_size, size) &&
+		    d < best_distance) {
 			best = candidates[i];
 			best_distance = d;
 		}

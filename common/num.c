@@ -180,7 +180,8 @@ static int take_amount(const char **textp, uint64_t *whole, uint64_t *billionths
 static int scale_amount(uint64_t whole, uint64_t billionths, uint64_t unit, uint64_t *sum)
 {
 	unsigned __int128 part = (unsigned __int128)billionths * unit + NS_PER_S / 2;
-	unsigned __int128 total = (unsigned __int128)whole * unit + part / NS_PER_S + *sum;
+	unsigned __int128 total =
+		(unsigned __int128)whole * unit + part / NS_PER_S + *sum;
 	if (total > UINT64_MAX)
 		return 1;
 	*sum = (uint64_t)total;
@@ -198,16 +199,29 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit size_units[] = {
-	{"B", 1},		{"k", 1000},		  {"K", 1000},
-	{"M", 1000000},		{"G", 1000000000},	  {"T", 1000000000000},
-	{"kB", 1000},		{"KB", 1000},		  {"MB", 1000000},
-	{"GB", 1000000000},	{"TB", 1000000000000},	  {"Ki", 1ull << 10},
-	{"Mi", 1ull << 20},	{"Gi", 1ull << 30},	  {"Ti", 1ull << 40},
-	{"KiB", 1ull << 10},	{"MiB", 1ull << 20},	  {"GiB", 1ull << 30},
+	{"B", 1},
+	{"k", 1000},
+	{"K", 1000},
+	{"M", 1000000},
+	{"G", 1000000000},
+	{"T", 1000000000000},
+	{"kB", 1000},
+	{"KB", 1000},
+	{"MB", 1000000},
+	{"GB", 1000000000},
+	{"TB", 1000000000000},
+	{"Ki", 1ull << 10},
+	{"Mi", 1ull << 20},
+	{"Gi", 1ull << 30},
+	{"Ti", 1ull << 40},
+	{"KiB", 1ull << 10},
+	{"MiB", 1ull << 20},
+	{"GiB", 1ull << 30},
 	{"TiB", 1ull << 40},
 };
 
-static const struct unit *take_unit(const struct unit *units, size_t count, const char **textp)
+static const struct unit *take_unit(const struct unit *units, size_t count,
+				    const char **textp)
 {
 	size_t size = 0;
 	while (((*textp)[size] | 32) >= 'a' && ((*textp)[size] | 32) <= 'z')
@@ -254,7 +268,8 @@ int num_parse_size(const char *text, uint64_t *bytes)
 	if (*text == ' ' && text[1])
 		text++;
 	if (*text) {
-		const struct unit *unit = take_unit(size_units, ARRAY_LEN(size_units), &text);
+		const struct unit *unit =
+			take_unit(size_units, ARRAY_LEN(size_units), &text);
 		if (!unit || *text)
 			return 1;
 		size = unit->size;
@@ -315,7 +330,8 @@ void num_add_duration(struct buf *b, uint64_t ns)
 
 void num_add_size(struct buf *b, uint64_t bytes)
 {
-	static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	static const char *const names[] = {"B",   "KiB", "MiB", "GiB",
+					    "TiB", "PiB", "EiB"};
 	size_t unit = 0;
 	uint64_t scale = 1;
 	while (unit + 1 < ARRAY_LEN(names) && bytes / scale >= 1024) {
@@ -323,8 +339,7 @@ void num_add_size(struct buf *b, uint64_t bytes)
 		unit++;
 	}
 	/* In tenths; 1023.96 KiB is 1 MiB. */
-	uint64_t tenths =
-		bytes / scale * 10 + ((bytes % scale) * 10 + scale / 2) / scale;
+	uint64_t tenths = bytes / scale * 10 + ((bytes % scale) * 10 + scale / 2) / scale;
 	if (tenths >= 10240 && unit + 1 < ARRAY_LEN(names)) {
 		tenths = 10;
 		unit++;

@@ -12,5 +12,6 @@ int num_parse_duration(const char *text, uint64_t *ns);
 /** num_parse_size() - "1GiB", "512MB", "100k", "64" (bytes): k M G T are 1000s with or without
  * B, Ki Mi Gi Ti 1024s. Return: 0 and bytes, or 1. */
 int num_parse_size(const char *text, uint64_t *bytes);
-void num_add_duration(struct buf *b, uint64_t ns); /* "10m", "1.24s", "0:14" is not its business */
-void num_add_size(struct buf *b, uint64_t bytes);  /* "1.2 GiB" */
+void num_add_duration(struct buf *b,
+		      uint64_t ns); /* "10m", "1.24s", "0:14" is not its business */
+void num_add_size(struct buf *b, uint64_t bytes); /* "1.2 GiB" */

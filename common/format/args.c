@@ -55,7 +55,8 @@ void args_encode(struct buf *out, struct args *a)
 static int decode_values(struct cbor_reader *r, struct args *a)
 {
 	uint64_t count;
-	if (cbor_read_array(r, &count) || !(a->values = read_calloc(count, sizeof *a->values)))
+	if (cbor_read_array(r, &count) ||
+	    !(a->values = read_calloc(count, sizeof *a->values)))
 		return 1;
 	for (; a->value_count < count; a->value_count++)
 		if (value_decode(r, &a->values[a->value_count]))
@@ -90,7 +91,8 @@ static int decode_file_names(struct cbor_reader *r, struct args_input *input)
 	return 0;
 }
 
-static int decode_input(struct cbor_reader *r, const uint8_t *start, struct args_input *input)
+static int decode_input(struct cbor_reader *r, const uint8_t *start,
+			struct args_input *input)
 {
 	const uint8_t *content;
 	size_t size;
@@ -105,7 +107,8 @@ static int decode_input(struct cbor_reader *r, const uint8_t *start, struct args
 static int decode_inputs(struct cbor_reader *r, const uint8_t *start, struct args *a)
 {
 	uint64_t count;
-	if (cbor_read_array(r, &count) || !(a->inputs = read_calloc(count, sizeof *a->inputs)))
+	if (cbor_read_array(r, &count) ||
+	    !(a->inputs = read_calloc(count, sizeof *a->inputs)))
 		return 1;
 	while (a->input_count < count)
 		if (decode_input(r, start, &a->inputs[a->input_count++]))
@@ -119,8 +122,9 @@ int args_decode(const void *data, size_t size, struct args *out)
 	struct cbor_reader r;
 	uint64_t scheme;
 	cbor_reader_init(&r, data, size);
-	if (read_array_of(&r, 3) || cbor_read_uint(&r, &scheme) || scheme != ARGS_SCHEME ||
-	    decode_values(&r, &a) || decode_inputs(&r, data, &a) || !cbor_done(&r))
+	if (read_array_of(&r, 3) || cbor_read_uint(&r, &scheme) ||
+	    scheme != ARGS_SCHEME || decode_values(&r, &a) ||
+	    decode_inputs(&r, data, &a) || !cbor_done(&r))
 		return 1;
 	*out = a;
 	a = (struct args){0};

@@ -14,7 +14,8 @@
 
 /* ---- encoding */
 
-static void add_bytes_or_null(struct buf *out, bool present, const void *data, size_t size)
+static void add_bytes_or_null(struct buf *out, bool present, const void *data,
+			      size_t size)
 {
 	if (present)
 		cbor_add_bytes(out, data, size);
@@ -125,7 +126,8 @@ static int read_fixed(struct cbor_reader *r, void *out, size_t size)
 	return 0;
 }
 
-static int read_fixed_or_null(struct cbor_reader *r, bool *present, void *out, size_t size)
+static int read_fixed_or_null(struct cbor_reader *r, bool *present, void *out,
+			      size_t size)
 {
 	*present = read_null(r) != 0;
 	return *present ? read_fixed(r, out, size) : 0;
@@ -166,7 +168,8 @@ static int decode_outputs(struct cbor_reader *r, struct room *room, struct commi
 	for (size_t i = 0; i < c->output_count; i++) {
 		struct commit_output o;
 		if (read_array_of(r, 4) || read_text(r, room, &o.name) ||
-		    read_text(r, room, &o.path) || read_fixed(r, &o.content, CONTENT_SIZE) ||
+		    read_text(r, room, &o.path) ||
+		    read_fixed(r, &o.content, CONTENT_SIZE) ||
 		    cbor_read_uint(r, &o.size) || !is_output_type(o.content.type))
 			return 1;
 		if (!room->base) /* what needs terminated text is checked when there is some */
@@ -180,11 +183,13 @@ static int decode_outputs(struct cbor_reader *r, struct room *room, struct commi
 	return 0;
 }
 
-static int decode_metric(struct cbor_reader *r, struct room *room, struct commit_metric *m)
+static int decode_metric(struct cbor_reader *r, struct room *room,
+			 struct commit_metric *m)
 {
 	enum cbor_type type;
 	*m = (struct commit_metric){0};
-	if (read_array_of(r, 2) || read_text(r, room, &m->name) || cbor_peek_type(r, &type))
+	if (read_array_of(r, 2) || read_text(r, room, &m->name) ||
+	    cbor_peek_type(r, &type))
 		return 1;
 	m->is_text = type == CBOR_TEXT;
 	if (m->is_text)
@@ -221,8 +226,9 @@ static int decode_what(struct cbor_reader *r, struct room *room, struct commit *
 {
 	uint64_t status;
 	bool has_result;
-	if (cbor_read_uint(r, &status) || status > COMMIT_FAILED || read_text(r, room, &c->name) ||
-	    cbor_read_digest(r, c->func_hash) || cbor_read_bytes(r, &c->args, &c->args_size) ||
+	if (cbor_read_uint(r, &status) || status > COMMIT_FAILED ||
+	    read_text(r, room, &c->name) || cbor_read_digest(r, c->func_hash) ||
+	    cbor_read_bytes(r, &c->args, &c->args_size) ||
 	    read_fixed_or_null(r, &c->has_nonce, c->nonce, NONCE_SIZE) ||
 	    read_fixed_or_null(r, &c->has_parent, c->parent, DIGEST_SIZE) ||
 	    read_fixed_or_null(r, &has_result, &c->result, CONTENT_SIZE) ||
@@ -230,7 +236,8 @@ static int decode_what(struct cbor_reader *r, struct room *room, struct commit *
 		return 1;
 	c->status = (uint8_t)status;
 	/* Absent is null and nothing else, so a present one has a type, which a result can have. */
-	if (has_result && (c->result.type == CONTENT_NONE || c->result.type > CONTENT_RESULT))
+	if (has_result &&
+	    (c->result.type == CONTENT_NONE || c->result.type > CONTENT_RESULT))
 		return 1;
 	return read_fixed_or_null(r, &c->has_stdout, c->stdout_digest, DIGEST_SIZE) ||
 	       read_fixed_or_null(r, &c->has_stderr, c->stderr_digest, DIGEST_SIZE) ||
@@ -242,11 +249,13 @@ static int decode_how(struct cbor_reader *r, struct room *room, struct commit *c
 	return read_int32(r, &c->exit_code) || read_int32(r, &c->term_signal) ||
 	       read_text(r, room, &c->error) || cbor_read_uint(r, &c->ended_wall_ms) ||
 	       cbor_read_uint(r, &c->duration_ns) || cbor_read_uint(r, &c->cpu_user_ns) ||
-	       cbor_read_uint(r, &c->cpu_system_ns) || cbor_read_uint(r, &c->max_rss_bytes) ||
-	       read_uint32(r, &c->attempts) || read_text(r, room, &c->worker_name) ||
+	       cbor_read_uint(r, &c->cpu_system_ns) ||
+	       cbor_read_uint(r, &c->max_rss_bytes) || read_uint32(r, &c->attempts) ||
+	       read_text(r, room, &c->worker_name) ||
 	       read_fixed(r, c->worker_key, KEY_SIZE) || cbor_read_uint(r, &c->epoch) ||
 	       cbor_read_digest(r, c->batch) || read_uint32(r, &c->index) ||
-	       cbor_read_uint(r, &c->ttl_s) || cbor_read_bytes(r, &c->options, &c->options_size);
+	       cbor_read_uint(r, &c->ttl_s) ||
+	       cbor_read_bytes(r, &c->options, &c->options_size);
 }
 
 static int decode(const void *data, size_t size, struct commit *c, struct room *room)
@@ -254,9 +263,9 @@ static int decode(const void *data, size_t size, struct commit *c, struct room *
 	struct cbor_reader r;
 	*c = (struct commit){0};
 	cbor_reader_init(&r, data, size);
-	return read_header(&r, COMMIT_FIELDS, COMMIT_TAG, 1) || decode_what(&r, room, c) ||
-	       decode_outputs(&r, room, c) || decode_metrics(&r, room, c) ||
-	       decode_how(&r, room, c) || !cbor_done(&r);
+	return read_header(&r, COMMIT_FIELDS, COMMIT_TAG, 1) ||
+	       decode_what(&r, room, c) || decode_outputs(&r, room, c) ||
+	       decode_metrics(&r, room, c) || decode_how(&r, room, c) || !cbor_done(&r);
 }
 
 int commit_decode(const void *data, size_t size, struct commit *out, struct buf *arena)

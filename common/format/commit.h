@@ -23,7 +23,7 @@ struct commit_output {
 
 /* All pointers are borrowed: from the caller when encoding, from the arena when decoding. */
 struct commit {
-	uint8_t status; /* enum commit_status */
+	uint8_t status;	  /* enum commit_status */
 	const char *name; /* the task's name, for people; never identity */
 	uint8_t func_hash[DIGEST_SIZE];
 	const uint8_t *args; /* resolved canonical bytes; args_hash is their SHA-256 */
@@ -32,29 +32,30 @@ struct commit {
 	uint8_t nonce[NONCE_SIZE];
 	bool has_parent;
 	uint8_t parent[DIGEST_SIZE]; /* the commit that it supersedes */
-	struct content result;       /* CONTENT_NONE for failures */
+	struct content result;	     /* CONTENT_NONE for failures */
 	uint64_t result_size;
 	bool has_stdout, has_stderr;
 	uint8_t stdout_digest[DIGEST_SIZE], stderr_digest[DIGEST_SIZE];
 	uint64_t stdout_size, stderr_size; /* bytes of the blobs (logs are trimmed) */
-	struct commit_output *outputs;     /* sorted by name */
+	struct commit_output *outputs;	   /* sorted by name */
 	size_t output_count;
 	struct commit_metric *metrics;
 	size_t metric_count;
-	int32_t exit_code; /* of the last attempt; -1 if none */
+	int32_t exit_code;   /* of the last attempt; -1 if none */
 	int32_t term_signal; /* 0 if none */
-	const char *error; /* failures: what and why; "" otherwise */
+	const char *error;   /* failures: what and why; "" otherwise */
 	uint64_t ended_wall_ms;
 	uint64_t duration_ns;
 	uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes;
 	uint32_t attempts;
 	const char *worker_name;
 	uint8_t worker_key[KEY_SIZE];
-	uint64_t epoch; /* of the lease */
+	uint64_t epoch;		    /* of the lease */
 	uint8_t batch[DIGEST_SIZE]; /* the task under which it ran */
 	uint32_t index;
 	uint64_t ttl_s; /* 0: none */
-	const uint8_t *options; /* packed cashet.Options of proto: to run it again; opaque here */
+	const uint8_t *
+		options; /* packed cashet.Options of proto: to run it again; opaque here */
 	size_t options_size;
 };
 

@@ -17,10 +17,12 @@ struct kind {
 	unsigned types;
 };
 
-static const struct kind tree_kind = {
-	"cashet.tree", false, 1u << CONTENT_FILE | 1u << CONTENT_EXEC | 1u << CONTENT_DIR};
-static const struct kind result_kind = {
-	"cashet.result", true, 1u << CONTENT_FILE | 1u << CONTENT_EXEC | 1u << CONTENT_TREE};
+static const struct kind tree_kind = {"cashet.tree", false,
+				      1u << CONTENT_FILE | 1u << CONTENT_EXEC |
+					      1u << CONTENT_DIR};
+static const struct kind result_kind = {"cashet.result", true,
+					1u << CONTENT_FILE | 1u << CONTENT_EXEC |
+						1u << CONTENT_TREE};
 
 void content_entries_fini(struct content_entries *e)
 {
@@ -78,7 +80,8 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-static void encode(struct buf *out, const struct kind *kind, const struct content_entries *e)
+static void encode(struct buf *out, const struct kind *kind,
+		   const struct content_entries *e)
 {
 	const struct content_entry **order = malloc((e->count + 1) * sizeof(void *));
 	if (!order) {
@@ -116,8 +119,8 @@ void content_encode_result(struct buf *out, struct content_entries *e)
 }
 
 /* read_row() - the rest of a row, behind name and path. */
-static int read_row(struct cbor_reader *r, const struct kind *kind, struct content *content,
-		    uint64_t *size)
+static int read_row(struct cbor_reader *r, const struct kind *kind,
+		    struct content *content, uint64_t *size)
 {
 	uint64_t type;
 	if (cbor_read_uint(r, &type) || type > CONTENT_DIR || !(kind->types >> type & 1))
@@ -129,7 +132,8 @@ static int read_row(struct cbor_reader *r, const struct kind *kind, struct conte
 	       (*size || memcmp(content->digest, sha256_empty, DIGEST_SIZE) != 0);
 }
 
-static int decode_entry(struct cbor_reader *r, const struct kind *kind, struct content_entries *e)
+static int decode_entry(struct cbor_reader *r, const struct kind *kind,
+			struct content_entries *e)
 {
 	if (read_array_of(r, kind->named ? 5 : 4))
 		return 1;
@@ -162,7 +166,8 @@ static int decode_entries(struct cbor_reader *r, const struct kind *kind, uint64
 	return !cbor_done(r);
 }
 
-static int decode(const void *data, size_t size, const struct kind *kind, struct content_entries *e)
+static int decode(const void *data, size_t size, const struct kind *kind,
+		  struct content_entries *e)
 {
 	struct cbor_reader r;
 	uint64_t count;

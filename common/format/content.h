@@ -15,7 +15,7 @@
 #include "common/pure/cbor.h"
 
 enum content_type {
-	CONTENT_NONE = 0,   /* not resolved yet */
+	CONTENT_NONE = 0, /* not resolved yet */
 	CONTENT_FILE = 1,
 	CONTENT_EXEC = 2,   /* a file with the executable bit */
 	CONTENT_TREE = 3,   /* a folder: digest of a tree blob */

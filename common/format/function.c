@@ -74,7 +74,8 @@ static int by_code_path(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-static void sort(void *items, size_t count, size_t size, int (*order)(const void *, const void *))
+static void sort(void *items, size_t count, size_t size,
+		 int (*order)(const void *, const void *))
 {
 	if (count)
 		qsort(items, count, size, order);
@@ -164,10 +165,12 @@ static int decode_env(struct cbor_reader *r, struct function *f)
 		return 1;
 	while (f->env_count < count) {
 		struct function_pair *pair = &f->env[f->env_count];
-		if (cbor_read_key(r, &key) || !key.size || memchr(key.text, '=', key.size))
+		if (cbor_read_key(r, &key) || !key.size ||
+		    memchr(key.text, '=', key.size))
 			return 1;
 		f->env_count++;
-		if (!(pair->name = strndup(key.text, key.size)) || !(pair->value = read_strdup(r)))
+		if (!(pair->name = strndup(key.text, key.size)) ||
+		    !(pair->value = read_strdup(r)))
 			return 1;
 	}
 	return 0;
@@ -176,7 +179,8 @@ static int decode_env(struct cbor_reader *r, struct function *f)
 static int decode_names(struct cbor_reader *r, char ***namesp, size_t *countp)
 {
 	uint64_t count;
-	if (cbor_read_array(r, &count) || !(*namesp = read_calloc(count, sizeof **namesp)))
+	if (cbor_read_array(r, &count) ||
+	    !(*namesp = read_calloc(count, sizeof **namesp)))
 		return 1;
 	char **names = *namesp;
 	while (*countp < count) {
@@ -193,7 +197,8 @@ static int decode_names(struct cbor_reader *r, char ***namesp, size_t *countp)
 static int decode_outputs(struct cbor_reader *r, struct function *f)
 {
 	uint64_t count;
-	if (cbor_read_array(r, &count) || !(f->outputs = read_calloc(count, sizeof *f->outputs)))
+	if (cbor_read_array(r, &count) ||
+	    !(f->outputs = read_calloc(count, sizeof *f->outputs)))
 		return 1;
 	while (f->output_count < count) {
 		struct function_pair *pair = &f->outputs[f->output_count++];
@@ -210,7 +215,8 @@ static int decode_code(struct cbor_reader *r, struct function *f)
 {
 	CLEANUP(path_order_fini) struct path_order order = {0};
 	uint64_t count, scheme;
-	if (cbor_read_array(r, &count) || !(f->code = read_calloc(count, sizeof *f->code)))
+	if (cbor_read_array(r, &count) ||
+	    !(f->code = read_calloc(count, sizeof *f->code)))
 		return 1;
 	while (f->code_count < count) {
 		struct function_code *code = &f->code[f->code_count++];
@@ -237,7 +243,8 @@ int function_decode(const void *data, size_t size, struct function *out)
 	if (decode_run(&r, &f) || decode_env(&r, &f) ||
 	    decode_names(&r, &f.params, &f.param_count) ||
 	    decode_names(&r, &f.inputs, &f.input_count) || decode_outputs(&r, &f) ||
-	    read_text_or_null(&r, &f.metrics) || (f.metrics && !fs_path_is_inside(f.metrics)) ||
+	    read_text_or_null(&r, &f.metrics) ||
+	    (f.metrics && !fs_path_is_inside(f.metrics)) ||
 	    read_text_or_null(&r, &f.salt) || decode_code(&r, &f) || !cbor_done(&r))
 		return 1;
 	*out = f;

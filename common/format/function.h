@@ -73,5 +73,6 @@ struct args {
 };
 
 void args_fini(struct args *a);
-void args_encode(struct buf *out, struct args *a); /* fills inputs[].offset, from out's start */
+void args_encode(struct buf *out,
+		 struct args *a); /* fills inputs[].offset, from out's start */
 int args_decode(const void *data, size_t size, struct args *a);

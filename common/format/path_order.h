@@ -6,7 +6,8 @@
 #include "common/pure/base.h"
 
 struct path_order {
-	const char **open; /* earlier paths that the last one begins with, shortest first */
+	const char *
+		*open; /* earlier paths that the last one begins with, shortest first */
 	size_t depth, capacity;
 };
 

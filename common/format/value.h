@@ -19,7 +19,8 @@ struct value {
 void value_fini(struct value *v);
 /** value_format() - as substituted into a command line: true, 3, 0.001, 1e-05, text as it is. */
 void value_format(struct buf *out, const struct value *v);
-void value_encode(struct buf *out, const struct value *v); /* deterministic CBOR; 3.0 is a float */
+void value_encode(struct buf *out,
+		  const struct value *v); /* deterministic CBOR; 3.0 is a float */
 /** value_decode() - Return: 0 (value_fini() it), 1 if malformed or out of memory. */
 int value_decode(struct cbor_reader *r, struct value *v);
 bool value_equal(const struct value *a, const struct value *b);

@@ -14,11 +14,11 @@
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 /** steal() - take the pointer out of a variable whose cleanup would free it. */
-#define steal(ptr)                                                                         \
-	({                                                                                 \
-		__typeof__(ptr) stolen_ = (ptr);                                           \
-		(ptr) = NULL;                                                              \
-		stolen_;                                                                   \
+#define steal(ptr)                                                                       \
+	({                                                                               \
+		__typeof__(ptr) stolen_ = (ptr);                                         \
+		(ptr) = NULL;                                                            \
+		stolen_;                                                                 \
 	})
 
 #define DIGEST_SIZE 32 /* bytes of a SHA-256 */

@@ -26,7 +26,8 @@ uint8_t *buf_reserve(struct buf *b, size_t size)
 {
 	if (b->failed)
 		return NULL;
-	if (b->capacity - b->size > size) /* capacity 0: 0 > size is false, memory is made */
+	if (b->capacity - b->size >
+	    size) /* capacity 0: 0 > size is false, memory is made */
 		return b->data + b->size;
 	if (size >= SIZE_MAX / 4 - b->size) {
 		b->failed = true;

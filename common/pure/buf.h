@@ -12,13 +12,13 @@ struct buf {
 	bool failed;
 };
 
-void buf_fini(struct buf *b); /* also for a zeroed one */
+void buf_fini(struct buf *b);  /* also for a zeroed one */
 void buf_reset(struct buf *b); /* size 0, keeps the memory, clears failed */
 void buf_add(struct buf *b, const void *data, size_t size);
 void buf_add_byte(struct buf *b, uint8_t byte);
 void buf_add_str(struct buf *b, const char *text);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
-void buf_vprintf(struct buf *b, const char *fmt, va_list args);
+void buf_vprintf(struct buf *b, const char *fmt, va_list args) PRINTF(2, 0);
 /** buf_reserve() - room for @size more bytes. Return: where to write them, NULL if failed.
  * The caller then adds to b->size what it wrote. */
 uint8_t *buf_reserve(struct buf *b, size_t size);

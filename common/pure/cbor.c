@@ -76,8 +76,10 @@ static bool half_from_float(float f, uint16_t *half)
 	} else if (exponent >= -14 && exponent <= 15) {
 		if (fraction & 0x1fff)
 			return false;
-		*half = (uint16_t)(sign | (uint32_t)(exponent + 15) << 10 | fraction >> 13);
-	} else if (exponent >= -24 && exponent < -14) { /* subnormal: multiples of 2^-24 */
+		*half = (uint16_t)(sign | (uint32_t)(exponent + 15) << 10 |
+				   fraction >> 13);
+	} else if (exponent >= -24 &&
+		   exponent < -14) { /* subnormal: multiples of 2^-24 */
 		uint32_t significand = fraction | 0x800000;
 		int shift = -1 - exponent;
 		if (significand & ((1u << shift) - 1))
@@ -201,7 +203,8 @@ static int read_head(struct cbor_reader *r, enum major *major, uint8_t *low, uin
 	*n = 0;
 	for (size_t i = 0; i < bytes; i++)
 		*n = *n << 8 | *r->at++;
-	if (*major == M_SIMPLE) /* the argument is a float, not a number to be shortened */
+	if (*major ==
+	    M_SIMPLE) /* the argument is a float, not a number to be shortened */
 		return 0;
 	static const uint64_t least[] = {24, UINT8_MAX + 1ull, UINT16_MAX + 1ull,
 					 UINT32_MAX + 1ull};
@@ -227,11 +230,13 @@ static int read_float(struct cbor_reader *r, uint8_t low, uint64_t bits, double 
 	memcpy(value, &bits, 8);
 	if (isnan(*value) || isinf(*value))
 		return fail(r);
-	return fabs(*value) <= 3.4028234663852886e38 && (double)(float)*value == *value ? fail(r)
-											: 0;
+	return fabs(*value) <= 3.4028234663852886e38 && (double)(float)*value == *value
+		       ? fail(r)
+		       : 0;
 }
 
-static int read_simple(struct cbor_reader *r, uint8_t low, uint64_t n, struct cbor_item *item)
+static int read_simple(struct cbor_reader *r, uint8_t low, uint64_t n,
+		       struct cbor_item *item)
 {
 	switch (low) {
 	case SIMPLE_FALSE:

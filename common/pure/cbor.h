@@ -56,7 +56,8 @@ int cbor_read_uint(struct cbor_reader *r, uint64_t *value);
 int cbor_read_int(struct cbor_reader *r, int64_t *value);
 int cbor_read_bool(struct cbor_reader *r, bool *value);
 int cbor_read_bytes(struct cbor_reader *r, const uint8_t **data, size_t *size);
-int cbor_read_digest(struct cbor_reader *r, uint8_t out[DIGEST_SIZE]); /* bytes of size 32 */
+int cbor_read_digest(struct cbor_reader *r,
+		     uint8_t out[DIGEST_SIZE]); /* bytes of size 32 */
 /** cbor_read_text() - @textp borrowed, NOT terminated; text with a NUL inside is refused. */
 int cbor_read_text(struct cbor_reader *r, const char **textp, size_t *size);
 int cbor_read_array(struct cbor_reader *r, uint64_t *count);

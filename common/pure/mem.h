@@ -13,12 +13,13 @@ void *mem_copy(const void *data, size_t size);
 char *mem_strdup(const char *text);
 
 /** mem_grow() - make room for one more element in a heap array, doubling its capacity. */
-#define mem_grow(array, count, capacity)                                                   \
-	do {                                                                               \
-		if ((count) == (capacity)) {                                               \
-			(capacity) = (capacity) ? 2 * (capacity) : 8;                      \
-			(array) = mem_resize((array), (size_t)(capacity) * sizeof *(array)); \
-		}                                                                          \
+#define mem_grow(array, count, capacity)                                                 \
+	do {                                                                             \
+		if ((count) == (capacity)) {                                             \
+			(capacity) = (capacity) ? 2 * (capacity) : 8;                    \
+			(array) = mem_resize((array),                                    \
+					     (size_t)(capacity) * sizeof *(array));      \
+		}                                                                        \
 	} while (0)
 
 void mem_cleanup_free(void *ptr_to_ptr);

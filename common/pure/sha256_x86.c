@@ -16,24 +16,26 @@ bool sha256_x86_available(void)
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_SHA);
 }
 
-#define LOAD(i) _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * (i))), swap)
+#define LOAD(i)                                                                          \
+	_mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(data + 16 * (i))), swap)
 #define K(i) _mm_load_si128((const __m128i *)(sha256_k + 4 * (i)))
 
 /* Four rounds with the message words m. */
-#define ROUNDS(i, m)                                                                       \
-	do {                                                                               \
-		__m128i wk_ = _mm_add_epi32(m, K(i));                                      \
-		cdgh = _mm_sha256rnds2_epu32(cdgh, abef, wk_);                             \
-		abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(wk_, 0x0e));    \
+#define ROUNDS(i, m)                                                                     \
+	do {                                                                             \
+		__m128i wk_ = _mm_add_epi32(m, K(i));                                    \
+		cdgh = _mm_sha256rnds2_epu32(cdgh, abef, wk_);                           \
+		abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(wk_, 0x0e));  \
 	} while (0)
 
 /* Words 4i+16.. from the sixteen before them, oldest first; the result takes the oldest's place. */
-#define SCHEDULE(m0, m1, m2, m3)                                                           \
-	m0 = _mm_sha256msg2_epu32(                                                         \
-		_mm_add_epi32(_mm_sha256msg1_epu32(m0, m1), _mm_alignr_epi8(m3, m2, 4)), m3)
+#define SCHEDULE(m0, m1, m2, m3)                                                         \
+	m0 = _mm_sha256msg2_epu32(                                                       \
+		_mm_add_epi32(_mm_sha256msg1_epu32(m0, m1), _mm_alignr_epi8(m3, m2, 4)), \
+		m3)
 
-#define ROUNDS_AND_SCHEDULE(i, m0, m1, m2, m3)                                             \
-	ROUNDS(i, m0);                                                                     \
+#define ROUNDS_AND_SCHEDULE(i, m0, m1, m2, m3)                                           \
+	ROUNDS(i, m0);                                                                   \
 	SCHEDULE(m0, m1, m2, m3)
 
 __attribute__((target("sha,sse4.1,ssse3"))) void

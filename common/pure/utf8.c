@@ -36,7 +36,8 @@ bool utf8_valid(const void *text, size_t size)
 	const uint8_t *at = text, *end = at + size;
 	while (at < end) {
 		uint64_t eight;
-		if (end - at >= 8 && (memcpy(&eight, at, 8), !(eight & 0x8080808080808080ull))) {
+		if (end - at >= 8 &&
+		    (memcpy(&eight, at, 8), !(eight & 0x8080808080808080ull))) {
 			at += 8;
 			continue;
 		}

@@ -16,7 +16,8 @@ static inline void must(bool condition)
 		abort();
 }
 
-static inline void must_be_canonical(const struct buf *again, const uint8_t *data, size_t size)
+static inline void must_be_canonical(const struct buf *again, const uint8_t *data,
+				     size_t size)
 {
 	must(!again->failed && again->size == size && !memcmp(again->data, data, size));
 }

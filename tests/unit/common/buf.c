@@ -164,7 +164,8 @@ Test(utf8, tells_characters_from_other_bytes)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		const uint8_t *bytes = (const uint8_t *)rows[i].bytes;
-		cr_assert_eq(utf8_sequence(bytes, rows[i].size), rows[i].step, "row %zu", i);
+		cr_assert_eq(utf8_sequence(bytes, rows[i].size), rows[i].step, "row %zu",
+			     i);
 	}
 }
 

@@ -85,9 +85,9 @@ Test(cbor, writes_and_reads_negative_numbers)
 		int64_t value;
 		const char *hex;
 	} rows[] = {
-		{-1, "20"},	   {-10, "29"},	      {-24, "37"},
-		{-25, "3818"},	   {-100, "3863"},    {-256, "38ff"},
-		{-257, "390100"},  {-1000, "3903e7"}, {INT64_MIN, "3b7fffffffffffffff"},
+		{-1, "20"},	  {-10, "29"},	     {-24, "37"},
+		{-25, "3818"},	  {-100, "3863"},    {-256, "38ff"},
+		{-257, "390100"}, {-1000, "3903e7"}, {INT64_MIN, "3b7fffffffffffffff"},
 	};
 	CLEANUP_BUF struct buf b = {0};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -239,9 +239,13 @@ Test(cbor, writes_arrays_and_maps)
 	cbor_add_text(&b, "b");
 	cbor_add_array(&b, 1);
 	cbor_add_uint(&b, 2);
-	expect_written(&b, "a26161016162" "8102");
+	expect_written(&b, "a26161016162"
+			   "8102");
 	cr_assert_eq(read_one("830182020380").u, 3);
-	cr_assert_eq(read_one("a26161016162" "8102").u, 2);
+	cr_assert_eq(read_one("a26161016162"
+			      "8102")
+			     .u,
+		     2);
 }
 
 Test(cbor, refuses_numbers_that_are_longer_than_needed)
@@ -254,7 +258,8 @@ Test(cbor, refuses_numbers_that_are_longer_than_needed)
 	expect_refused("580161");
 	expect_refused("780161");
 	expect_refused("980100");
-	expect_refused("b8016161" "01");
+	expect_refused("b8016161"
+		       "01");
 }
 
 Test(cbor, refuses_what_is_outside_the_subset)
@@ -266,7 +271,8 @@ Test(cbor, refuses_what_is_outside_the_subset)
 	expect_refused("bfff");
 	expect_refused("ff");
 	expect_refused("c074"); /* tags */
-	expect_refused("d9d9f7" "00");
+	expect_refused("d9d9f7"
+		       "00");
 	expect_refused("f7"); /* undefined, other simple values */
 	expect_refused("e0");
 	expect_refused("f0");
@@ -322,9 +328,9 @@ Test(cbor, typed_reads_refuse_another_type)
 	const char *text;
 	size_t size;
 	uint8_t digest[DIGEST_SIZE];
-#define REFUSES(call)                                                                      \
-	cbor_reader_init(&r, data, 1);                                                     \
-	cr_assert_eq(call, 1);                                                             \
+#define REFUSES(call)                                                                    \
+	cbor_reader_init(&r, data, 1);                                                   \
+	cr_assert_eq(call, 1);                                                           \
 	cr_assert(r.failed)
 	REFUSES(cbor_read_uint(&r, &u));
 	REFUSES(cbor_read_int(&r, &i));
@@ -393,7 +399,9 @@ Test(cbor, skip_passes_one_whole_item)
 	cr_assert_eq(skip("830182020380"), 0);
 	cr_assert_eq(skip("a26161016162820203"), 0);
 	cr_assert_eq(skip("826161a161626163"), 0);
-	cr_assert_eq(skip("8101" "00"), 1, "a second item stays");
+	cr_assert_eq(skip("8101"
+			  "00"),
+		     1, "a second item stays");
 	cr_assert_eq(skip("8201"), 1);
 }
 

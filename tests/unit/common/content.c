@@ -18,10 +18,12 @@ static struct content content_of(uint8_t type, uint8_t fill)
 	return c;
 }
 
-static void add(struct content_entries *e, const char *name, const char *path, uint8_t type)
+static void add(struct content_entries *e, const char *name, const char *path,
+		uint8_t type)
 {
 	struct content c = content_of(type, 7);
-	cr_assert_eq(content_entries_add(e, name, path, &c, type == CONTENT_DIR ? 0 : 5), 0);
+	cr_assert_eq(content_entries_add(e, name, path, &c, type == CONTENT_DIR ? 0 : 5),
+		     0);
 }
 
 Test(content, a_tree_reads_back_in_order)
@@ -64,7 +66,8 @@ Test(content, empty_lists_are_fine)
 	CLEANUP_BUF struct buf b = {0};
 	content_encode_tree(&b, &e);
 	cr_assert_eq(content_decode_tree(b.data, b.size, &back), 0);
-	cr_assert_eq(content_decode_result(b.data, b.size, &back), 1, "a tree is no result");
+	cr_assert_eq(content_decode_result(b.data, b.size, &back), 1,
+		     "a tree is no result");
 	buf_reset(&b);
 	content_encode_result(&b, &e);
 	cr_assert_eq(content_decode_result(b.data, b.size, &back), 0);
@@ -73,7 +76,8 @@ Test(content, empty_lists_are_fine)
 }
 
 /* A tree written row by row in the order given, as an attacker would. */
-static int decode_rows(const char *const *paths, size_t count, uint8_t type, uint64_t size)
+static int decode_rows(const char *const *paths, size_t count, uint8_t type,
+		       uint64_t size)
 {
 	CLEANUP_BUF struct buf b = {0};
 	struct content c = content_of(type, 1);
@@ -93,8 +97,8 @@ static int decode_rows(const char *const *paths, size_t count, uint8_t type, uin
 	cr_assert(rc == 0 || e.items == NULL, "nothing is kept on failure");
 	return rc;
 }
-#define ROWS(type, size, ...)                                                              \
-	decode_rows((const char *const[]){__VA_ARGS__},                                    \
+#define ROWS(type, size, ...)                                                            \
+	decode_rows((const char *const[]){__VA_ARGS__},                                  \
 		    ARRAY_LEN(((const char *const[]){__VA_ARGS__})), type, size)
 
 Test(content, a_tree_that_leaves_its_folder_is_refused)
@@ -122,7 +126,8 @@ Test(content, a_file_that_is_another_entrys_folder_is_refused)
 	cr_assert_eq(ROWS(CONTENT_FILE, 1, "a", "a-b", "a-b.c", "a.d", "ab"), 0);
 	cr_assert_eq(ROWS(CONTENT_FILE, 1, "a", "a!", "a!/x", "a/b/c"), 1);
 	cr_assert_eq(ROWS(CONTENT_FILE, 1, "a/b", "a/b/c/d"), 1);
-	cr_assert_eq(ROWS(CONTENT_DIR, 0, "a", "a/b"), 1, "an empty folder has nothing inside");
+	cr_assert_eq(ROWS(CONTENT_DIR, 0, "a", "a/b"), 1,
+		     "an empty folder has nothing inside");
 	cr_assert_eq(ROWS(CONTENT_FILE, 1, "a/b", "a/c", "b"), 0);
 }
 
@@ -158,7 +163,8 @@ Test(content, every_prefix_and_every_flipped_bit_is_refused_or_whole)
 		if (!content_decode_tree(b.data, b.size, &back)) {
 			content_encode_tree(&again, &back);
 			cr_assert_eq(again.size, b.size);
-			cr_assert_arr_eq(again.data, b.data, b.size, "one content, one form");
+			cr_assert_arr_eq(again.data, b.data, b.size,
+					 "one content, one form");
 		}
 		b.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
@@ -195,8 +201,10 @@ Test(value, keeps_type_and_text)
 	expect_value(&(struct value){VALUE_UINT, .u = UINT64_MAX}, "1bffffffffffffffff",
 		     "18446744073709551615");
 	expect_value(&(struct value){VALUE_DOUBLE, .d = 3.0}, "f94200", "3.0");
-	expect_value(&(struct value){VALUE_DOUBLE, .d = 0.1}, "fb3fb999999999999a", "0.1");
-	expect_value(&(struct value){VALUE_DOUBLE, .d = 1e-5}, "fb3ee4f8b588e368f1", "1e-05");
+	expect_value(&(struct value){VALUE_DOUBLE, .d = 0.1}, "fb3fb999999999999a",
+		     "0.1");
+	expect_value(&(struct value){VALUE_DOUBLE, .d = 1e-5}, "fb3ee4f8b588e368f1",
+		     "1e-05");
 	expect_value(&(struct value){VALUE_STRING, .text = text}, "64312e3230", "1.20");
 	expect_value(&(struct value){VALUE_STRING, .text = empty}, "60", "");
 }
@@ -204,14 +212,16 @@ Test(value, keeps_type_and_text)
 Test(value, equality_is_that_of_the_bytes)
 {
 	struct value three = {VALUE_INT, .i = 3}, float_three = {VALUE_DOUBLE, .d = 3.0};
-	struct value zero = {VALUE_DOUBLE, .d = 0.0}, minus_zero = {VALUE_DOUBLE, .d = -0.0};
+	struct value zero = {VALUE_DOUBLE, .d = 0.0},
+		     minus_zero = {VALUE_DOUBLE, .d = -0.0};
 	cr_assert(!value_equal(&three, &float_three));
 	cr_assert(!value_equal(&zero, &minus_zero));
 }
 
 Test(value, refuses_what_is_no_value)
 {
-	static const char *const hexes[] = {"f6", "f97e00", "80", "a0", "4101", "6100", "", "1817"};
+	static const char *const hexes[] = {"f6",   "f97e00", "80", "a0",
+					    "4101", "6100",   "",   "1817"};
 	for (size_t i = 0; i < ARRAY_LEN(hexes); i++) {
 		uint8_t data[16];
 		struct cbor_reader r;

@@ -1,6 +1,6 @@
 /* Files: whole or not at all, folders of any depth, locks, paths. */
-#include "common/clock.h"
 #include "common/fs.h"
+#include "common/clock.h"
 #include "common/rand.h"
 
 #include <criterion/criterion.h>
@@ -163,7 +163,8 @@ Test(fs, remove_tree_has_no_depth_that_is_too_deep)
 	int at = open(".", O_RDONLY | O_DIRECTORY);
 	cr_assert_eq(mkdir("t", 0700), 0);
 	const char *name = "t";
-	for (int i = 0; i < 3000; i++) { /* far beyond PATH_MAX and the descriptors we may have */
+	for (int i = 0; i < 3000;
+	     i++) { /* far beyond PATH_MAX and the descriptors we may have */
 		int next = openat(at, name, O_RDONLY | O_DIRECTORY);
 		cr_assert(next >= 0);
 		close(at);
@@ -256,9 +257,11 @@ Test(fs, tells_local_from_network)
 
 Test(fs_path_is_inside, accepts_relative_paths_without_tricks)
 {
-	static const char *const inside[] = {"a", "a/b", ".hidden", "..a", "a../b", "...", "a b"};
-	static const char *const outside[] = {"",   "/",    "/a",   "a/",  "a//b", ".",
-					      "..", "./a",  "a/.",  "a/..", "../a", "a/../b"};
+	static const char *const inside[] = {"a",     "a/b", ".hidden", "..a",
+					     "a../b", "...", "a b"};
+	static const char *const outside[] = {"",     "/",    "/a",   "a/",
+					      "a//b", ".",    "..",   "./a",
+					      "a/.",  "a/..", "../a", "a/../b"};
 	for (size_t i = 0; i < ARRAY_LEN(inside); i++)
 		cr_assert(fs_path_is_inside(inside[i]), "%s", inside[i]);
 	for (size_t i = 0; i < ARRAY_LEN(outside); i++)

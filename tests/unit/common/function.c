@@ -58,16 +58,19 @@ static int recode(const struct function *f)
 
 Test(function, refuses_what_a_worker_must_not_lay_out)
 {
-	static const char *const bad_paths[] = {"/etc/passwd", "../x", "a/../../x", "", "."};
+	static const char *const bad_paths[] = {"/etc/passwd", "../x", "a/../../x", "",
+						"."};
 	char *argv[] = {"true"};
 	for (size_t i = 0; i < ARRAY_LEN(bad_paths); i++) {
 		char path[32];
 		strcpy(path, bad_paths[i]);
 		struct function_pair output = {"o", path};
 		struct function_code code = {.path = path};
-		struct function f = {.argv = argv, .argc = 1, .outputs = &output, .output_count = 1};
+		struct function f = {
+			.argv = argv, .argc = 1, .outputs = &output, .output_count = 1};
 		cr_assert_eq(recode(&f), 1, "output %s", path);
-		f = (struct function){.argv = argv, .argc = 1, .code = &code, .code_count = 1};
+		f = (struct function){
+			.argv = argv, .argc = 1, .code = &code, .code_count = 1};
 		cr_assert_eq(recode(&f), 1, "code %s", path);
 		f = (struct function){.argv = argv, .argc = 1, .metrics = path};
 		cr_assert_eq(recode(&f), 1, "metrics %s", path);
@@ -88,7 +91,8 @@ Test(function, refuses_duplicates_and_bad_names)
 	cr_assert_eq(recode(&f), 1);
 	f = (struct function){.argv = argv, .argc = 1, .inputs = twice, .input_count = 2};
 	cr_assert_eq(recode(&f), 1);
-	f = (struct function){.argv = argv, .argc = 1, .outputs = pairs, .output_count = 2};
+	f = (struct function){
+		.argv = argv, .argc = 1, .outputs = pairs, .output_count = 2};
 	cr_assert_eq(recode(&f), 1);
 	f = (struct function){.argv = argv, .argc = 1, .env = pairs, .env_count = 2};
 	cr_assert_eq(recode(&f), 1);
@@ -142,7 +146,8 @@ static int recode_args(char *name, uint8_t type)
 {
 	CLEANUP_BUF struct buf b = {0};
 	CLEANUP(args_fini) struct args back = {0};
-	struct args_input input = {.names = &name, .name_count = 1, .content = {.type = type}};
+	struct args_input input = {
+		.names = &name, .name_count = 1, .content = {.type = type}};
 	struct args a = {.inputs = &input, .input_count = 1};
 	args_encode(&b, &a);
 	return args_decode(b.data, b.size, &back);
@@ -236,7 +241,8 @@ Test(commit, refuses_what_cannot_be)
 	c = *sample_commit();
 	c.result.type = CONTENT_DIR;
 	cr_assert_eq(recode_commit(&c), 1);
-	struct commit_output outputs[] = {sample_commit()->outputs[1], sample_commit()->outputs[0]};
+	struct commit_output outputs[] = {sample_commit()->outputs[1],
+					  sample_commit()->outputs[0]};
 	c = *sample_commit();
 	c.outputs = outputs;
 	cr_assert_eq(recode_commit(&c), 1, "not sorted");
@@ -275,11 +281,13 @@ Test(formats, every_prefix_is_refused_and_every_flipped_bit_is_refused_or_canoni
 			if (!cut)
 				b->data[step / 8] ^= (uint8_t)(1 << step % 8);
 			bool taken = false;
-			if (which == 0 && (taken = !function_decode(b->data, size, &function)))
+			if (which == 0 &&
+			    (taken = !function_decode(b->data, size, &function)))
 				function_encode(&again, &function);
 			if (which == 1 && (taken = !args_decode(b->data, size, &args)))
 				args_encode(&again, &args);
-			if (which == 2 && (taken = !commit_decode(b->data, size, &commit, &arena)))
+			if (which == 2 &&
+			    (taken = !commit_decode(b->data, size, &commit, &arena)))
 				commit_encode(&again, &commit);
 			cr_assert(!(taken && cut), "%zu cut to %zu", which, size);
 			if (taken) {

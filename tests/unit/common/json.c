@@ -1,6 +1,6 @@
 /* JSON, escaping for terminals, errors and log lines: what people and programs read. */
-#include "common/err.h"
 #include "common/json.h"
+#include "common/err.h"
 #include "common/log.h"
 
 #include <criterion/criterion.h>
@@ -68,7 +68,11 @@ Test(json, escapes_what_must_be)
 	expect_string("\x7f", 1, "\"\\u007f\"");
 	expect_string("\xc2\x9b", 2, "\"\\u009b\"");
 	expect_string("\xc3\xbc", 2, "\"\xc3\xbc\"");
-	expect_string("a\xff" "b", 3, "\"a\xef\xbf\xbd" "b\"");
+	expect_string("a\xff"
+		      "b",
+		      3,
+		      "\"a\xef\xbf\xbd"
+		      "b\"");
 	expect_string("\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");
 	expect_string("", 0, "\"\"");
 }
@@ -102,7 +106,9 @@ Test(text_escape, leaves_nothing_that_a_terminal_obeys)
 	expect_escaped("a\nb\tc\r", 6, "a\\nb\\tc\\x0d");
 	expect_escaped("\0", 1, "\\x00");
 	expect_escaped("\x7f", 1, "\\x7f");
-	expect_escaped("\xc2\x9b" "1m", 4, "\\xc2\\x9b1m");
+	expect_escaped("\xc2\x9b"
+		       "1m",
+		       4, "\\xc2\\x9b1m");
 	expect_escaped("\xff\xc3", 2, "\\xff\\xc3");
 }
 
@@ -195,7 +201,8 @@ static void one_of_each(void)
 Test(log, writes_a_line_per_event)
 {
 	const char *text = capture(one_of_each);
-	cr_assert_not_null(strstr(text, "Z info  lease granted task=3 name=a\\nb\n"), "%s", text);
+	cr_assert_not_null(strstr(text, "Z info  lease granted task=3 name=a\\nb\n"),
+			   "%s", text);
 	cr_assert_not_null(strstr(text, "Z error disk full\n"), "%s", text);
 	cr_assert_eq(count_of(text, "\n"), 2);
 	cr_assert_eq(text[4], '-');

@@ -1,6 +1,6 @@
 /* Numbers, durations, sizes, names. */
-#include "common/names.h"
 #include "common/num.h"
+#include "common/names.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -100,10 +100,23 @@ Test(num_parse_duration, takes_what_people_write)
 
 Test(num_parse_duration, refuses_what_is_not_a_duration)
 {
-	static const char *const texts[] = {
-		"",    "m",    "-1s", "1x",  "1 m",   "30m1h", "1m1m", "1h30", ".5s",
-		"1.s", "1e3s", " 1s", "1s ", "1.2.3", "999999999999999999999s", "1000000w",
-		"0.0000000001s"};
+	static const char *const texts[] = {"",
+					    "m",
+					    "-1s",
+					    "1x",
+					    "1 m",
+					    "30m1h",
+					    "1m1m",
+					    "1h30",
+					    ".5s",
+					    "1.s",
+					    "1e3s",
+					    " 1s",
+					    "1s ",
+					    "1.2.3",
+					    "999999999999999999999s",
+					    "1000000w",
+					    "0.0000000001s"};
 	uint64_t ns = 7;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
 		cr_assert_eq(num_parse_duration(texts[i], &ns), 1, "%s", texts[i]);
@@ -134,8 +147,18 @@ Test(num_parse_size, takes_what_people_write)
 
 Test(num_parse_size, refuses_what_is_not_a_size)
 {
-	static const char *const texts[] = {"",	   "k",	   "-1",   "1.5",  "1KIB", "1Gb", "1 ",
-					    "1kk", "1MiBs", "0x10", "1e3", "18446744073709551616",
+	static const char *const texts[] = {"",
+					    "k",
+					    "-1",
+					    "1.5",
+					    "1KIB",
+					    "1Gb",
+					    "1 ",
+					    "1kk",
+					    "1MiBs",
+					    "0x10",
+					    "1e3",
+					    "18446744073709551616",
 					    "99999999999T"};
 	uint64_t bytes;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
@@ -170,7 +193,8 @@ Test(num_add_duration, prints_what_is_worth_reading)
 		num_add_duration(&b, rows[i].ns);
 		cr_assert_str_eq(buf_cstr(&b), rows[i].text);
 		uint64_t back;
-		cr_assert_eq(num_parse_duration(buf_cstr(&b), &back), 0, "%s", buf_cstr(&b));
+		cr_assert_eq(num_parse_duration(buf_cstr(&b), &back), 0, "%s",
+			     buf_cstr(&b));
 	}
 }
 
@@ -198,7 +222,8 @@ Test(num_add_size, prints_what_is_worth_reading)
 
 Test(names_suggest, finds_the_slip)
 {
-	static const char *const commands[] = {"submit", "status", "best", "get", "logs", "log"};
+	static const char *const commands[] = {"submit", "status", "best",
+					       "get",	 "logs",   "log"};
 	size_t count = ARRAY_LEN(commands);
 	cr_assert_str_eq(names_suggest("sumbit", commands, count), "submit");
 	cr_assert_str_eq(names_suggest("submitt", commands, count), "submit");

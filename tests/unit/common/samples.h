@@ -16,8 +16,10 @@ static inline void sample_digest(uint8_t out[DIGEST_SIZE], uint8_t first)
 static inline struct function *sample_function(void)
 {
 	static char *argv[] = {"python3", "train.py", "--lr", "${p.lr}"};
-	static struct function_pair env[] = {{"ZZ", "1"}, {"OMP_NUM_THREADS", "1"}, {"A", ""}};
-	static struct function_pair outputs[] = {{"weights", "out/w.bin"}, {"log", "train.log"}};
+	static struct function_pair env[] = {
+		{"ZZ", "1"}, {"OMP_NUM_THREADS", "1"}, {"A", ""}};
+	static struct function_pair outputs[] = {{"weights", "out/w.bin"},
+						 {"log", "train.log"}};
 	static char *params[] = {"seed", "lr"}, *inputs[] = {"data", "base"};
 	static struct function_code code[] = {{.path = "train.py"},
 					      {.path = "lib/run.sh", .executable = true}};
@@ -45,8 +47,9 @@ static inline struct function *sample_function(void)
 static inline struct args *sample_args(void)
 {
 	static struct value values[] = {
-		{VALUE_DOUBLE, .d = 0.001},    {VALUE_INT, .i = -2}, {VALUE_UINT, .u = UINT64_MAX},
-		{VALUE_STRING, .text = "adam"}, {VALUE_BOOL, .boolean = true},
+		{VALUE_DOUBLE, .d = 0.001},    {VALUE_INT, .i = -2},
+		{VALUE_UINT, .u = UINT64_MAX}, {VALUE_STRING, .text = "adam"},
+		{VALUE_BOOL, .boolean = true},
 	};
 	static char *one[] = {"data.npz"}, *many[] = {"w0.bin", "w1.bin"};
 	static struct args_input inputs[] = {
@@ -69,8 +72,14 @@ static inline struct args *sample_args(void)
 static inline struct commit *sample_commit(void)
 {
 	static struct commit_output outputs[] = {
-		{.name = "log", .path = "train.log", .content = {CONTENT_FILE, {1}}, .size = 12},
-		{.name = "w", .path = "out", .content = {CONTENT_TREE, {2}}, .size = 3456},
+		{.name = "log",
+		 .path = "train.log",
+		 .content = {CONTENT_FILE, {1}},
+		 .size = 12},
+		{.name = "w",
+		 .path = "out",
+		 .content = {CONTENT_TREE, {2}},
+		 .size = 3456},
 	};
 	static struct commit_metric metrics[] = {
 		{.name = "opt", .is_text = true, .text = "adam"},

@@ -1,7 +1,7 @@
 /* SHA-256 and HMAC against the examples of NIST and of RFC 4231, and the two implementations
  * against each other. */
-#include "common/pure/hex.h"
 #include "common/pure/sha256.h"
+#include "common/pure/hex.h"
 #include "common/pure/sha256_blocks.h"
 
 #include <criterion/criterion.h>
@@ -23,8 +23,10 @@ static void expect_digest(const char *text, const char *want)
 
 Test(sha256, gives_the_digests_of_fips_180_4)
 {
-	expect_digest("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-	expect_digest("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	expect_digest("",
+		      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	expect_digest("abc",
+		      "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	expect_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
 		      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 	expect_digest("abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
@@ -41,7 +43,8 @@ Test(sha256, gives_the_digest_of_a_million_times_a)
 	for (int i = 0; i < 1000; i++)
 		sha256_update(&s, chunk, sizeof chunk);
 	sha256_final(&s, digest);
-	expect_hex(digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	expect_hex(digest,
+		   "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
 Test(sha256, names_the_digest_of_nothing)
@@ -62,9 +65,11 @@ Test(sha256, does_not_depend_on_how_the_data_is_cut)
 			struct sha256 s;
 			sha256_init(&s);
 			for (size_t at = 0; at < size; at += step)
-				sha256_update(&s, data + at, size - at < step ? size - at : step);
+				sha256_update(&s, data + at,
+					      size - at < step ? size - at : step);
 			sha256_final(&s, cut);
-			cr_assert_arr_eq(whole, cut, DIGEST_SIZE, "size %zu step %zu", size, step);
+			cr_assert_arr_eq(whole, cut, DIGEST_SIZE, "size %zu step %zu",
+					 size, step);
 		}
 	}
 }
@@ -111,8 +116,10 @@ Test(hmac_sha256, gives_the_macs_of_rfc_4231)
 	const char *text = "Test Using Larger Than Block-Size Key - Hash Key First";
 	expect_hmac(key, 131, text, strlen(text),
 		    "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
-	text = "This is a test using a larger than block-size key and a larger than block-size "
-	       "data. The key needs to be hashed before being used by the HMAC algorithm.";
+	text = "This is a test using a larger than block-size key and a larger than "
+	       "block-size "
+	       "data. The key needs to be hashed before being used by the HMAC "
+	       "algorithm.";
 	expect_hmac(key, 131, text, strlen(text),
 		    "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
 	for (int i = 0; i < 25; i++)
