@@ -1,0 +1,83 @@
+/* batch.h - the batches that are in memory: from their first chunk until the core forgets them.
+ *
+ * Per batch, not per task: the functions and options that assignments and commits name, who
+ * watches, and which steps its acknowledgements wait for. Tasks live in the core; what ended
+ * lives in the ledger. Descriptions are shared between batches by func_hash. */
+#pragma once
+
+#include "broker/map.h"
+#include "broker/peer.h"
+#include "common/format/function.h"
+
+struct function_def { /* shared, counted */
+	struct map_node by_hash;
+	uint32_t refs;
+	uint8_t hash[DIGEST_SIZE];
+	uint8_t *description;
+	size_t description_size;
+	struct function decoded;
+};
+
+struct batch_function {
+	struct function_def *def;
+	char *name;
+	uint32_t options;
+	uint8_t *env; /* packed Pair fields, ready to be appended to an Assignment */
+	size_t env_size;
+};
+
+struct batch_options {
+	uint8_t *packed; /* cashet.Options */
+	size_t packed_size;
+	uint64_t ttl_s, timeout_ns;
+};
+
+struct batch {
+	struct map_node by_id, by_number;
+	uint64_t number; /* ours and the core's; ascending, never reused */
+	uint8_t id[DIGEST_SIZE], client_key[KEY_SIZE], request[NONCE_SIZE];
+	uint32_t next_chunk, task_count, group_count;
+	bool sealed, ended, refused, recovered;
+	uint64_t submit_step; /* its chunks and seal are durable with this */
+	uint64_t hold_step;   /* what is shown of it waits for this */
+	struct batch_function *functions;
+	uint32_t function_count, function_capacity;
+	struct batch_options *options;
+	uint32_t option_count, option_capacity;
+	char *name;
+	/* the chunk that is being taken: whom to tell if the core refuses it */
+	peer_handle submitter;
+	uint64_t submit_serial;
+	uint64_t orphan_ns; /* unsealed: when its client was last seen */
+	struct list unsealed; /* of all unsealed ones */
+	struct list watches;  /* struct watch.by_batch */
+	struct list dirty;    /* something to show changed in this turn */
+};
+
+struct batches {
+	struct map by_id, by_number, functions;
+	struct list unsealed, dirty;
+	uint64_t next_number;
+	uint64_t next_orphan_ns;
+};
+
+void batches_init(struct broker *b);
+void batches_fini(struct broker *b);
+struct batch *batch_new(struct broker *b, uint64_t number, const uint8_t id[DIGEST_SIZE],
+			const uint8_t client_key[KEY_SIZE], const uint8_t request[NONCE_SIZE]);
+void batch_free(struct broker *b, struct batch *batch);
+struct batch *batch_find(struct broker *b, const uint8_t id[DIGEST_SIZE]);
+struct batch *batch_find_number(struct broker *b, uint64_t number);
+void batch_make_id(uint8_t id[DIGEST_SIZE], const uint8_t key[KEY_SIZE],
+		   const uint8_t request[NONCE_SIZE]);
+/** batch_add_function(), batch_add_options() - keep those of a checked chunk. */
+void batch_add_function(struct broker *b, struct batch *batch, struct function_def *def,
+			const Cashet__Function *f);
+void batch_add_options(struct batch *batch, const Cashet__Options *o);
+/** function_def_get() - the shared one with these bytes, counted; NULL if they are malformed. */
+struct function_def *function_def_get(struct broker *b, const void *data, size_t size);
+void function_def_put(struct broker *b, struct function_def *def);
+struct function_def *function_def_find(struct broker *b, const uint8_t hash[DIGEST_SIZE]);
+void batch_touch(struct broker *b, struct batch *batch);
+/** batches_orphans() - discard unsealed batches whose client is gone for 60 s. */
+void batches_orphans(struct broker *b);

@@ -1,0 +1,400 @@
+/* broker.c - the loop, see broker.h.
+ *
+ * A turn takes at most TURN_MESSAGES messages or TURN_NS, whatever is more pressing: what has come
+ * in meanwhile is in the sockets' queues, and their bounds push back on the peers. Look-ups that
+ * the core asked for are answered in the same turn, in portions. */
+#include "broker/broker.h"
+
+#include "common/clock.h"
+#include "common/fs.h"
+#include "common/log.h"
+#include "common/pure/mem.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define SHARED_SYNC_NS 300000 /* how long a lone early-granted batch waits for its result */
+#define LEDGER_BACKLOG (256ull << 20) /* bytes not yet on disk at which we stop reading */
+
+void broker_fail(struct broker *b, const char *what, const struct err *e)
+{
+	if (b->stop)
+		return;
+	log_error(what, "why=%s next=%s", e ? e->what : "", e ? e->next : "");
+	b->exit_code = ERR_FAILED;
+	b->stop = true;
+}
+
+void broker_drain(struct broker *b, uint64_t deadline_ns, const char *why)
+{
+	if (deadline_ns < b->drain_deadline_ns)
+		b->drain_deadline_ns = deadline_ns;
+	if (b->draining)
+		return;
+	b->draining = true;
+	log_info("draining", "why=%s", why);
+	struct core_event event = {.type = CORE_EV_DRAIN};
+	broker_step(b, &event);
+}
+
+void broker_wake(struct broker *b)
+{
+	uint64_t one = 1;
+	ssize_t written = write(b->wake_fd, &one, sizeof one);
+	(void)written; /* full means that it is awake already */
+}
+
+void broker_stop(struct broker *b)
+{
+	__atomic_store_n(&b->stop_asked, true, __ATOMIC_RELEASE);
+	broker_wake(b);
+}
+
+/* ---- what came from the disk ---- */
+
+static void take_durable(struct broker *b)
+{
+	uint64_t durable = ledger_durable(b->ledger);
+	struct err why = {0};
+	enum ledger_state state = ledger_state(b->ledger, &why);
+	if (state == LEDGER_BROKEN) {
+		broker_fail(b, "the journal cannot be written: stopping", &why);
+		return;
+	}
+	b->ledger_full = state == LEDGER_FULL;
+	/* Turns behind the last one that recorded anything are as durable as that one. */
+	if (durable >= b->handed_step) {
+		durable = b->step - 1;
+		b->commit_durable = b->commit_last;
+	}
+	if (durable <= b->durable)
+		return;
+	b->durable = durable;
+	outbox_release(b, durable);
+}
+
+static void tell_durable(struct broker *b)
+{
+	if (b->durable <= b->durable_told || b->stop)
+		return;
+	b->durable_told = b->durable;
+	struct core_event event = {.type = CORE_EV_DURABLE, .durable = b->durable};
+	broker_step(b, &event);
+}
+
+static void hold(struct broker *b, bool on)
+{
+	if (b->holding == on)
+		return;
+	b->holding = on;
+	if (on)
+		log_error("disk full: no new work is taken or granted", "free=%llu",
+			  (unsigned long long)b->free_bytes);
+	else
+		log_info("disk has room again", "free=%llu",
+			 (unsigned long long)b->free_bytes);
+	struct core_event event = {.type = CORE_EV_HOLD, .hold = on};
+	broker_step(b, &event);
+}
+
+static void each_second(struct broker *b)
+{
+	if (b->now < b->next_second_ns)
+		return;
+	b->next_second_ns = b->now + NS_PER_S;
+	if (fs_free_bytes(b->store, &b->free_bytes))
+		b->free_bytes = 0;
+	batches_orphans(b);
+	relays_sweep(b);
+	if (b->options->is_private && store_vanished(b)) {
+		log_info("the store's directory is gone: ending", "store=%s", b->store);
+		b->stop = true;
+	}
+}
+
+/* ---- signals ---- */
+
+static void take_signals(struct broker *b)
+{
+	struct signalfd_siginfo info;
+	while (b->signal_fd >= 0 && read(b->signal_fd, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGCHLD)
+			continue; /* life_check() looks */
+		if (b->terms++) {
+			broker_drain(b, b->now, "second signal");
+			continue;
+		}
+		uint64_t timeout = b->options->drain_timeout_ns;
+		broker_drain(b, timeout == TIME_NEVER ? TIME_NEVER : b->now + timeout,
+			     info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM");
+	}
+}
+
+static int open_signals(struct broker *b, struct err *e)
+{
+	b->signal_fd = -1;
+	b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (b->wake_fd < 0)
+		return err_set(e, ERR_FAILED, "eventfd: %s", strerror(errno));
+	if (b->options->quiet)
+		return 0;
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGCHLD);
+	/* Before any thread exists, so that all inherit the mask. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (b->signal_fd < 0)
+		return err_set(e, ERR_FAILED, "signalfd: %s", strerror(errno));
+	return 0;
+}
+
+/* ---- one turn ---- */
+
+static void take_messages(struct broker *b)
+{
+	unsigned taken = 0;
+	uint64_t until = b->now + TURN_NS;
+	bool more = true;
+	while (more && taken < TURN_MESSAGES && !b->stop) {
+		more = false;
+		for (unsigned i = 0; i < b->control_count; i++) {
+			struct wire_frame frame;
+			int rc = wire_recv(b->controls[i].router, true, &frame);
+			if (rc == 1)
+				continue;
+			more = true;
+			taken++;
+			if (rc == 2) {
+				peer_refuse(b, i, &frame, 0, ERR_USAGE,
+					    "a message of a shape that cashet never sends",
+					    NULL);
+				continue;
+			}
+			dispatch(b, i, &frame);
+			wire_frame_fini(&frame);
+			wire_arena_reset(&b->arena);
+		}
+		if (more && clock_mono_ns() >= until)
+			break;
+	}
+	b->more_messages = more;
+}
+
+static void timers(struct broker *b)
+{
+	peers_sweep(b);
+	each_second(b);
+	listen_watch_descriptors(b);
+	hold(b, b->ledger_full || b->free_bytes < FREE_BYTES_MIN);
+	if (core_deadline(b->core) <= b->now) {
+		struct core_event event = {.type = CORE_EV_TIME};
+		broker_step(b, &event);
+	}
+}
+
+static void end_turn(struct broker *b)
+{
+	if (b->stop && b->exit_code)
+		return; /* broken: nothing more may leave */
+	bool empty = ledger_turn_empty(b->turn);
+	/* What waits for an empty turn waits for the last one that was not. */
+	uint64_t hold_step = empty ? b->handed_step : b->step;
+	workers_flush(b, hold_step);
+	watch_flush(b);
+	if (empty) {
+		if (b->durable >= b->handed_step) {
+			b->durable = b->step;
+			outbox_release(b, b->durable);
+		}
+		return;
+	}
+	if (b->turn_only_early && b->turn_small)
+		ledger_turn_may_wait(b->turn, SHARED_SYNC_NS);
+	b->handed_step = b->step;
+	ledger_hand_in(b->ledger, b->turn, b->step);
+	b->turn = ledger_turn_new(b->ledger);
+}
+
+static void turn(struct broker *b)
+{
+	b->step++;
+	b->turn_only_early = true;
+	b->turn_small = false;
+	take_durable(b);
+	if (b->stop)
+		return;
+	tell_durable(b);
+	take_signals(b);
+	query_take_answers(b);
+	if (ledger_queued_bytes(b->ledger) < LEDGER_BACKLOG)
+		take_messages(b);
+	retries_run(b);
+	workers_gone(b);
+	timers(b);
+	lookup_run(b, b->now + 2 * TURN_NS);
+	workers_gone(b);
+	workers_send_early(b);
+	end_turn(b);
+	life_check(b);
+	struct core_totals totals;
+	core_view_totals(b->core, &totals);
+	if (b->draining &&
+	    (b->now >= b->drain_deadline_ns || (!totals.running && !b->outbox.count))) {
+		log_info("drained", "running=%llu", (unsigned long long)totals.running);
+		b->stop = true;
+	}
+}
+
+static uint64_t next_deadline(struct broker *b)
+{
+	uint64_t at = core_deadline(b->core);
+	const uint64_t others[] = {b->peers.next_sweep_ns, b->next_second_ns,
+				   watch_deadline(b), b->drain_deadline_ns};
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		at = others[i] < at ? others[i] : at;
+	return at;
+}
+
+static void wait(struct broker *b)
+{
+	zmq_pollitem_t items[SOCKET_MAX + 4] = {0};
+	int count = 0;
+	bool listening = ledger_queued_bytes(b->ledger) < LEDGER_BACKLOG;
+	items[count++] =
+		(zmq_pollitem_t){.fd = ledger_fd(b->ledger), .events = ZMQ_POLLIN};
+	items[count++] = (zmq_pollitem_t){.fd = b->wake_fd, .events = ZMQ_POLLIN};
+	if (b->signal_fd >= 0)
+		items[count++] =
+			(zmq_pollitem_t){.fd = b->signal_fd, .events = ZMQ_POLLIN};
+	for (unsigned i = 0; listening && i < b->control_count; i++)
+		items[count++] = (zmq_pollitem_t){.socket = b->controls[i].router,
+						  .events = ZMQ_POLLIN};
+	long timeout = 0;
+	if (!lookup_pending(b) && !retries_pending(b) && !(b->more_messages && listening)) {
+		uint64_t now = clock_mono_ns(), at = next_deadline(b);
+		uint64_t ms = at > now ? (at - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+		timeout = ms > 1000 ? 1000 : (long)ms;
+	}
+	zmq_poll(items, count, timeout);
+	uint64_t unused;
+	if (items[1].revents && read(b->wake_fd, &unused, sizeof unused) < 0)
+		assert(errno == EAGAIN);
+	b->now = clock_mono_ns();
+}
+
+int broker_run(struct broker *b)
+{
+	while (!b->stop) {
+		wait(b);
+		if (__atomic_load_n(&b->stop_asked, __ATOMIC_ACQUIRE))
+			b->stop = true;
+		else
+			turn(b);
+	}
+	return b->exit_code;
+}
+
+/* ---- from nothing to ready, and back ---- */
+
+static int open_ledger(struct broker *b, struct err *e)
+{
+	int rc = cas_open_dir(&b->cas, b->store, e);
+	if (!rc)
+		rc = ledger_open(&b->ledger, b->store, &b->info, e);
+	if (!rc)
+		rc = ledger_reader_open(&b->reader, b->ledger, b->store, e);
+	if (rc)
+		return rc;
+	b->pager.reader = b->reader;
+	b->turn = ledger_turn_new(b->ledger);
+	b->commit_last = b->commit_durable = b->info.next_commit - 1;
+	b->batches.next_number = b->info.next_batch;
+	struct core_config config = {.boot = b->info.boot,
+				     .next_commit = b->info.next_commit};
+	memcpy(config.mac_key, b->info.mac_key, sizeof config.mac_key);
+	b->core = core_new(&config);
+	return 0;
+}
+
+int broker_open(struct broker **bp, const struct options *options, struct err *e)
+{
+	struct broker *b = mem_alloc(sizeof *b);
+	b->options = options;
+	b->lock_fd = b->signal_fd = b->wake_fd = -1;
+	b->drain_deadline_ns = TIME_NEVER;
+	b->now = b->started_ns = clock_mono_ns();
+	map_seed();
+	peers_init(b);
+	batches_init(b);
+	workers_init(b);
+	wire_arena_init(&b->arena);
+	listen_raise_limits(b);
+	int rc = open_signals(b, e);
+	if (!rc)
+		rc = store_open(b, e);
+	if (!rc)
+		rc = open_ledger(b, e);
+	if (!rc) {
+		lookup_init(b);
+		rc = recover(b, e);
+	}
+	if (!rc)
+		rc = query_start(b, e);
+	if (!rc)
+		rc = listen_open(b, e);
+	if (!rc)
+		rc = life_start(b, e);
+	if (rc) {
+		broker_free(b);
+		return rc;
+	}
+	log_info("broker ready", "version=%s store=%s boot=%llu pid=%d", CASHET_VERSION,
+		 b->store, (unsigned long long)b->info.boot, (int)getpid());
+	*bp = b;
+	return 0;
+}
+
+void broker_free(struct broker *b)
+{
+	if (!b)
+		return;
+	life_fini(b);
+	query_stop(b);
+	listen_close(b); /* sockets are unlinked while the lock is held */
+	retries_fini(b);
+	relays_fini(b);
+	outbox_fini(b);
+	peers_fini(b);
+	batches_fini(b);
+	workers_fini(b);
+	if (b->turn && b->ledger && !b->exit_code)
+		ledger_hand_in(b->ledger, b->turn, b->step + 1);
+	ledger_reader_close(b->reader);
+	ledger_close(b->ledger);
+	cas_free(b->cas);
+	core_effects_fini(&b->effects);
+	core_free(b->core);
+	lookup_fini(b);
+	pager_fini(&b->pager);
+	chunk_scratch_free();
+	buf_fini(&b->scratch);
+	buf_fini(&b->packed);
+	wire_arena_fini(&b->arena);
+	store_close(b);
+	if (b->signal_fd >= 0)
+		close(b->signal_fd);
+	if (b->wake_fd >= 0)
+		close(b->wake_fd);
+	free(b);
+}

@@ -1,0 +1,39 @@
+/* page.h - pages of results, encoded straight from the ledger's records.
+ *
+ * Used by the loop (the last Progress of a small batch) and by the query thread (ResultsQuery),
+ * each with its own reader. What a task's state is comes as struct page_task: a snapshot of the
+ * core for batches that are in memory, the ledger's ends for the others. */
+#pragma once
+
+#include "broker/core/types.h"
+#include "broker/ledger/ledger.h"
+#include "proto/wire.h"
+
+struct page_task { /* what is known of one task without its commit */
+	uint32_t index;
+	uint8_t status; /* enum core_task_status */
+	bool cached, deduplicated, has_fingerprint;
+	uint32_t attempts, upstream;
+	uint64_t commit;
+	uint8_t fingerprint[2 * DIGEST_SIZE];
+};
+
+struct page_spec { /* with specs: fields for the task; borrowed */
+	bool present;
+	uint32_t function; /* number in the page's functions */
+	const uint8_t *args, *nonce;
+	size_t args_size, nonce_size;
+};
+
+struct pager { /* scratch, reused */
+	struct ledger_reader *reader;
+	struct buf body, arena;
+};
+void pager_fini(struct pager *p);
+
+/** page_add_task() - append field `tasks` of a ResultsPage to @out. */
+void page_add_task(struct buf *out, struct pager *p, const struct page_task *task,
+		   const struct page_spec *spec);
+void page_add_counts(struct buf *out, unsigned field, const struct core_counts *counts);
+void page_counts(Cashet__Counts *out, const struct core_counts *counts);
+void page_from_end(struct page_task *task, const struct ledger_end *end);
