@@ -14,9 +14,24 @@
 #include <string.h>
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
-enum { CHUNK_REQUEST = 1, CHUNK_NUMBER, CHUNK_INFO, CHUNK_OPTIONS, CHUNK_FUNCTIONS,
-       CHUNK_GROUPS, CHUNK_TASKS, CHUNK_SEAL, CHUNK_WATCH = 10 };
-enum { FUNCTION_DESCRIPTION = 1, FUNCTION_NAME, FUNCTION_OPTIONS, FUNCTION_TAGS, FUNCTION_ENV };
+enum {
+	CHUNK_REQUEST = 1,
+	CHUNK_NUMBER,
+	CHUNK_INFO,
+	CHUNK_OPTIONS,
+	CHUNK_FUNCTIONS,
+	CHUNK_GROUPS,
+	CHUNK_TASKS,
+	CHUNK_SEAL,
+	CHUNK_WATCH = 10
+};
+enum {
+	FUNCTION_DESCRIPTION = 1,
+	FUNCTION_NAME,
+	FUNCTION_OPTIONS,
+	FUNCTION_TAGS,
+	FUNCTION_ENV
+};
 enum { PAIR_KEY = 1, PAIR_VALUE };
 
 #define VARINT_MAX 10
@@ -27,12 +42,13 @@ struct builder {
 	struct builder_sink sink;
 	uint8_t request[16];
 	Cashet__BatchInfo *info; /* until chunk 0 has begun */
-	struct buf chunk;        /* the packed SubmitChunk so far */
-	struct buf item;         /* scratch for a function */
-	size_t head_size;        /* of @chunk: a chunk of this size holds nothing */
-	uint32_t number;         /* of @chunk */
+	struct buf chunk;	 /* the packed SubmitChunk so far */
+	struct buf item;	 /* scratch for a function */
+	size_t head_size;	 /* of @chunk: a chunk of this size holds nothing */
+	uint32_t number;	 /* of @chunk */
 	uint32_t options, functions, groups, tasks;
-	uint8_t (*uploaded)[DIGEST_SIZE]; /* open hash table; the zero digest is an empty place */
+	uint8_t (*uploaded)
+		[DIGEST_SIZE]; /* open hash table; the zero digest is an empty place */
 	size_t upload_count, upload_places;
 	bool finished;
 };
@@ -73,7 +89,8 @@ static void add_bytes(struct buf *b, unsigned field, const void *data, size_t si
 	buf_add(b, data, size);
 }
 
-static void add_message(struct buf *b, unsigned field, const ProtobufCMessage *message, size_t size)
+static void add_message(struct buf *b, unsigned field, const ProtobufCMessage *message,
+			size_t size)
 {
 	add_tag(b, field, WIRE_BYTES);
 	add_varint(b, size);
@@ -167,20 +184,22 @@ static int make_room(struct builder *b, size_t size, const char *what, uint32_t 
 {
 	assert(!b->finished);
 	if (size > ITEM_MAX) {
-		err_set(e, ERR_USAGE, "%s %" PRIu32 " takes %zu bytes; the limit is %u", what,
-			number, size, ITEM_MAX);
-		err_next(e, "pass large data as an input file rather than as a parameter");
+		err_set(e, ERR_USAGE, "%s %" PRIu32 " takes %zu bytes; the limit is %u",
+			what, number, size, ITEM_MAX);
+		err_next(e,
+			 "pass large data as an input file rather than as a parameter");
 		return ERR_USAGE;
 	}
 	if (number == UINT32_MAX)
-		return err_set(e, ERR_USAGE, "more than %" PRIu32 " %ss in one batch", UINT32_MAX,
-			       what);
+		return err_set(e, ERR_USAGE, "more than %" PRIu32 " %ss in one batch",
+			       UINT32_MAX, what);
 	if (b->chunk.size > b->head_size && b->chunk.size + size > WIRE_CHUNK_TARGET)
 		return flush(b, false, e);
 	return b->chunk.failed ? no_memory(e) : 0;
 }
 
-int builder_add_options(struct builder *b, const Cashet__Options *options, uint32_t *numberp)
+int builder_add_options(struct builder *b, const Cashet__Options *options,
+			uint32_t *numberp)
 {
 	size_t size = cashet__options__get_packed_size(options);
 	int r = make_room(b, size, "options", b->options, NULL);
@@ -191,7 +210,8 @@ int builder_add_options(struct builder *b, const Cashet__Options *options, uint3
 	return b->chunk.failed ? ERR_FAILED : 0;
 }
 
-static void add_pairs(struct buf *b, unsigned field, Cashet__Pair *const *pairs, size_t count)
+static void add_pairs(struct buf *b, unsigned field, Cashet__Pair *const *pairs,
+		      size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t key = strlen(pairs[i]->key), value = strlen(pairs[i]->value);
@@ -203,9 +223,10 @@ static void add_pairs(struct buf *b, unsigned field, Cashet__Pair *const *pairs,
 }
 
 /* By hand, since a batch of generated lines has as many functions as tasks. */
-int builder_add_function(struct builder *b, const struct buf *description, const char *name,
-			 uint32_t options, const Cashet__Function *tags_and_env,
-			 uint32_t *numberp, struct err *e)
+int builder_add_function(struct builder *b, const struct buf *description,
+			 const char *name, uint32_t options,
+			 const Cashet__Function *tags_and_env, uint32_t *numberp,
+			 struct err *e)
 {
 	struct buf *item = &b->item;
 	buf_reset(item);
@@ -265,7 +286,8 @@ static size_t find_place(uint8_t (*table)[DIGEST_SIZE], size_t places,
 	uint64_t hash;
 	memcpy(&hash, digest, sizeof hash);
 	size_t at = hash & (places - 1);
-	while (memcmp(table[at], no_digest, DIGEST_SIZE) && memcmp(table[at], digest, DIGEST_SIZE))
+	while (memcmp(table[at], no_digest, DIGEST_SIZE) &&
+	       memcmp(table[at], digest, DIGEST_SIZE))
 		at = (at + 1) & (places - 1);
 	return at;
 }

@@ -14,7 +14,8 @@ struct builder;
 
 /** A local file or folder that tasks need in the store before the batch is sealed. */
 struct builder_upload {
-	const char *path; /* of a regular file; or NULL: @data is the blob (a tree or list) */
+	const char *
+		path; /* of a regular file; or NULL: @data is the blob (a tree or list) */
 	const void *data;
 	uint64_t size;
 	uint8_t digest[DIGEST_SIZE];
@@ -23,7 +24,8 @@ struct builder_upload {
 struct builder_sink {
 	void *arg;
 	/** @packed: a SubmitChunk; request and chunk number are set; borrowed. Return 0 or ERR_*. */
-	int (*chunk)(void *arg, const void *packed, size_t size, bool last, struct err *e);
+	int (*chunk)(void *arg, const void *packed, size_t size, bool last,
+		     struct err *e);
 	/** May be called any time before the last chunk, at most once per digest; borrowed. */
 	int (*upload)(void *arg, const struct builder_upload *upload, struct err *e);
 };
@@ -32,13 +34,17 @@ struct builder_sink {
 struct builder *builder_new(const uint8_t request[16], const Cashet__BatchInfo *info,
 			    const struct builder_sink *sink);
 void builder_free(struct builder *b);
-int builder_add_options(struct builder *b, const Cashet__Options *options, uint32_t *numberp);
+int builder_add_options(struct builder *b, const Cashet__Options *options,
+			uint32_t *numberp);
 /** builder_add_function() - @description: canonical bytes. tags, env: sorted by key by the caller. */
-int builder_add_function(struct builder *b, const struct buf *description, const char *name,
-			 uint32_t options, const Cashet__Function *tags_and_env, uint32_t *numberp,
+int builder_add_function(struct builder *b, const struct buf *description,
+			 const char *name, uint32_t options,
+			 const Cashet__Function *tags_and_env, uint32_t *numberp,
 			 struct err *e);
-int builder_add_group(struct builder *b, const Cashet__Group *group, uint32_t *numberp, struct err *e);
-int builder_add_task(struct builder *b, const Cashet__TaskSpec *task, uint32_t *indexp, struct err *e);
+int builder_add_group(struct builder *b, const Cashet__Group *group, uint32_t *numberp,
+		      struct err *e);
+int builder_add_task(struct builder *b, const Cashet__TaskSpec *task, uint32_t *indexp,
+		     struct err *e);
 int builder_upload(struct builder *b, const struct builder_upload *upload, struct err *e);
 /** builder_finish() - send the last chunk, which seals. @watch: SubmitChunk.watch. */
 int builder_finish(struct builder *b, bool watch, struct err *e);

@@ -1,0 +1,476 @@
+/* cashet.h - libcashet: submit work to cashet and read its results.
+ *
+ * What every function here has in common:
+ *
+ *   - Return: 0, or a positive enum cashet_code; then @error (which may be NULL) says what
+ *     happened, why, and what to do next. Running out of memory is an error like any other.
+ *     Nothing here prints, exits, changes the working directory or installs signal handlers.
+ *   - Text is NUL-terminated UTF-8. Times are nanoseconds, wall-clock times milliseconds since
+ *     1970. Pointers that are passed in are borrowed until the call returns, unless said
+ *     otherwise. Structs are zeroed by the caller before filling: zero is the default everywhere.
+ *   - Batches are named by text: 64 hexadecimal digits, or any unique prefix of 4 or more; NULL or
+ *     "" is the newest batch of the store. Digests and commits are 64 hexadecimal digits.
+ *   - One handle belongs to one thread at a time; different handles are independent. A call that
+ *     waits gives up when options.interrupted says so, then with CASHET_DETACHED. After fork()
+ *     a child must not use its parent's handles.
+ *   - Durability: what was acknowledged is on the broker's disk. A batch that was accepted goes on
+ *     without us: handles may be closed, processes may die, brokers may be restarted.
+ */
+#ifndef CASHET_H
+#define CASHET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CASHET_API __attribute__((visibility("default")))
+#define CASHET_HEX_SIZE 65 /* 64 digits and the NUL */
+
+struct cashet; /* a connection to a broker */
+
+enum cashet_code { /* the exit codes of the programs too */
+		   CASHET_OK = 0,
+		   CASHET_FAILED =
+			   1, /* tasks failed, or any failure without a row of its own */
+		   CASHET_USAGE = 2,	   /* a bad argument, a bad batch file */
+		   CASHET_UNREACHABLE = 3, /* no broker answers */
+		   CASHET_NOT_ALLOWED =
+			   4, /* keys: unknown, revoked, or not trusted for this */
+		   CASHET_NOT_FOUND = 5,
+		   CASHET_AMBIGUOUS = 6, /* several match a prefix; @what lists them */
+		   CASHET_TIMED_OUT = 7,
+		   CASHET_DETACHED =
+			   130, /* interrupted; the batch, if accepted, goes on */
+};
+
+struct cashet_error {
+	int code; /* enum cashet_code */
+	char what
+		[1024]; /* what and why; may hold several lines; may quote strangers: escape it */
+	char next[512]; /* what to do next, or "" */
+};
+
+/* ---- opening ---- */
+
+struct cashet_options {
+	/* Where. In this order: @broker, $CASHET_BROKER, @store, $CASHET_DIR, "./.cashet". */
+	const char *broker; /* tcp://HOST:PORT or ipc://PATH */
+	const char *
+		store; /* a store directory: its broker, started on demand (private broker) */
+	const char *
+		key_file; /* our secret key, for tcp; NULL: $CASHET_KEY, else the only one */
+	bool insecure;	  /* tcp without keys; also $CASHET_INSECURE=1 */
+	bool must_exist; /* a store directory that is not there is CASHET_NOT_FOUND, not created */
+	const char *name;    /* of this program, for people; NULL: "libcashet" */
+	uint64_t connect_ns; /* give up after; 0: 10 s */
+	/* Return before the broker has answered, or is even looked for: the first call that needs
+	 * it says what cashet_open() would have, and saves a round trip. */
+	bool no_wait;
+	bool (*interrupted)(
+		void *arg); /* asked while waiting and after signals; may be NULL */
+	void *interrupted_arg;
+};
+
+/** cashet_open() - find the broker, connect, and agree on the protocol.
+ * @cp: set on success only; cashet_close() it. */
+CASHET_API int cashet_open(struct cashet **cp, const struct cashet_options *options,
+			   struct cashet_error *error);
+/** cashet_close() - NULL is fine. What was accepted goes on; what was not is discarded. */
+CASHET_API void cashet_close(struct cashet *c);
+CASHET_API const char *cashet_version(void);
+/** cashet_where() - the URL of the broker that @c talks to; borrowed. */
+CASHET_API const char *cashet_where(const struct cashet *c);
+
+/* ---- submitting ---- */
+
+enum cashet_value_type {
+	CASHET_BOOL,
+	CASHET_INT,
+	CASHET_UINT, /* for values above INT64_MAX; smaller ones are the same as CASHET_INT */
+	CASHET_DOUBLE, /* finite */
+	CASHET_STRING,
+};
+
+struct cashet_value {
+	enum cashet_value_type type;
+	union {
+		bool boolean;
+		int64_t i;
+		uint64_t u;
+		double d;
+		const char *text;
+	};
+};
+
+struct cashet_param {
+	const char *name;
+	struct cashet_value value; /* ${p.NAME} in argv, shell and env */
+};
+
+struct cashet_pair {
+	const char *key, *value;
+};
+
+/* A task's output as an argument of another: an edge of the DAG. */
+struct cashet_ref {
+	const char *task; /* by name, within the same call; NULL: by @index */
+	uint32_t index;	  /* of the task within the same call */
+	const char *
+		output; /* one named output; "stdout"; NULL: the result (its outputs, or its
+			     * standard output when it declares none) */
+};
+
+enum cashet_source_kind {
+	CASHET_SOURCE_FILE, /* @path: a local file or folder; uploaded, keeps its name */
+	CASHET_SOURCE_REF,  /* @ref */
+	CASHET_SOURCE_BLOB, /* @digest: in the store already; called @as */
+	CASHET_SOURCE_EXTERN, /* @path exists on every worker; identified by the text @as */
+};
+
+struct cashet_source {
+	enum cashet_source_kind kind;
+	const char *path;
+	const char *as;
+	const char *digest;
+	bool executable; /* BLOB */
+	struct cashet_ref ref;
+};
+
+struct cashet_input { /* ${inputs.NAME} */
+	const char *name;
+	const struct cashet_source
+		*sources; /* several: the input is a list, in this order */
+	size_t source_count;
+	bool is_list; /* also when it has only one source, or none */
+};
+
+struct cashet_code_entry { /* part of the function: laid out in the task's directory and hashed */
+	const char *path; /* local file or folder */
+	const char *as;	  /* where in the task's directory; NULL: its base name */
+};
+
+enum cashet_cache { CASHET_CACHE_USE, CASHET_CACHE_OFF, CASHET_CACHE_FORCE };
+
+struct cashet_task {
+	const char *name;	 /* for people and for references; NULL: "task" */
+	const char *const *argv; /* argc items, or NULL when @shell is set */
+	size_t argc;
+	const char *shell; /* for sh -c */
+	const struct cashet_code_entry *code;
+	size_t code_count;
+	const struct cashet_param *params;
+	size_t param_count;
+	const struct cashet_input *inputs;
+	size_t input_count;
+	const struct cashet_pair *outputs; /* name -> path within the task's directory */
+	size_t output_count;
+	const struct cashet_pair *env;
+	size_t env_count;
+	const struct cashet_ref
+		*needs; /* tasks that must finish first; only task or index */
+	size_t need_count;
+	const char *metrics;	 /* path of a JSON object that the task writes, or NULL */
+	const char *const *best; /* "val_loss:min" */
+	size_t best_count;
+	const struct cashet_pair *tags;
+	size_t tag_count;
+	uint32_t retries;
+	uint64_t timeout_ns; /* 0: none */
+	uint64_t grace_ns;   /* between SIGTERM and SIGKILL; 0: 5 s */
+	int32_t priority;
+	const struct cashet_resource *resources; /* none: one cpu */
+	size_t resource_count;
+	enum cashet_cache cache;
+	uint64_t ttl_s;	  /* 0: for ever */
+	const char *salt; /* part of the identity, or NULL */
+};
+
+struct cashet_resource {
+	const char
+		*name; /* "cpus", "gpus", "memory" or one that workers are started with */
+	double amount; /* memory: bytes */
+};
+
+struct cashet_submit_options {
+	const char *name;		/* of the batch */
+	const struct cashet_pair *tags; /* of the batch */
+	size_t tag_count;
+	uint32_t max_failures, max_parallel; /* 0: no limit */
+	bool force, no_cache;		     /* over every task's cache mode */
+	/* Return once everything has been sent, not once it is durable. cashet_wait() then returns
+	 * with the results of a batch that is all hits after one round trip; cashet_sync() waits
+	 * for the acknowledgement. Until then the batch may be lost with this process. */
+	bool no_sync;
+	const char *
+		format; /* cashet_submit_file(): "yaml", "json", "jsonl"; NULL: by its name */
+};
+
+/** cashet_submit_many() - submit tasks as one batch, all or nothing.
+ * @tasks:   1 to 4294967294 of them; references may point forwards; cycles are refused
+ * @options: may be NULL
+ * @batch:   its name, set on success
+ *
+ * Files are hashed and those that the store lacks are uploaded first. Durable on return, unless
+ * options->no_sync. A batch that was submitted before runs only what is not in the cache. */
+CASHET_API int cashet_submit_many(struct cashet *c, const struct cashet_task *tasks,
+				  size_t count,
+				  const struct cashet_submit_options *options,
+				  char batch[CASHET_HEX_SIZE],
+				  struct cashet_error *error);
+/** cashet_submit() - one task; its index in the batch is 0. */
+CASHET_API int cashet_submit(struct cashet *c, const struct cashet_task *task,
+			     const struct cashet_submit_options *options,
+			     char batch[CASHET_HEX_SIZE], struct cashet_error *error);
+/** cashet_submit_file() - a batch file, see docs/batch-files.md. @path "-" is standard input.
+ * A bad file is CASHET_USAGE, with line, column and a caret, and nothing of it is submitted. */
+CASHET_API int cashet_submit_file(struct cashet *c, const char *path,
+				  const struct cashet_submit_options *options,
+				  char batch[CASHET_HEX_SIZE],
+				  struct cashet_error *error);
+/** cashet_sync() - wait until the last batch of this handle is accepted and durable. */
+CASHET_API int cashet_sync(struct cashet *c, struct cashet_error *error);
+
+/* ---- waiting ---- */
+
+struct cashet_counts { /* the last six count ended tasks, each once */
+	uint64_t total, waiting, ready, running;
+	uint64_t cached, executed, deduplicated, failed, skipped, cancelled;
+};
+
+struct cashet_notice { /* an attempt that failed */
+	uint32_t index;
+	const char *name; /* of the task */
+	const char *worker;
+	const char *error;
+	uint32_t attempt, attempts; /* this one, and how many there may be */
+	bool final;		    /* the task has failed */
+};
+
+struct cashet_progress {
+	const char *batch;
+	struct cashet_counts counts;
+	bool known; /* the broker has told us the counts at least once */
+	bool ended;
+	bool paused; /* the first 20 ended tasks all failed; cashet_retry() or cancel */
+	bool connected;			     /* false while the broker is gone */
+	const struct cashet_notice *notices; /* new ones since the last call */
+	size_t notice_count;
+	uint64_t notices_left_out;
+};
+
+struct cashet_wait_options {
+	uint64_t timeout_ns; /* then CASHET_TIMED_OUT; 0: none */
+	/* Called on every change, and at least every @interval_ns (0: 1 s). Everything in
+	 * @progress is borrowed for the call. Returning non-zero ends the wait, CASHET_DETACHED. */
+	int (*progress)(void *arg, const struct cashet_progress *progress);
+	void *arg;
+	uint64_t interval_ns;
+};
+
+/** cashet_wait() - until every task of @batch has ended, through any restart of the broker.
+ * @counts: filled in with what was known last, also on errors; may be NULL.
+ * Return: 0 when it ended, whatever became of its tasks; CASHET_TIMED_OUT; others. */
+CASHET_API int cashet_wait(struct cashet *c, const char *batch,
+			   const struct cashet_wait_options *options,
+			   struct cashet_counts *counts, struct cashet_error *error);
+
+/* ---- results ---- */
+
+enum cashet_status {
+	CASHET_WAITING,
+	CASHET_READY,
+	CASHET_RUNNING,
+	CASHET_COMPLETED,
+	CASHET_TASK_FAILED,
+	CASHET_SKIPPED, /* a task that it needs failed */
+	CASHET_CANCELLED,
+};
+CASHET_API const char *cashet_status_name(enum cashet_status status);
+
+enum cashet_content_type {
+	CASHET_CONTENT_NONE,
+	CASHET_CONTENT_FILE,
+	CASHET_CONTENT_EXEC, /* a file with its executable bit */
+	CASHET_CONTENT_TREE, /* a folder */
+	CASHET_CONTENT_LIST,
+	CASHET_CONTENT_RESULT, /* the manifest of a task with declared outputs */
+};
+
+struct cashet_content {
+	enum cashet_content_type type;
+	uint8_t digest[32]; /* zero when NONE */
+	uint64_t size;	    /* bytes of the blob that the digest names */
+};
+
+struct cashet_output {
+	const char *name, *path;
+	struct cashet_content content;
+};
+
+struct cashet_metric {
+	const char *name;
+	bool is_text;
+	const char *text;
+	double number;
+};
+
+struct cashet_result {
+	uint32_t index;
+	const char *name; /* of the task: "train" */
+	const struct cashet_param
+		*params; /* by name; those that are strings are not quoted */
+	size_t param_count;
+	enum cashet_status status;
+	bool cached, deduplicated;
+	uint32_t attempts; /* made for this batch: 0 for a hit */
+	int exit_code; /* of the last attempt; -1: it did not exit by itself, or did not run */
+	int term_signal; /* that killed it; 0: none */
+	bool has_fingerprint, has_commit;
+	uint8_t func_hash[32], args_hash[32], commit[32];
+	struct cashet_content result;	     /* NONE unless completed */
+	struct cashet_content output;	     /* standard output */
+	struct cashet_content log;	     /* standard error */
+	const struct cashet_output *outputs; /* by name */
+	size_t output_count;
+	const struct cashet_metric *metrics; /* by name */
+	size_t metric_count;
+	const char *const *best; /* metrics.best of the task: "val_loss:min" */
+	size_t best_count;
+	const char *worker; /* "" if none */
+	uint64_t duration_ns;
+	const char *error;	/* "" if none */
+	uint32_t upstream;	/* SKIPPED: index of the task that failed */
+	uint64_t ended_wall_ms; /* 0: not yet */
+};
+
+struct cashet_batch {
+	char batch[CASHET_HEX_SIZE];
+	const char *name, *file; /* "" if none */
+	struct cashet_counts counts;
+	bool ended, paused;
+	uint64_t submitted_wall_ms, ended_wall_ms;
+};
+
+struct cashet_results;
+
+/** cashet_results_open() - begin to read the results of @batch, ended or not, in order of index.
+ * Pages are fetched ahead; memory is bounded by two of them. cashet_results_close() it before
+ * the handle. */
+CASHET_API int cashet_results_open(struct cashet *c, const char *batch,
+				   struct cashet_results **rp,
+				   struct cashet_error *error);
+/** cashet_results_batch() - as of the first page; borrowed from @r. */
+CASHET_API const struct cashet_batch *
+cashet_results_batch(const struct cashet_results *r);
+/** cashet_results_next() - @resultp: borrowed until the next call on @r; NULL after the last. */
+CASHET_API int cashet_results_next(struct cashet_results *r,
+				   const struct cashet_result **resultp,
+				   struct cashet_error *error);
+CASHET_API void cashet_results_close(struct cashet_results *r);
+/** cashet_result_one() - the task @index of @batch; *@rp owns what *@resultp points to. */
+CASHET_API int cashet_result_one(struct cashet *c, const char *batch, uint32_t index,
+				 struct cashet_results **rp,
+				 const struct cashet_result **resultp,
+				 struct cashet_error *error);
+/** cashet_commit_find() - the commit whose hash begins with the text @prefix (4 digits or more).
+ * What a commit does not record (index, params' names) is as of the task under which it ran. */
+CASHET_API int cashet_commit_find(struct cashet *c, const char *prefix,
+				  struct cashet_results **rp,
+				  const struct cashet_result **resultp,
+				  struct cashet_error *error);
+
+/* ---- blobs and logs ---- */
+
+/** Receives bytes in order. Return 0, or a negative errno, which ends the transfer. */
+typedef int (*cashet_sink)(void *arg, const void *data, size_t size);
+
+/** cashet_get_blob() - the bytes of @digest (32 bytes) to @sink, in bounded memory. A return of 0
+ * means that they hashed to @digest. CASHET_NOT_FOUND: not in the store, or corrupt there. */
+CASHET_API int cashet_get_blob(struct cashet *c, const uint8_t digest[32],
+			       cashet_sink sink, void *arg, struct cashet_error *error);
+CASHET_API int cashet_get_blob_fd(struct cashet *c, const uint8_t digest[32], int fd,
+				  struct cashet_error *error);
+/** cashet_get_blob_memory() - @datap: malloc()ed, NUL behind; free() it. @max: bytes accepted. */
+CASHET_API int cashet_get_blob_memory(struct cashet *c, const uint8_t digest[32],
+				      size_t max, void **datap, size_t *sizep,
+				      struct cashet_error *error);
+/** cashet_get_tree() - lay out a folder (CONTENT_TREE) below the new folder @path. */
+CASHET_API int cashet_get_tree(struct cashet *c, const uint8_t digest[32],
+			       const char *path, struct cashet_error *error);
+/** cashet_put_file(), cashet_put() - store bytes; durable on return. */
+CASHET_API int cashet_put_file(struct cashet *c, const char *path, uint8_t digest[32],
+			       struct cashet_error *error);
+CASHET_API int cashet_put(struct cashet *c, const void *data, size_t size,
+			  uint8_t digest[32], struct cashet_error *error);
+
+struct cashet_log_options {
+	bool is_stderr;
+	bool follow;	 /* until the task has ended; else what there is now */
+	uint64_t offset; /* begin here */
+};
+
+/** cashet_log() - what a task wrote, also while it runs. */
+CASHET_API int cashet_log(struct cashet *c, const char *batch, uint32_t index,
+			  const struct cashet_log_options *options, cashet_sink sink,
+			  void *arg, struct cashet_error *error);
+
+/* ---- managing ---- */
+
+/** cashet_cancel() - all tasks of @batch, or the one at *@index if not NULL. Durable on return;
+ * processes stop within their grace. Tasks that had ended stay as they are. */
+CASHET_API int cashet_cancel(struct cashet *c, const char *batch, const uint32_t *index,
+			     struct cashet_error *error);
+/** cashet_retry() - the same tasks again as a new batch @again: those that succeeded are hits. */
+CASHET_API int cashet_retry(struct cashet *c, const char *batch,
+			    char again[CASHET_HEX_SIZE], struct cashet_error *error);
+
+/** cashet_batches() - newest first; @all: ended ones too. @max 0: as the broker likes. @row is
+ * borrowed for the call; a non-zero return ends the listing. @left_out may be NULL. */
+CASHET_API int cashet_batches(struct cashet *c, bool all, uint32_t max,
+			      int (*row)(void *arg, const struct cashet_batch *batch),
+			      void *arg, uint64_t *left_out, struct cashet_error *error);
+/** cashet_batch_find() - the batch that @batch names; @out's texts are borrowed from the handle
+ * until its next call. */
+CASHET_API int cashet_batch_find(struct cashet *c, const char *batch,
+				 struct cashet_batch *out, struct cashet_error *error);
+
+struct cashet_worker {
+	const char *name, *host, *state, *isolation; /* state: ready, silent, draining */
+	uint8_t key[32];
+	const struct cashet_resource *capacity, *used;
+	size_t capacity_count, used_count;
+	uint32_t running, queued;
+	uint64_t done, failed, seen_ms_ago, pid;
+	bool draining;
+};
+CASHET_API int cashet_workers(struct cashet *c,
+			      int (*row)(void *arg, const struct cashet_worker *worker),
+			      void *arg, struct cashet_error *error);
+
+struct cashet_broker_status {
+	const char *version,
+		*store; /* the four texts: borrowed from the handle until its next call */
+	const char *role; /* what our key may do */
+	const char *const *listen;
+	size_t listen_count;
+	uint64_t pid, uptime_ms, boot;
+	bool insecure, draining, disk_full, is_private;
+	uint64_t batches, waiting, ready, running, workers, clients;
+	uint64_t commits, hits, misses, refused_messages, refused_results;
+	uint64_t rss_bytes, free_bytes;
+};
+CASHET_API int cashet_status(struct cashet *c, struct cashet_broker_status *out,
+			     struct cashet_error *error);
+/** cashet_drain() - finish what runs and take nothing new. @worker: its name; NULL: the broker
+ * itself, which then ends. @deadline_ns: then stop what still runs; 0: no deadline. */
+CASHET_API int cashet_drain(struct cashet *c, const char *worker, uint64_t deadline_ns,
+			    struct cashet_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,151 @@
+/* handle.h - the inside of struct cashet: one control connection, and what waits on it.
+ *
+ * The idea: everything that a client wants from a broker is kept as something that can be said
+ * again - unacknowledged chunks, a watch, requests with their serial. A *session* is one socket
+ * from its Hello on; whenever a new one begins (the first, after a broken connection, after the
+ * broker said that it does not know us) Hello is sent and all of that is said again behind it,
+ * without waiting for the Welcome. So a restart of the broker is invisible above this file.
+ *
+ * Nothing but handle_pump() reads the socket. Whoever waits calls it in a loop and looks at its
+ * own state in between; messages for others are kept for them. */
+#pragma once
+
+#include "client/cashet.h"
+#include "client/where.h"
+#include "common/pure/list.h"
+#include "proto/blob_client.h"
+#include "proto/wire.h"
+
+/* How long to go on without a session. */
+#define HANDLE_CONNECT_NS (10 * NS_PER_S) /* the first one, and for plain questions */
+#define HANDLE_UNSEALED_NS                                                               \
+	(60 * NS_PER_S) /* with a batch half sent; without end once sealed */
+
+struct request { /* one question; its answer has the same serial */
+	struct list node;
+	uint64_t serial;
+	struct buf packed; /* an Envelope, to be said again in a new session */
+	bool done;
+	struct wire_arena *arena; /* of @reply */
+	Cashet__Envelope *reply;
+};
+
+struct welcome {    /* what the last Welcome said */
+	bool known; /* there has been one */
+	uint8_t store[16];
+	uint64_t boot, pid;
+	uint32_t blob_port, inline_max, message_max;
+	char *blob_path, *version;
+	char role[16];
+	bool insecure, is_private;
+};
+
+struct submission;
+struct watch;
+
+struct cashet {
+	struct where where;
+	char *url; /* of the control socket; changes when a private broker is started anew */
+	char *name;
+	bool insecure, must_exist;
+	uint64_t connect_ns;
+	bool (*interrupted)(void *arg);
+	void *interrupted_arg;
+	uint8_t instance[KEY_SIZE];
+
+	bool secured; /* CURVE, with: */
+	struct key_pair self;
+	uint8_t server[KEY_SIZE];
+
+	void *zmq, *socket, *monitor;
+	bool broken;	   /* the socket is of no more use */
+	bool greeted;	   /* this session has its Welcome */
+	uint64_t began_ns; /* when this session began */
+	uint64_t heard_ns; /* anything, in this session */
+	uint64_t ping_ns;  /* when the next is due */
+	uint64_t lost_ns;  /* since when there has been no greeted session */
+	uint64_t retry_ns; /* begin no session before */
+	uint64_t backoff_ns;
+	unsigned handshakes_failed; /* in a row, without saying why */
+	struct welcome welcome;
+	struct wire_arena *arena; /* of the message being dispatched */
+	uint64_t serial;
+
+	struct list requests;
+	struct submission
+		*submission; /* the last one; NULL: none, or all was acknowledged */
+	struct watch *watch; /* the last one */
+	struct blob_client *blobs;
+	char *blobs_url;
+	struct request
+		*lent; /* whose reply a caller still reads (cashet_status() etc.) */
+};
+
+/** handle_open() - resolve, make the context, begin the first session. No wait for the Welcome. */
+int handle_open(struct cashet **cp, const struct cashet_options *options, struct err *e);
+void handle_close(struct cashet *c);
+
+/** handle_pump() - send, receive and dispatch, until something arrived, a signal came, or
+ * @until_ns. @patience_ns: how long to bear being without a broker (TIME_NEVER: for ever).
+ * Return: 0, also when nothing happened; ERR_UNREACHABLE, ERR_NOT_ALLOWED, ERR_DETACHED, ... */
+int handle_pump(struct cashet *c, uint64_t until_ns, uint64_t patience_ns, struct err *e);
+/** handle_greeted() - pump until the broker has welcomed this session. */
+int handle_greeted(struct cashet *c, struct err *e);
+/** handle_send() - @packed: an Envelope. A session that cannot take it is given up; what is to
+ * be said again will be. */
+void handle_send(struct cashet *c, const void *packed, size_t size);
+uint64_t handle_serial(struct cashet *c);
+/** handle_identity() - KEY_SIZE bytes: who we are to the broker. */
+const uint8_t *handle_identity(const struct cashet *c);
+/** handle_blobs() - the blob client, made on first use. */
+int handle_blobs(struct cashet *c, struct blob_client **blobsp, struct err *e);
+/** handle_take_arena() - whoever keeps the message being dispatched takes its arena. */
+struct wire_arena *handle_take_arena(struct cashet *c);
+void handle_arena_free(struct wire_arena *arena);
+int handle_no_memory(struct err *e);
+
+/* ---- requests ---- */
+
+/** request_send() - ask; @envelope's serial is set here. Return: NULL without memory. */
+struct request *request_send(struct cashet *c, Cashet__Envelope *envelope);
+/** request_wait() - Return: 0 with @r->reply of the body @want; an Error reply as ERR_*. */
+int request_wait(struct cashet *c, struct request *r, Cashet__Envelope__BodyCase want,
+		 uint64_t patience_ns, struct err *e);
+void request_free(struct request *r);
+/** request_ask() - both. *rp: to be freed; set on success only. */
+int request_ask(struct cashet *c, Cashet__Envelope *envelope,
+		Cashet__Envelope__BodyCase want, struct request **rp, struct err *e);
+/** request_error() - an Error message as an err. */
+int request_error(const Cashet__Error *error, struct err *e);
+
+/* ---- what sessions say again, and what arrives (submit.c, watch.c) ---- */
+
+void submission_resume(struct cashet *c);
+bool submission_take_ack(struct cashet *c, const Cashet__SubmitAck *ack);
+bool submission_take_error(struct cashet *c, uint64_t serial, const Cashet__Error *error);
+void submission_free(struct submission *s);
+/** submission_sync() - wait for the seal to be acknowledged; then, or refused, it is gone. */
+int submission_sync(struct cashet *c, struct err *e);
+/** submission_check() - ERR_* if the batch was refused. Forgets an acknowledged one. */
+int submission_check(struct cashet *c, struct err *e);
+/** submission_is() - true if @batch (full id) is the last one and not acknowledged yet. */
+bool submission_is_open(const struct cashet *c);
+
+void watch_resume(struct cashet *c, bool seal_follows);
+bool watch_take_progress(struct cashet *c, Cashet__Progress *progress);
+bool watch_take_error(struct cashet *c, uint64_t serial, const Cashet__Error *error);
+void watch_free(struct watch *w);
+/** watch_expect() - the sealing chunk of @batch (full id) asks to watch. Return: 0 or -ENOMEM. */
+int watch_expect(struct cashet *c, const uint8_t batch[DIGEST_SIZE]);
+/** watch_take_page() - the whole results page of @batch that came with its end, with its arena;
+ * NULL if there was none. */
+Cashet__ResultsPage *watch_take_page(struct cashet *c, const Cashet__BatchRef *batch,
+				     struct wire_arena **arenap, bool *pausedp);
+
+/** batch_ref_parse() - hexadecimal text to a BatchRef whose bytes are in @bytes. 0 or ERR_USAGE. */
+int batch_ref_parse(const char *text, Cashet__BatchRef *ref, uint8_t bytes[DIGEST_SIZE],
+		    struct err *e);
+void counts_from(struct cashet_counts *out, const Cashet__Counts *in);
+
+/** error_give() - what public functions end with. Return: @code. */
+int error_give(struct cashet_error *out, const struct err *e, int code);

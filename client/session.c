@@ -1,0 +1,530 @@
+/* session.c - sessions of a handle with its broker: beginning, keeping, losing, dispatching.
+ *
+ *   no socket --begin()--> open (Hello and all that is pending were sent) --Welcome--> greeted
+ *   open, greeted --disconnected, silent for 6 s, Bye--> no socket, and again after a backoff
+ *   open, greeted --Error "say Hello first": zmq had reconnected by itself--> open, same socket
+ *
+ * The socket's monitor tells a refused key from a broker that is not there, and a lost
+ * connection at once; it is attached only when an answer takes long (or to TCP), since most
+ * runs are over before it would be of use. */
+#include "client/handle.h"
+
+#include "client/private_broker.h"
+#include "common/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define PING_NS (2 * NS_PER_S)
+#define SILENCE_NS (6 * NS_PER_S)
+#define BACKOFF_FIRST_NS (20 * NS_PER_MS)
+#define BACKOFF_LAST_NS (500 * NS_PER_MS)
+#define MONITOR_AFTER_NS (20 * NS_PER_MS)
+#define RECONNECT_MS 20
+#define HANDSHAKES_MAX 3 /* that failed without a reason, before the keys are blamed */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+void handle_send(struct cashet *c, const void *packed, size_t size)
+{
+	if (!c->socket || c->broken)
+		return; /* the next session says it */
+	int r;
+	do
+		r = zmq_send(c->socket, packed, size, ZMQ_DONTWAIT);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		c->broken = true;
+}
+
+static void send_envelope(struct cashet *c, const Cashet__Envelope *envelope)
+{
+	CLEANUP_BUF struct buf packed = {0};
+	wire_pack(&packed, envelope);
+	if (packed.failed)
+		c->broken = true;
+	else
+		handle_send(c, packed.data, packed.size);
+}
+
+static void send_hello(struct cashet *c)
+{
+	char host[256] = "";
+	gethostname(host, sizeof host - 1);
+	Cashet__Hello hello = CASHET__HELLO__INIT;
+	hello.protocol = WIRE_PROTOCOL;
+	hello.version = (char *)cashet_version();
+	hello.instance = (ProtobufCBinaryData){.data = c->instance, .len = KEY_SIZE};
+	hello.name = c->name;
+	hello.kind = CASHET__HELLO__KIND__CLIENT;
+	hello.pid = (uint64_t)getpid();
+	hello.host = host;
+	Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
+	envelope.body_case = CASHET__ENVELOPE__BODY_HELLO;
+	envelope.hello = &hello;
+	send_envelope(c, &envelope);
+}
+
+/* Everything that we want from the broker, from the start. */
+static void present(struct cashet *c)
+{
+	uint64_t now = clock_mono_ns();
+	c->greeted = false;
+	c->began_ns = c->heard_ns = now;
+	c->ping_ns = now + PING_NS;
+	send_hello(c);
+	submission_resume(c);
+	watch_resume(c, submission_is_open(c));
+	struct list *at;
+	list_for_each (at, &c->requests) {
+		struct request *r = container_of(at, struct request, node);
+		if (!r->done)
+			handle_send(c, r->packed.data, r->packed.size);
+	}
+}
+
+static void drop(struct cashet *c)
+{
+	if (c->monitor) {
+		zmq_socket_monitor(c->socket, NULL, 0);
+		zmq_close(steal(c->monitor));
+	}
+	if (c->socket)
+		zmq_close(steal(c->socket));
+	uint64_t now = clock_mono_ns();
+	if (c->greeted)
+		c->lost_ns = now;
+	c->greeted = c->broken = false;
+	c->backoff_ns = c->backoff_ns ? least(2 * c->backoff_ns, BACKOFF_LAST_NS)
+				      : BACKOFF_FIRST_NS;
+	c->retry_ns = now + c->backoff_ns;
+}
+
+static void attach_monitor(struct cashet *c)
+{
+	char name[64];
+	static const int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+				  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+				  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+				  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+	snprintf(name, sizeof name, "inproc://monitor-%p", c->socket);
+	if (c->monitor || zmq_socket_monitor(c->socket, name, events) < 0)
+		return;
+	void *monitor = zmq_socket(c->zmq, ZMQ_PAIR);
+	if (!monitor)
+		return;
+	if (zmq_connect(monitor, name) < 0)
+		zmq_close(monitor);
+	else
+		c->monitor = monitor;
+}
+
+/* The URL of this session's broker: a store's may move when it is started anew. */
+static int locate(struct cashet *c, uint64_t patience_ns, struct err *e)
+{
+	if (c->where.url) {
+		if (!c->url)
+			c->url = strdup(c->where.url);
+		return c->url ? 0 : handle_no_memory(e);
+	}
+	struct private_broker p = {
+		.dir = c->where.dir,
+		.must_exist = c->must_exist,
+		.may_start = !c->welcome.known || c->welcome.is_private,
+		.wait_ns = least(c->connect_ns, patience_ns),
+		.interrupted = c->interrupted,
+		.interrupted_arg = c->interrupted_arg,
+	};
+	char *url = NULL;
+	int r = private_broker_find(&p, &url, e);
+	if (r)
+		return r;
+	free(c->url);
+	c->url = url;
+	return 0;
+}
+
+static int begin(struct cashet *c, uint64_t patience_ns, struct err *e)
+{
+	int r = locate(c, patience_ns, e);
+	if (r)
+		return r;
+	c->socket = zmq_socket(c->zmq, ZMQ_DEALER);
+	if (!c->socket)
+		return err_set(e, ERR_FAILED, "no socket: %s", zmq_strerror(errno));
+	endpoint_setup(c->socket, WIRE_MESSAGE_MAX);
+	int ivl = RECONNECT_MS, ivl_max = (int)(BACKOFF_LAST_NS / NS_PER_MS);
+	zmq_setsockopt(c->socket, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
+	zmq_setsockopt(c->socket, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
+	if (c->secured && endpoint_secure_client(c->socket, &c->self, c->server))
+		return err_set(e, ERR_NOT_ALLOWED, "the keys cannot be used: %s",
+			       zmq_strerror(errno));
+	if (endpoint_is_tcp(c->url))
+		attach_monitor(c);
+	if (zmq_connect(c->socket, c->url) < 0)
+		return err_set(e, ERR_UNREACHABLE, "%s cannot be connected to: %s",
+			       c->url, zmq_strerror(errno));
+	present(c);
+	return 0;
+}
+
+/* ---- what arrives ---- */
+
+static int take_welcome(struct cashet *c, const Cashet__Welcome *w, struct err *e)
+{
+	struct welcome *to = &c->welcome;
+	if (w->protocol != WIRE_PROTOCOL)
+		return err_set(e, ERR_NOT_ALLOWED,
+			       "the broker at %s speaks protocol %u, this program %u: "
+			       "version %s "
+			       "against %s",
+			       c->url, w->protocol, WIRE_PROTOCOL, w->version,
+			       cashet_version());
+	char *path = strdup(w->blob_path), *version = strdup(w->version);
+	if (!path || !version) {
+		free(path);
+		free(version);
+		return handle_no_memory(e);
+	}
+	free(to->blob_path);
+	free(to->version);
+	to->known = true;
+	to->blob_path = path;
+	to->version = version;
+	if (w->store.len == sizeof to->store)
+		memcpy(to->store, w->store.data, sizeof to->store);
+	to->boot = w->boot;
+	to->pid = w->pid;
+	to->blob_port = w->blob_port;
+	to->inline_max = w->inline_max;
+	to->message_max = w->message_max;
+	snprintf(to->role, sizeof to->role, "%s", w->role);
+	to->insecure = w->insecure;
+	to->is_private = w->is_private;
+	c->greeted = true;
+	c->backoff_ns = 0;
+	c->lost_ns = 0;
+	c->handshakes_failed = 0;
+	return 0;
+}
+
+/* An Error that answers nothing of ours is about the session. */
+static int take_session_error(struct cashet *c, const Cashet__Error *error, struct err *e)
+{
+	if (strstr(error->what, "Hello first")) {
+		/* The messages behind the first one are refused too, before our new Hello is seen:
+		 * until it is answered, those refusals are old. */
+		if (c->greeted) {
+			c->lost_ns = clock_mono_ns();
+			present(c);
+		}
+		return 0;
+	}
+	if (c->greeted)
+		return 0; /* about a request that nobody waits for any more */
+	return request_error(error, e);
+}
+
+static bool take_reply(struct cashet *c, Cashet__Envelope *envelope)
+{
+	struct list *at;
+	list_for_each (at, &c->requests) {
+		struct request *r = container_of(at, struct request, node);
+		if (r->done || r->serial != envelope->serial)
+			continue;
+		struct wire_arena *arena = handle_take_arena(c);
+		if (!arena)
+			return false;
+		r->arena = arena;
+		r->reply = envelope;
+		r->done = true;
+		return true;
+	}
+	return false;
+}
+
+static int dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e)
+{
+	Cashet__Envelope answer = CASHET__ENVELOPE__INIT;
+	Cashet__Pong pong = CASHET__PONG__INIT;
+	switch ((int)envelope->body_case) {
+	case CASHET__ENVELOPE__BODY_WELCOME:
+		return take_welcome(c, envelope->welcome, e);
+	case CASHET__ENVELOPE__BODY_PING:
+		pong.sent = envelope->ping->sent;
+		answer.body_case = CASHET__ENVELOPE__BODY_PONG;
+		answer.pong = &pong;
+		send_envelope(c, &answer);
+		return 0;
+	case CASHET__ENVELOPE__BODY_PONG:
+		return 0;
+	case CASHET__ENVELOPE__BODY_BYE:
+		c->broken = true;
+		return 0;
+	case CASHET__ENVELOPE__BODY_PROGRESS:
+		watch_take_progress(c, envelope->progress);
+		return 0;
+	case CASHET__ENVELOPE__BODY_ERROR:
+		if (strstr(envelope->error->what, "Hello first"))
+			return take_session_error(c, envelope->error, e);
+		if (submission_take_error(c, envelope->serial, envelope->error) ||
+		    watch_take_error(c, envelope->serial, envelope->error) ||
+		    take_reply(c, envelope))
+			return 0;
+		return take_session_error(c, envelope->error, e);
+	case CASHET__ENVELOPE__BODY_SUBMIT_ACK:
+		if (!submission_take_ack(c, envelope->submit_ack))
+			take_reply(c, envelope);
+		return 0;
+	default:
+		take_reply(c, envelope); /* else it is late, and nobody's */
+		return 0;
+	}
+}
+
+/* Return: number of messages taken in, or -1 with *@rp and @e set. */
+static int receive(struct cashet *c, int *rp, struct err *e)
+{
+	int count = 0;
+	struct wire_frame frame;
+	while (c->socket && !c->broken) {
+		int r = wire_recv(c->socket, false, &frame);
+		if (r == 1)
+			break;
+		count++;
+		if (r == 2)
+			continue;
+		c->heard_ns = clock_mono_ns();
+		wire_arena_reset(c->arena);
+		Cashet__Envelope *envelope =
+			wire_unpack(c->arena, frame.data, frame.size);
+		wire_frame_fini(&frame);
+		if (!envelope)
+			continue;
+		*rp = dispatch(c, envelope, e);
+		if (*rp)
+			return -1;
+	}
+	return count;
+}
+
+/* ---- what the monitor says ---- */
+
+static int refused_by_key(struct cashet *c, struct err *e)
+{
+	char public[41];
+	key_z85(public, c->self.public);
+	err_set(e, ERR_NOT_ALLOWED, "the broker at %s does not trust this key (%s): %s",
+		c->url, c->self.name, public);
+	err_next(e,
+		 "on the broker's machine: cashet key trust '%s' --role client --name %s",
+		 public, c->self.name);
+	return ERR_NOT_ALLOWED;
+}
+
+static int refused_by_mechanism(struct cashet *c, struct err *e)
+{
+	if (c->secured) {
+		err_set(e, ERR_NOT_ALLOWED, "the broker at %s does not use keys", c->url);
+		err_next(e, "it runs --insecure; on a trusted network say so too: "
+			    "--insecure");
+	} else {
+		err_set(e, ERR_NOT_ALLOWED,
+			"the broker at %s wants keys, and none was used", c->url);
+		err_next(e,
+			 "cashet key new me; cashet key trust BROKER_PUBKEY --role "
+			 "broker --name "
+			 "%s; on the broker's machine: cashet key trust PUBKEY --role "
+			 "client",
+			 c->url + strlen("tcp://"));
+	}
+	return ERR_NOT_ALLOWED;
+}
+
+static int refused_without_reason(struct cashet *c, struct err *e)
+{
+	if (!c->secured || c->welcome.known || ++c->handshakes_failed < HANDSHAKES_MAX)
+		return 0;
+	char public[41];
+	key_z85(public, c->server);
+	err_set(e, ERR_NOT_ALLOWED, "%s does not prove to be the broker with the key %s",
+		c->url, public);
+	err_next(e,
+		 "compare with what cashet-broker printed at its start; if it has a new "
+		 "key: "
+		 "cashet key trust PUBKEY --role broker --name %s",
+		 c->url + strlen("tcp://"));
+	return ERR_NOT_ALLOWED;
+}
+
+static int read_monitor(struct cashet *c, struct err *e)
+{
+	uint8_t head[8];
+	char address[256];
+	while (c->monitor && !c->broken) {
+		int size = zmq_recv(c->monitor, head, sizeof head, ZMQ_DONTWAIT);
+		if (size < 0)
+			return 0;
+		int more = 0;
+		size_t more_size = sizeof more;
+		zmq_getsockopt(c->monitor, ZMQ_RCVMORE, &more, &more_size);
+		if (more)
+			zmq_recv(c->monitor, address, sizeof address, ZMQ_DONTWAIT);
+		uint16_t event = 0;
+		if (size >= 6)
+			memcpy(&event, head, sizeof event);
+		int r = 0;
+		if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH && c->secured)
+			r = refused_by_key(c, e);
+		else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ||
+			 event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+			r = refused_by_mechanism(c, e);
+		else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
+			r = refused_without_reason(c, e);
+		else if (event == ZMQ_EVENT_DISCONNECTED)
+			c->broken = true;
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* ---- pumping ---- */
+
+static int unreachable(struct cashet *c, struct err *e)
+{
+	uint64_t tried_s = (clock_mono_ns() - c->lost_ns + NS_PER_S / 2) / NS_PER_S;
+	if (c->where.dir) {
+		err_set(e, ERR_UNREACHABLE,
+			"the broker of %s does not answer at %s; tried for %llu s",
+			c->where.dir, c->url ? c->url : "its socket",
+			(unsigned long long)tried_s);
+		err_next(e,
+			 "see %s/run/broker.log; to start one: cashet-broker --store %s",
+			 c->where.dir, c->where.dir);
+	} else {
+		err_set(e, ERR_UNREACHABLE,
+			"no broker answers at %s (%s); tried for %llu s", c->where.url,
+			c->where.said_by, (unsigned long long)tried_s);
+		if (endpoint_is_tcp(c->where.url))
+			err_next(e, "start one: cashet-broker --listen %s --store DIR",
+				 c->where.url);
+		else
+			err_next(e, "start one: cashet-broker --store DIR");
+	}
+	return ERR_UNREACHABLE;
+}
+
+static int check_patience(struct cashet *c, uint64_t now, uint64_t patience_ns,
+			  struct err *e)
+{
+	if (c->greeted || patience_ns == TIME_NEVER)
+		return 0;
+	if (!c->welcome.known)
+		patience_ns = c->connect_ns;
+	return now - c->lost_ns >= patience_ns ? unreachable(c, e) : 0;
+}
+
+/* Without a socket: begin a session, or wait until that may be tried again. */
+static int get_socket(struct cashet *c, uint64_t until_ns, uint64_t patience_ns,
+		      struct err *e)
+{
+	uint64_t now = clock_mono_ns();
+	if (now < c->retry_ns) {
+		uint64_t pause =
+			least(c->retry_ns, until_ns > now ? until_ns : now) - now;
+		struct timespec t = {.tv_sec = (time_t)(pause / NS_PER_S),
+				     .tv_nsec = (long)(pause % NS_PER_S)};
+		nanosleep(&t, NULL);
+		return check_patience(c, clock_mono_ns(), patience_ns, e);
+	}
+	int r = begin(c, patience_ns, e);
+	if (r == 0)
+		return 0;
+	drop(c);
+	if (r == ERR_UNREACHABLE && c->welcome.known)
+		return check_patience(c, clock_mono_ns(), patience_ns, e);
+	return r;
+}
+
+static int wait_for_events(struct cashet *c, uint64_t now, uint64_t until_ns,
+			   uint64_t patience_ns)
+{
+	uint64_t wake = least(until_ns, least(c->ping_ns, c->heard_ns + SILENCE_NS));
+	if (!c->greeted && patience_ns != TIME_NEVER) {
+		uint64_t bear = c->welcome.known ? patience_ns : c->connect_ns;
+		wake = least(wake, c->lost_ns + bear);
+	}
+	if (!c->monitor)
+		wake = least(wake, now + MONITOR_AFTER_NS);
+	long timeout = wake <= now ? 0 : (long)((wake - now + NS_PER_MS - 1) / NS_PER_MS);
+	zmq_pollitem_t items[2] = {{.socket = c->socket, .events = ZMQ_POLLIN},
+				   {.socket = c->monitor, .events = ZMQ_POLLIN}};
+	int r = zmq_poll(items, c->monitor ? 2 : 1, timeout);
+	if (r == 0 && !c->monitor)
+		attach_monitor(c);
+	return r;
+}
+
+static void keep_alive(struct cashet *c)
+{
+	uint64_t now = clock_mono_ns();
+	if (now >= c->heard_ns + SILENCE_NS) {
+		c->broken = true;
+	} else if (now >= c->ping_ns) {
+		Cashet__Ping ping = CASHET__PING__INIT;
+		ping.sent = now;
+		Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
+		envelope.body_case = CASHET__ENVELOPE__BODY_PING;
+		envelope.ping = &ping;
+		c->ping_ns = now + PING_NS;
+		if (c->greeted)
+			send_envelope(c, &envelope);
+	}
+}
+
+int handle_pump(struct cashet *c, uint64_t until_ns, uint64_t patience_ns, struct err *e)
+{
+	if (c->interrupted && c->interrupted(c->interrupted_arg))
+		return err_set(e, ERR_DETACHED, "interrupted");
+	if (c->broken)
+		drop(c);
+	if (!c->socket) {
+		int r = get_socket(c, until_ns, patience_ns, e);
+		if (r || !c->socket)
+			return r;
+	}
+	int r = 0, count = receive(c, &r, e);
+	if (count)
+		return r;
+	uint64_t now = clock_mono_ns();
+	r = check_patience(c, now, patience_ns, e);
+	if (r || c->broken)
+		return r;
+	if (wait_for_events(c, now, until_ns, patience_ns) < 0)
+		return 0; /* a signal, mostly */
+	if (receive(c, &r, e) < 0)
+		return r;
+	r = read_monitor(c, e);
+	if (r == 0 && !c->broken)
+		keep_alive(c);
+	return r;
+}
+
+int handle_greeted(struct cashet *c, struct err *e)
+{
+	while (!c->greeted) {
+		int r = handle_pump(c, TIME_NEVER, c->connect_ns, e);
+		if (r)
+			return r;
+	}
+	return 0;
+}
