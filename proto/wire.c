@@ -176,36 +176,39 @@ static int send_route(void *socket, const void *route, size_t route_size)
 	return send_part(socket, &msg, ZMQ_SNDMORE);
 }
 
-/* The message is packed before the route leaves: a route frame once accepted must be
- * followed. */
-static int send_packed(void *socket, const void *route, size_t route_size,
-		       const ProtobufCMessage *message, const void *payload,
-		       size_t payload_size)
+static int pack_message(zmq_msg_t *msg, const ProtobufCMessage *message)
 {
-	zmq_msg_t head, body;
-	if (zmq_msg_init_size(&head, protobuf_c_message_get_packed_size(message)) < 0)
+	if (zmq_msg_init_size(msg, protobuf_c_message_get_packed_size(message)) < 0)
 		return errno;
-	protobuf_c_message_pack(message, zmq_msg_data(&head));
-	bool has_body = payload != NULL;
-	int error = 0;
-	if (has_body && zmq_msg_init_size(&body, payload_size) < 0) {
-		error = errno;
+	protobuf_c_message_pack(message, zmq_msg_data(msg));
+	return 0;
+}
+
+/* The message is packed before the route leaves: a route frame once accepted must be followed.
+ * @body may be NULL; it is taken on success only. */
+static int send_packed(void *socket, const void *route, size_t route_size,
+		       const ProtobufCMessage *message, zmq_msg_t *body)
+{
+	zmq_msg_t head;
+	int error = pack_message(&head, message);
+	if (error)
+		return error;
+	if (route)
+		error = send_route(socket, route, route_size);
+	if (error) {
 		zmq_msg_close(&head);
 		return error;
 	}
-	if (has_body && payload_size)
-		memcpy(zmq_msg_data(&body), payload, payload_size);
-	if (route)
-		error = send_route(socket, route, route_size);
-	if (error)
-		zmq_msg_close(&head);
-	else
-		error = send_part(socket, &head, has_body ? ZMQ_SNDMORE : 0);
-	if (has_body && error)
-		zmq_msg_close(&body);
-	else if (has_body)
-		error = send_part(socket, &body, 0);
-	return error;
+	error = send_part(socket, &head, body ? ZMQ_SNDMORE : 0);
+	if (error || !body)
+		return error;
+	/* The queue took the first part, so it takes this one, unless the peer has just gone; then it
+	 * makes no difference whether the parts were sent. */
+	zmq_msg_t moved;
+	zmq_msg_init(&moved);
+	zmq_msg_move(&moved, body);
+	(void)send_part(socket, &moved, 0);
+	return 0;
 }
 
 static int report(int error, int *errnop)
@@ -218,7 +221,14 @@ static int report(int error, int *errnop)
 int wire_send(void *socket, const void *route, size_t route_size,
 	      const Cashet__Envelope *envelope, int *errnop)
 {
-	return report(send_packed(socket, route, route_size, &envelope->base, NULL, 0),
+	return report(send_packed(socket, route, route_size, &envelope->base, NULL),
+		      errnop);
+}
+
+int wire_send_blob_msg(void *socket, const void *route, size_t route_size,
+		       const Cashet__BlobMessage *message, void *zmq_payload, int *errnop)
+{
+	return report(send_packed(socket, route, route_size, &message->base, zmq_payload),
 		      errnop);
 }
 
@@ -226,9 +236,17 @@ int wire_send_blob(void *socket, const void *route, size_t route_size,
 		   const Cashet__BlobMessage *message, const void *payload,
 		   size_t payload_size, int *errnop)
 {
-	return report(send_packed(socket, route, route_size, &message->base, payload,
-				  payload_size),
-		      errnop);
+	if (!payload)
+		return wire_send_blob_msg(socket, route, route_size, message, NULL,
+					  errnop);
+	zmq_msg_t body;
+	if (zmq_msg_init_size(&body, payload_size) < 0)
+		return report(errno, errnop);
+	if (payload_size)
+		memcpy(zmq_msg_data(&body), payload, payload_size);
+	int rc = wire_send_blob_msg(socket, route, route_size, message, &body, errnop);
+	zmq_msg_close(&body); /* empty by now if it was taken */
+	return rc;
 }
 
 /* ---- receiving ---- */
@@ -339,4 +357,13 @@ void wire_frame_fini(struct wire_frame *frame)
 	frame->message = NULL;
 	frame->data = frame->payload = NULL;
 	frame->size = frame->payload_size = 0;
+}
+
+void wire_steal_payload(struct wire_frame *frame, void *zmq_message)
+{
+	zmq_msg_t *out = zmq_message;
+	zmq_msg_init(out);
+	zmq_msg_move(out, frame_msg(frame, 1));
+	frame->payload = NULL;
+	frame->payload_size = 0;
 }

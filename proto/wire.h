@@ -43,6 +43,11 @@ int wire_send_blob(void *socket, const void *route, size_t route_size,
 		   const Cashet__BlobMessage *message, const void *payload, size_t payload_size,
 		   int *errnop);
 
+/** wire_send_blob_msg() - the same with a payload that is a zmq_msg_t already: taken on success,
+ * left to the caller otherwise. */
+int wire_send_blob_msg(void *socket, const void *route, size_t route_size,
+		       const Cashet__BlobMessage *message, void *zmq_payload, int *errnop);
+
 struct wire_frame { /* one received message; wire_frame_fini() it */
 	uint8_t route[64];
 	size_t route_size; /* 0 on a DEALER */
@@ -56,6 +61,9 @@ struct wire_frame { /* one received message; wire_frame_fini() it */
  * dropped whole; @route is set when there was one). */
 int wire_recv(void *socket, bool is_router, struct wire_frame *frame);
 void wire_frame_fini(struct wire_frame *frame);
+/** wire_steal_payload() - move the payload to a zmq_msg_t that is not initialised yet; the caller
+ * closes it. */
+void wire_steal_payload(struct wire_frame *frame, void *zmq_message);
 
 /** wire_check_digest() - true if a protobuf bytes field has exactly @size bytes. */
 static inline bool wire_is(const ProtobufCBinaryData *bytes, size_t size)

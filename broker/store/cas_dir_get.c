@@ -19,7 +19,7 @@ struct slot {
 	struct pool_job job;
 	int fd;
 	struct frame_record record;
-	uint8_t *content, *scratch;
+	uint8_t *content;
 	size_t room;
 	int error;
 };
@@ -100,7 +100,7 @@ static void run_unpack(struct pool_job *job, struct pool_tools *tools)
 {
 	struct slot *slot = container_of(job, struct slot, job);
 	slot->error = frame_read(tools->unpack, slot->fd, &slot->record, slot->content,
-				 slot->scratch);
+				 tools->scratch);
 }
 
 /* make_room() - chunks of one blob are of one size but for the last, so this grows once.
@@ -110,7 +110,6 @@ static void make_room(struct slot *slot, size_t content)
 	if (slot->room >= content)
 		return;
 	slot->content = mem_resize(slot->content, content);
-	slot->scratch = mem_resize(slot->scratch, frame_bound(content));
 	slot->room = content;
 }
 
@@ -188,10 +187,8 @@ void cas_dir_get_free(struct cas_get *base)
 	struct dir_get *get = get_of(base);
 	for (unsigned i = 0; i < get->count && base->size > FRAME_CHUNK; i++)
 		pool_wait(&get->dir->pool, &get->slots[(get->head + i) % AHEAD].job);
-	for (unsigned i = 0; i < AHEAD; i++) {
+	for (unsigned i = 0; i < AHEAD; i++)
 		free(get->slots[i].content);
-		free(get->slots[i].scratch);
-	}
 	if (get->fd >= 0)
 		close(get->fd);
 	free(get);

@@ -23,7 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define RING 4 /* chunks being packed or waiting to be written */
+#define RING 2 /* chunks being packed or waiting to be written */
 #define FIRST_FILL (16u << 10)
 #define RAW_PIECE (64u << 10) /* below, a piece is not worth a frame of its own */
 #define WRITE_BACK (16u << 20)

@@ -1,6 +1,8 @@
 /* pool.c - see pool.h. */
 #include "broker/store/pool.h"
 
+#include "broker/store/frame.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,7 +12,8 @@ static void tools_init(struct pool_tools *tools)
 {
 	tools->pack = ZSTD_createCCtx();
 	tools->unpack = ZSTD_createDCtx();
-	if (!tools->pack || !tools->unpack)
+	tools->scratch = malloc(frame_bound(FRAME_CHUNK));
+	if (!tools->pack || !tools->unpack || !tools->scratch)
 		abort(); /* as mem_alloc() does */
 }
 
@@ -18,6 +21,7 @@ static void tools_fini(struct pool_tools *tools)
 {
 	ZSTD_freeCCtx(tools->pack);
 	ZSTD_freeDCtx(tools->unpack);
+	free(tools->scratch);
 }
 
 struct pool_tools pool_borrow(struct pool *pool)

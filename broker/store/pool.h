@@ -13,6 +13,7 @@ struct ZSTD_DCtx_s;
 struct pool_tools { /* one set per thread, reused from job to job */
 	struct ZSTD_CCtx_s *pack;
 	struct ZSTD_DCtx_s *unpack;
+	uint8_t *scratch; /* frame_bound(FRAME_CHUNK) bytes */
 };
 
 struct pool_job {
