@@ -1,0 +1,301 @@
+/* worker_model.c - a worker: holds leases, runs what fits, reports until it is heard. It is
+ * honest unless FAULT_LIAR strikes; a paused one goes on later as if nothing had happened. */
+#include "common/pure/sha256.h"
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct held *find(struct sim_worker *w, uint64_t epoch)
+{
+	for (uint32_t i = 0; i < w->held_count; i++)
+		if (w->held[i].assignment.lease.epoch == epoch)
+			return &w->held[i];
+	return NULL;
+}
+
+static void forget(struct sim_worker *w, struct held *h)
+{
+	uint32_t i = (uint32_t)(h - w->held);
+
+	memmove(h, h + 1, (w->held_count - i - 1) * sizeof *h);
+	w->held_count--;
+}
+
+static void report(struct sim *s, uint32_t number, struct held *h)
+{
+	struct message *m = message_new(M_RESULT, number);
+
+	*m = h->result;
+	m->session = s->workers[number].session;
+	h->reported_at = s->now;
+	if (sim_fault(s, FAULT_LIAR, &s->choice)) {
+		struct message *lie = message_new(M_RESULT, number);
+
+		*lie = *m;
+		switch (rng_below(&s->choice, 4)) {
+		case 0:
+			lie->lease.args_hash[3] ^= 1;
+			break;
+		case 1:
+			lie->lease.epoch += 1;
+			break;
+		case 2:
+			lie->lease.worker_key[0] ^= 7;
+			break;
+		default:
+			lie->lease.index += 1;
+			break;
+		}
+		sim_send(s, lie);
+	}
+	sim_send(s, m);
+}
+
+static void start_what_fits(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; i < w->held_count; i++)
+		if (w->held[i].started && !w->held[i].finished)
+			used += w->held[i].assignment.cpus;
+	for (uint32_t i = 0; i < w->held_count; i++) {
+		struct held *h = &w->held[i];
+		uint64_t duration = rng_below(&s->choice, 800) * NS_PER_MS;
+
+		if (h->started || h->stopping)
+			continue;
+		if (used + h->assignment.cpus > w->cpus)
+			break; /* in order */
+		used += h->assignment.cpus;
+		h->started = true;
+		if (h->assignment.kind == KIND_SLOW)
+			duration += rng_below(&s->choice, 90) * NS_PER_S;
+		sim_at(s, duration, A_WORKER_DONE, number, h->assignment.lease.epoch);
+	}
+}
+
+static void finish(struct sim *s, uint32_t number, struct held *h)
+{
+	const struct message *a = &h->assignment;
+	struct message *r = &h->result;
+	uint8_t args_hash[DIGEST_SIZE];
+
+	*r = *a;
+	r->type = M_RESULT;
+	r->worker = number;
+	r->outcome = CORE_OUT_COMPLETED;
+	sha256_digest(a->args, a->args_size, args_hash);
+	for (uint32_t i = 0; i < a->slot_count; i++)
+		r->slots[i] = workload_output(a->lease.func_hash, args_hash, i);
+	if (h->stopping) {
+		r->outcome = CORE_OUT_STOPPED;
+	} else if (a->ref_count && sim_fault(s, FAULT_LOST_BLOB, &s->choice)) {
+		const struct core_ref *ref =
+			&a->refs[rng_below(&s->choice, a->ref_count)];
+
+		r->outcome = CORE_OUT_INPUT_MISSING;
+		memcpy(r->missing, a->args + ref->offset + 1, DIGEST_SIZE);
+		oracle_lost_blob(s, r->missing);
+	} else if (a->kind == KIND_BAD ||
+		   (a->kind == KIND_FLAKY &&
+		    rng_chance(&s->choice, s->rate[FAULT_FLAKY]))) {
+		r->outcome = rng_chance(&s->choice, 200) ? CORE_OUT_TIMED_OUT
+							 : CORE_OUT_FAILED;
+	}
+	if (r->outcome != CORE_OUT_COMPLETED)
+		r->slot_count = 0;
+	h->finished = true;
+	report(s, number, h);
+	start_what_fits(s, number);
+}
+
+void worker_done(struct sim *s, uint32_t number, uint64_t epoch, uint64_t incarnation)
+{
+	struct sim_worker *w = &s->workers[number];
+	struct held *h = w->incarnation == incarnation ? find(w, epoch) : NULL;
+
+	if (!w->up || !h || !h->started || h->finished)
+		return;
+	if (w->paused) { /* it will find out when it goes on */
+		sim_at(s, NS_PER_S, A_WORKER_DONE, number, epoch);
+		return;
+	}
+	if (h->assignment.kind == KIND_POISON && !s->calm &&
+	    rng_chance(&s->choice, 900)) {
+		worker_crash(s, number);
+		return;
+	}
+	finish(s, number, h);
+}
+
+void worker_start(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+
+	if (w->up)
+		return;
+	w->up = true;
+	w->paused = w->draining = false;
+	w->incarnation++;
+	worker_hello(s, number);
+	sim_at(s, 2 * NS_PER_S, A_WORKER_TICK, number, w->incarnation);
+}
+
+void worker_crash(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+
+	if (!w->up)
+		return;
+	sim_trace(s, "worker %u crash", number);
+	w->up = false;
+	w->incarnation++;
+	w->held_count = 0;
+	sim_at(s, rng_below(&s->network, 500) * NS_PER_MS, A_WORKER_GONE, number,
+	       w->session);
+	sim_at(s, NS_PER_S + rng_below(&s->crash, 20) * NS_PER_S, A_WORKER_START, number,
+	       0);
+}
+
+/* Leaves for good: hands back what it has, says goodbye; a new process comes later. */
+void worker_goodbye(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+
+	if (!w->up || w->paused)
+		return;
+	for (uint32_t i = 0; i < w->held_count; i++) {
+		struct message *m = message_new(M_HANDBACK, number);
+
+		if (w->held[i].finished)
+			continue;
+		m->lease = w->held[i].assignment.lease;
+		m->started = w->held[i].started;
+		m->session = w->session;
+		sim_send(s, m);
+	}
+	struct message *bye = message_new(M_BYE, number);
+
+	bye->session = w->session;
+	sim_send(s, bye);
+	w->up = false;
+	w->incarnation++;
+	w->held_count = 0;
+	sim_at(s, NS_PER_S + rng_below(&s->crash, 20) * NS_PER_S, A_WORKER_START, number,
+	       0);
+}
+
+/* A new connection: the old one's messages are dead, everything is said again. */
+void worker_hello(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+	struct message *m;
+
+	if (!w->up || w->paused)
+		return;
+	m = message_new(M_HELLO, number);
+	m->session = ++w->session;
+	m->claim_count = w->held_count;
+	m->claims = mem_alloc(w->held_count * sizeof *m->claims);
+	m->claim_started = mem_alloc(w->held_count);
+	m->claim_finished = mem_alloc(w->held_count);
+	for (uint32_t i = 0; i < w->held_count; i++) {
+		m->claims[i] = w->held[i].assignment.lease;
+		m->claim_started[i] = w->held[i].started;
+		m->claim_finished[i] = w->held[i].finished;
+	}
+	sim_send(s, m);
+	for (uint32_t i = 0; i < w->held_count; i++)
+		if (w->held[i].finished)
+			report(s, number, &w->held[i]);
+}
+
+void worker_tick(struct sim *s, uint32_t number, uint64_t incarnation)
+{
+	struct sim_worker *w = &s->workers[number];
+	struct message *m;
+
+	if (!w->up || w->incarnation != incarnation)
+		return;
+	sim_at(s, 2 * NS_PER_S, A_WORKER_TICK, number, incarnation);
+	if (w->paused)
+		return;
+	if (s->session[number] != w->session && s->broker_up) {
+		worker_hello(s, number); /* "say hello first" */
+		return;
+	}
+	m = message_new(M_ALIVE, number);
+	m->session = w->session;
+	m->epochs = mem_alloc(w->held_count * sizeof *m->epochs);
+	for (uint32_t i = 0; i < w->held_count; i++)
+		m->epochs[m->epoch_count++] = w->held[i].assignment.lease.epoch;
+	sim_send(s, m);
+	for (uint32_t i = 0; i < w->held_count; i++) {
+		struct held *h = &w->held[i];
+
+		if (h->finished && s->now - h->reported_at > 5 * NS_PER_S)
+			report(s, number, h);
+	}
+	if (w->held_count && sim_fault(s, FAULT_HANDBACK, &s->choice)) {
+		struct held *h = &w->held[w->held_count - 1];
+
+		if (!h->started) {
+			m = message_new(M_HANDBACK, number);
+			m->session = w->session;
+			m->lease = h->assignment.lease;
+			forget(w, h);
+			sim_send(s, m);
+		}
+	}
+}
+
+void worker_receive(struct sim *s, struct message *m)
+{
+	struct sim_worker *w = &s->workers[m->worker];
+	struct held *h;
+
+	if (!w->up || m->session != w->session) {
+		message_free(m);
+		return;
+	}
+	if (w->paused) { /* waits in the socket */
+		sim_later(s, NS_PER_S, m);
+		return;
+	}
+	h = find(w, m->type == M_ASSIGN ? m->lease.epoch : m->epoch);
+	switch (m->type) {
+	case M_ASSIGN:
+		if (h)
+			break; /* a duplicate */
+		oracle_assignment(s, m);
+		mem_grow(w->held, w->held_count, w->held_capacity);
+		w->held[w->held_count] = (struct held){.assignment = *m};
+		w->held_count++;
+		start_what_fits(s, m->worker);
+		break;
+	case M_STOP:
+		if (!h || h->finished)
+			break;
+		h->stopping = true;
+		h->started = true;
+		finish(s, m->worker, h);
+		break;
+	case M_VERDICT:
+		if (h && h->finished)
+			forget(w, h);
+		break;
+	case M_SUBMIT:
+	case M_CANCEL:
+	case M_HELLO:
+	case M_ALIVE:
+	case M_BYE:
+	case M_RESULT:
+	case M_HANDBACK:
+	case M_ACK:
+	case M_REFUSED:
+		assert(!"for others");
+	}
+	message_free(m);
+}

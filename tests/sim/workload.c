@@ -1,0 +1,244 @@
+/* workload.c - batches from a seed: chains, diamonds, fans joined by groups, independent tasks,
+ * equal tasks across clients, and some that must be refused. */
+#include "common/pure/sha256.h"
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLACEHOLDER = 35 }; /* 0x58 0x21 and CONTENT_SIZE bytes */
+
+struct content workload_output(const uint8_t func_hash[DIGEST_SIZE],
+			       const uint8_t args_hash[DIGEST_SIZE], uint32_t slot)
+{
+	uint8_t text[2 * DIGEST_SIZE + 4];
+	struct content content = {.type = CONTENT_FILE};
+
+	memcpy(text, func_hash, DIGEST_SIZE);
+	memcpy(text + DIGEST_SIZE, args_hash, DIGEST_SIZE);
+	memcpy(text + 2 * DIGEST_SIZE, &slot, 4);
+	sha256_digest(text, sizeof text, content.digest);
+	return content;
+}
+
+/* Arguments: some bytes that tell tasks apart, then a placeholder per reference. */
+static void make_args(struct sim_task *t, uint64_t value)
+{
+	uint32_t at = 9;
+
+	t->args[0] = 0x1b;
+	memcpy(t->args + 1, &value, 8);
+	for (uint32_t i = 0; i < t->spec.ref_count; i++) {
+		t->args[at] = 0x58;
+		t->args[at + 1] = CONTENT_SIZE;
+		t->refs[i].offset = at + 2;
+		at += PLACEHOLDER;
+	}
+	t->spec.args = t->args;
+	t->spec.args_size = at;
+	t->spec.refs = t->refs;
+	t->spec.needs = t->needs;
+}
+
+static void add_ref(struct sim_batch *b, struct sim_task *t, bool is_group,
+		    uint32_t target, uint32_t slot)
+{
+	if (t->spec.ref_count == ARRAY_LEN(t->refs))
+		return;
+	if (!is_group && target < b->task_count) {
+		uint32_t outputs =
+			b->functions[b->tasks[target].spec.function].output_count;
+
+		if (slot >= 2 + outputs)
+			slot = 0;
+	}
+	t->refs[t->spec.ref_count++] =
+		(struct core_ref){.is_group = is_group, .target = target, .slot = slot};
+}
+
+/* Shapes of graphs: who reads whom. Tasks only read earlier ones, but for one shape. */
+static void make_edges(struct sim *s, struct sim_batch *b, unsigned shape, uint32_t i)
+{
+	struct rng *r = &s->workload;
+	struct sim_task *t = &b->tasks[i];
+
+	switch (shape) {
+	case 0:
+		break; /* independent */
+	case 1:	       /* a chain */
+		if (i)
+			add_ref(b, t, false, i - 1, (uint32_t)rng_below(r, 4));
+		break;
+	case 2: /* a fan: one root, many readers */
+		if (i)
+			add_ref(b, t, false, 0, (uint32_t)rng_below(r, 3));
+		break;
+	case 3: /* random, up to four inputs and some pure order */
+		for (uint64_t n = i ? rng_below(r, 5) : 0; n; n--)
+			add_ref(b, t, false, (uint32_t)rng_below(r, i),
+				(uint32_t)rng_below(r, 4));
+		if (i && rng_chance(r, 300)) {
+			t->needs[0] = (uint32_t)rng_below(r, i);
+			t->spec.need_count = 1;
+		}
+		break;
+	case 4: /* two layers joined by a group */
+		if (i >= b->task_count / 2 && b->group_count)
+			add_ref(b, t, true, (uint32_t)rng_below(r, b->group_count), 0);
+		break;
+	default: /* forward references: the last task is the root */
+		if (i + 1 < b->task_count)
+			add_ref(b, t, false, i + 1, 0);
+		break;
+	}
+}
+
+static void make_groups(struct sim *s, struct sim_batch *b)
+{
+	struct rng *r = &s->workload;
+	uint32_t half = b->task_count / 2;
+
+	if (!half)
+		return;
+	b->group_count = 1 + (uint32_t)rng_below(r, 2);
+	for (uint32_t g = 0; g < b->group_count; g++) {
+		uint32_t first = g ? (uint32_t)rng_below(r, half) : 0;
+
+		b->ranges[g][0] =
+			(struct core_group_range){.first = first,
+						  .count = half - first,
+						  .slot = (uint32_t)rng_below(r, 2)};
+		b->groups[g].ranges = b->ranges[g];
+		b->groups[g].range_count = 1;
+		b->groups[g].skip_failed = rng_chance(r, 400);
+		if (rng_chance(r, 200)) {
+			b->ranges[g][1].content.type = CONTENT_FILE;
+			b->ranges[g][1].content.digest[0] = (uint8_t)g;
+			b->groups[g].range_count = 2;
+		}
+	}
+}
+
+static void make_functions(struct sim *s, struct sim_batch *b)
+{
+	struct rng *r = &s->workload;
+
+	b->option_count = 1 + (uint32_t)rng_below(r, 3);
+	for (uint32_t i = 0; i < b->option_count; i++) {
+		struct core_options *o = &b->options[i];
+
+		o->retries = (uint32_t)rng_below(r, 4);
+		o->priority = (int32_t)rng_below(r, 3) - 1;
+		o->resource_count = 1;
+		o->resources[0] =
+			(struct core_resource){"cpus", 500 * (1 + rng_below(r, 3))};
+		if (rng_chance(r, 100))
+			o->cache = CORE_CACHE_OFF;
+		else if (rng_chance(r, 100))
+			o->cache = CORE_CACHE_FORCE;
+	}
+	b->function_count = 1 + (uint32_t)rng_below(r, 6);
+	for (uint32_t i = 0; i < b->function_count; i++) {
+		struct core_function *f = &b->functions[i];
+		uint64_t which = rng_below(r, 6); /* few: equal ones across clients */
+
+		b->kinds[i] = KIND_GOOD;
+		if (which == 5 && rng_chance(r, 500))
+			b->kinds[i] = KIND_BAD;
+		else if (which == 4 && s->rate[FAULT_FLAKY])
+			b->kinds[i] = KIND_FLAKY;
+		else if (which == 3)
+			b->kinds[i] = KIND_SLOW;
+		else if (which == 2 && s->rate[FAULT_POISON] && rng_chance(r, 200))
+			b->kinds[i] = KIND_POISON;
+		f->output_count = (uint32_t)which % 3;
+		which = which * 8 + b->kinds[i];
+		sha256_digest(&which, sizeof which, f->hash);
+		f->options = (uint32_t)rng_below(r, b->option_count);
+	}
+}
+
+static void make_batch(struct sim *s, uint32_t number)
+{
+	struct rng *r = &s->workload;
+	struct sim_batch *b = &s->batches[number];
+	unsigned shape = (unsigned)rng_below(r, 6);
+	uint64_t id = s->options.seed + number;
+
+	sha256_digest(&id, sizeof id, b->id);
+	b->client = (uint32_t)rng_below(r, 3);
+	b->submit_at = rng_below(r, 40) * NS_PER_S;
+	b->task_count = 1 + (uint32_t)rng_below(r, rng_chance(r, 100) ? 300 : 25);
+	b->chunk_size = 1 + (uint32_t)rng_below(r, b->task_count);
+	b->tasks = mem_alloc(b->task_count * sizeof *b->tasks);
+	if (rng_chance(r, 80))
+		b->max_failures = 1 + (uint32_t)rng_below(r, 4);
+	if (rng_chance(r, 80))
+		b->max_parallel = 1 + (uint32_t)rng_below(r, 3);
+	make_functions(s, b);
+	if (shape == 4)
+		make_groups(s, b);
+	for (uint32_t i = 0; i < b->task_count; i++)
+		b->tasks[i].spec.function = (uint32_t)rng_below(r, b->function_count);
+	for (uint32_t i = 0; i < b->task_count; i++) {
+		struct sim_task *t = &b->tasks[i];
+		const struct core_options *o =
+			&b->options[b->functions[t->spec.function].options];
+
+		make_edges(s, b, shape, i);
+		if (o->cache != CORE_CACHE_USE) {
+			uint64_t draw = rng_next(r);
+
+			memcpy(t->nonce, &draw, sizeof draw);
+			t->spec.nonce = t->nonce;
+		}
+		make_args(t, rng_below(r, 30));
+	}
+	if (rng_chance(r, 60)) { /* must be refused */
+		struct sim_task *t = &b->tasks[0];
+
+		b->bad = true;
+		if (rng_chance(r, 500) || b->task_count < 2 || shape == 5) {
+			t->spec.ref_count = 0;
+			add_ref(b, t, false, b->task_count + 7, 0);
+		} else {
+			struct sim_task *u = &b->tasks[1];
+
+			t->spec.ref_count = u->spec.ref_count = 0;
+			add_ref(b, t, false, 1, 0);
+			add_ref(b, u, false, 0, 0);
+			make_args(u, 1);
+		}
+		make_args(t, 1);
+	}
+}
+
+void workload_make(struct sim *s)
+{
+	uint32_t count = 1 + (uint32_t)rng_below(&s->workload, 8);
+
+	if (s->options.batch_max && count > s->options.batch_max)
+		count = s->options.batch_max;
+	s->batch_count = count;
+	s->batches = mem_alloc(count * sizeof *s->batches);
+	s->number_of = mem_alloc(count * sizeof *s->number_of);
+	for (uint32_t i = 0; i < count; i++)
+		make_batch(s, i);
+	s->worker_count = 1 + (uint32_t)rng_below(&s->workload, SIM_WORKERS_MAX);
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		struct sim_worker *w = &s->workers[i];
+
+		memset(w->key, (int)i + 1, sizeof w->key);
+		w->cpus = 1500 + 500 * rng_below(&s->workload,
+						 6); /* every task fits everywhere */
+		w->credit = (uint32_t)rng_below(&s->workload, 5);
+	}
+}
+
+void workload_free(struct sim *s)
+{
+	for (uint32_t i = 0; i < s->batch_count; i++)
+		free(s->batches[i].tasks);
+	free(s->batches);
+	free(s->number_of);
+}
