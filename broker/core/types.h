@@ -301,6 +301,7 @@ struct core_effect {
 			uint32_t attempt, attempts_max;
 			uint64_t token;
 			bool final, died; /* died: with the worker */
+			uint32_t function; /* of the task, number within its batch */
 			uint64_t retry_at;
 		} failed;
 		struct {
