@@ -56,7 +56,7 @@ struct ledger_batch {
 	uint8_t request[NONCE_SIZE];
 };
 
-/* 24 bytes each in the record; one row holds all that a turn ended of one batch. */
+/* 20 bytes each in the record; one row holds all that a group of turns ended of one batch. */
 struct ledger_end {
 	uint32_t index;
 	uint8_t status; /* enum core_task_status, an ended one */
@@ -92,6 +92,10 @@ void ledger_add_commit(struct ledger_turn *t, uint64_t seq, uint64_t parent_seq,
 void ledger_add_blob(struct ledger_turn *t, const uint8_t digest[DIGEST_SIZE], const void *data,
 		     size_t size);
 bool ledger_turn_empty(const struct ledger_turn *t);
+/** ledger_turn_may_wait() - @t need not be synced at once: more is about to follow (the result of a
+ * tiny batch that was just submitted), and one sync could serve both. Its group is held open for
+ * at most @ns (100 to 300 us make sense), as long as all turns in it may wait. */
+void ledger_turn_may_wait(struct ledger_turn *t, uint64_t ns);
 
 /** ledger_hand_in() - queue @t as step @step (ascending); takes it. Never blocks. An empty turn
  * becomes durable with the ones before it. */

@@ -1,0 +1,317 @@
+/* gap.c - see gap.h. */
+#include "broker/ledger/gap.h"
+
+#include "broker/ledger/pack.h"
+#include "common/clock.h"
+#include "common/pure/mem.h"
+#include "common/rand.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FRESH_MAX                                                                        \
+	200000 /* entries: about 100,000 commits; the sealed layer has as many at most */
+#define DAMAGED_MAX 4096
+#define IDLE_NS (200 * NS_PER_MS)
+#define AGE_NS (2 * NS_PER_S)
+#define ADD_STEP 512 /* entries added in one go: look-ups of the loop wait no longer */
+
+/* ---- one table ---- */
+
+/* Keys are hashes, but of what strangers wrote: with a secret odd factor nobody can make many of
+ * them meet in one slot. */
+static uint64_t factor(void)
+{
+	static _Atomic uint64_t secret;
+	uint64_t value = atomic_load_explicit(&secret, memory_order_relaxed);
+	if (!value) {
+		uint64_t drawn, none = 0;
+		rand_bytes(&drawn, sizeof drawn);
+		drawn |= 1;
+		if (atomic_compare_exchange_strong(&secret, &none, drawn))
+			value = drawn;
+		else
+			value = none;
+	}
+	return value;
+}
+
+static uint64_t load64(const uint8_t *at)
+{
+	uint64_t value;
+	memcpy(&value, at, sizeof value);
+	return value;
+}
+
+/* find_slot() - where @key is or belongs. */
+static size_t find_slot(const struct gap_map *map, const uint8_t key[DIGEST_SIZE])
+{
+	size_t mask = ((size_t)1 << map->bits) - 1;
+	size_t slot = (load64(key) * factor()) >> (64 - map->bits);
+	while (map->slots[slot] &&
+	       memcmp(map->items[map->slots[slot] - 1].key, key, DIGEST_SIZE) != 0)
+		slot = (slot + 1) & mask;
+	return slot;
+}
+
+static void grow(struct gap_map *map)
+{
+	map->bits = map->bits ? map->bits + 1 : 8;
+	free(map->slots);
+	map->slots = mem_alloc(sizeof *map->slots << map->bits);
+	for (size_t i = 0; i < map->count; i++)
+		map->slots[find_slot(map, map->items[i].key)] = (uint32_t)(i + 1);
+}
+
+/* map_put() - Return: true if the key is new. */
+static bool map_put(struct gap_map *map, const struct gap_entry *entry)
+{
+	if (!map->bits || 2 * (map->count + 1) > (size_t)1 << map->bits)
+		grow(map);
+	size_t slot = find_slot(map, entry->key);
+	if (map->slots[slot]) {
+		struct gap_entry *old = &map->items[map->slots[slot] - 1];
+		if (entry->seq >= old->seq)
+			*old = *entry;
+		return false;
+	}
+	mem_grow(map->items, map->count, map->capacity);
+	map->items[map->count++] = *entry;
+	map->slots[slot] = (uint32_t)map->count;
+	return true;
+}
+
+/* ---- a layer ---- */
+
+struct gap_layer *gap_layer_new(void)
+{
+	return mem_alloc(sizeof(struct gap_layer));
+}
+
+void gap_layer_free(struct gap_layer *layer)
+{
+	if (!layer)
+		return;
+	for (size_t i = 0; i < GAP_KINDS; i++) {
+		free(layer->maps[i].items);
+		free(layer->maps[i].slots);
+	}
+	free(layer);
+}
+
+void gap_layer_put(struct gap_layer *layer, enum gap_kind kind,
+		   const struct gap_entry *entry)
+{
+	layer->count += map_put(&layer->maps[kind], entry);
+}
+
+const struct gap_entry *gap_layer_find(const struct gap_layer *layer, enum gap_kind kind,
+				       const uint8_t key[DIGEST_SIZE])
+{
+	const struct gap_map *map = &layer->maps[kind];
+	if (!map->count)
+		return NULL;
+	uint32_t place = map->slots[find_slot(map, key)];
+	return place ? &map->items[place - 1] : NULL;
+}
+
+bool gap_layer_match(const struct gap_layer *layer, enum gap_kind kind,
+		     const uint8_t *prefix, unsigned nibbles,
+		     bool (*fn)(void *arg, uint64_t seq), void *arg)
+{
+	const struct gap_map *map = &layer->maps[kind];
+	if (nibbles == 2 * DIGEST_SIZE) {
+		const struct gap_entry *entry = gap_layer_find(layer, kind, prefix);
+		return !entry || fn(arg, entry->seq);
+	}
+	for (size_t i = 0; i < map->count; i++)
+		if (pack_prefix_matches(map->items[i].key, prefix, nibbles) &&
+		    !fn(arg, map->items[i].seq))
+			return false;
+	return true;
+}
+
+static int by_key(const void *a, const void *b, void *items)
+{
+	const struct gap_entry *all = items;
+	return memcmp(all[*(const uint32_t *)a].key, all[*(const uint32_t *)b].key,
+		      DIGEST_SIZE);
+}
+
+uint32_t *gap_layer_sorted(const struct gap_layer *layer, enum gap_kind kind)
+{
+	const struct gap_map *map = &layer->maps[kind];
+	uint32_t *places = mem_alloc((map->count + 1) * sizeof *places);
+	for (size_t i = 0; i < map->count; i++)
+		places[i] = (uint32_t)i;
+	qsort_r(places, map->count, sizeof *places, by_key, map->items);
+	return places;
+}
+
+/* ---- the gap ---- */
+
+void gap_init(struct gap *gap)
+{
+	*gap = (struct gap){0};
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&gap->lock, NULL);
+	pthread_cond_init(&gap->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	gap->fresh = gap_layer_new();
+	gap->damaged = gap_layer_new();
+}
+
+void gap_fini(struct gap *gap)
+{
+	gap_layer_free(gap->fresh);
+	gap_layer_free(gap->sealed);
+	gap_layer_free(gap->damaged);
+	pthread_cond_destroy(&gap->changed);
+	pthread_mutex_destroy(&gap->lock);
+}
+
+void gap_add(struct gap *gap, const struct gap_add *adds, size_t count,
+	     const struct gap_mark *mark, uint64_t now)
+{
+	for (size_t at = 0; at < count;) {
+		size_t end = at + ADD_STEP < count ? at + ADD_STEP : count;
+		pthread_mutex_lock(&gap->lock);
+		size_t before = gap->fresh->count;
+		for (; at < end; at++)
+			gap_layer_put(gap->fresh, adds[at].kind, &adds[at].entry);
+		/* The mark may run ahead of the layer only if the layer is taken in between: so it
+		 * moves with the last entries. An index that lacks some of them is then asked to
+		 * write them again, which changes nothing. */
+		if (at == count)
+			gap->fresh->mark = *mark;
+		gap->version++;
+		if (!before)
+			gap->added_ns = now;
+		bool wake = !before ||
+			    (before < gap->wanted && gap->fresh->count >= gap->wanted);
+		pthread_mutex_unlock(&gap->lock);
+		if (wake)
+			pthread_cond_broadcast(&gap->changed);
+	}
+}
+
+bool gap_wait_for_room(struct gap *gap)
+{
+	pthread_mutex_lock(&gap->lock);
+	while (gap->fresh->count >= FRESH_MAX && !gap->stopped && !gap->unbounded)
+		pthread_cond_wait(&gap->changed, &gap->lock);
+	bool ok = !gap->stopped;
+	pthread_mutex_unlock(&gap->lock);
+	return ok;
+}
+
+bool gap_find(struct gap *gap, enum gap_kind kind, const uint8_t key[DIGEST_SIZE],
+	      struct gap_entry *entry)
+{
+	pthread_mutex_lock(&gap->lock);
+	const struct gap_entry *found = gap_layer_find(gap->fresh, kind, key);
+	if (!found && gap->sealed)
+		found = gap_layer_find(gap->sealed, kind, key);
+	if (found)
+		*entry = *found;
+	pthread_mutex_unlock(&gap->lock);
+	return found;
+}
+
+void gap_match(struct gap *gap, enum gap_kind kind, const uint8_t *prefix,
+	       unsigned nibbles, bool (*fn)(void *arg, uint64_t seq), void *arg)
+{
+	pthread_mutex_lock(&gap->lock);
+	if (gap_layer_match(gap->fresh, kind, prefix, nibbles, fn, arg) && gap->sealed)
+		gap_layer_match(gap->sealed, kind, prefix, nibbles, fn, arg);
+	pthread_mutex_unlock(&gap->lock);
+}
+
+void gap_note_damaged(struct gap *gap, const uint8_t digest[DIGEST_SIZE], uint64_t seq)
+{
+	struct gap_entry entry = {.seq = seq};
+	memcpy(entry.key, digest, DIGEST_SIZE);
+	pthread_mutex_lock(&gap->lock);
+	if (gap->damaged->count >=
+	    DAMAGED_MAX) { /* forgotten ones are met again when read */
+		gap_layer_free(gap->damaged);
+		gap->damaged = gap_layer_new();
+	}
+	gap_layer_put(gap->damaged, GAP_BLOB, &entry);
+	pthread_mutex_unlock(&gap->lock);
+	atomic_store(&gap->any_damaged, true);
+}
+
+bool gap_is_damaged(struct gap *gap, const uint8_t digest[DIGEST_SIZE], uint64_t seq)
+{
+	if (!atomic_load_explicit(&gap->any_damaged, memory_order_acquire))
+		return false;
+	pthread_mutex_lock(&gap->lock);
+	const struct gap_entry *entry = gap_layer_find(gap->damaged, GAP_BLOB, digest);
+	bool damaged = entry && entry->seq >= seq;
+	pthread_mutex_unlock(&gap->lock);
+	return damaged;
+}
+
+static void wait_until(struct gap *gap, uint64_t deadline)
+{
+	struct timespec t = {(time_t)(deadline / NS_PER_S), (long)(deadline % NS_PER_S)};
+	pthread_cond_timedwait(&gap->changed, &gap->lock, &t);
+}
+
+/* Big layers spare work (each page of the index is written once per layer), small ones spare the
+ * readers of an idle store a scan: written when enough has come together, when nothing has been
+ * added for a while, or when the oldest entry is seconds old. */
+struct gap_layer *gap_seal(struct gap *gap)
+{
+	struct gap_layer *layer = NULL;
+	pthread_mutex_lock(&gap->lock);
+	assert(!gap->sealed);
+	while (!gap->fresh->count && !gap->closing)
+		pthread_cond_wait(&gap->changed, &gap->lock);
+	uint64_t seen = gap->version, quiet = clock_mono_ns() + IDLE_NS;
+	while (!gap->closing && gap->fresh->count < gap->wanted) {
+		uint64_t now = clock_mono_ns(), old = gap->added_ns + AGE_NS;
+		if (gap->version != seen) {
+			seen = gap->version;
+			quiet = now + IDLE_NS;
+		}
+		if (now >= quiet || now >= old)
+			break;
+		wait_until(gap, quiet < old ? quiet : old);
+	}
+	if (gap->fresh->count) {
+		layer = gap->sealed = gap->fresh;
+		gap->fresh = gap_layer_new();
+		gap->fresh->mark = layer->mark;
+		pthread_cond_broadcast(&gap->changed);
+	}
+	pthread_mutex_unlock(&gap->lock);
+	return layer;
+}
+
+void gap_drop_sealed(struct gap *gap)
+{
+	pthread_mutex_lock(&gap->lock);
+	struct gap_layer *layer = steal(gap->sealed);
+	pthread_mutex_unlock(&gap->lock);
+	gap_layer_free(layer);
+}
+
+void gap_unbound(struct gap *gap)
+{
+	pthread_mutex_lock(&gap->lock);
+	gap->unbounded = true;
+	pthread_mutex_unlock(&gap->lock);
+	pthread_cond_broadcast(&gap->changed);
+}
+
+void gap_close(struct gap *gap)
+{
+	pthread_mutex_lock(&gap->lock);
+	gap->closing = true;
+	pthread_mutex_unlock(&gap->lock);
+	pthread_cond_broadcast(&gap->changed);
+}

@@ -1,0 +1,101 @@
+/* indexer.c - the thread that owns index.db: it takes the gap in large layers and writes them down.
+ * It yields to the loop and the writer: being late costs memory only, and only so much (see
+ * FRESH_MAX in gap.c). */
+#include "broker/ledger/impl.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <inttypes.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define RETRY_MS 500
+#define NICENESS 5
+
+/* trouble() - what to do about @rc. Return: true to try again. */
+static bool trouble(struct ledger *l, int rc, bool *fullp)
+{
+	struct index *index = &l->index;
+	struct err why;
+	CLEANUP_BUF struct buf text = {0};
+	db_describe(&text, index->db, rc);
+	err_set(&why, ERR_FAILED, "cannot write %s: %s", index->path, buf_cstr(&text));
+	switch (db_trouble(index->db, rc)) {
+	case DB_FINE:
+		return false;
+	case DB_NO_ROOM:
+		err_next(&why,
+			 "Make room on the disk of the store; it goes on by itself.");
+		if (!*fullp)
+			ledger_set_full(l, PART_INDEX, &why);
+		*fullp = true;
+		break;
+	case DB_DAMAGED:
+		ledger_condemn_index(l, buf_cstr(&text));
+		return false;
+	case DB_FAILED:
+		ledger_set_broken(l, &why);
+		return false;
+	}
+	pthread_mutex_lock(&l->gap.lock);
+	bool again = !l->gap.closing;
+	pthread_mutex_unlock(&l->gap.lock);
+	if (again)
+		nanosleep(&(struct timespec){.tv_nsec = RETRY_MS * (long)NS_PER_MS},
+			  NULL);
+	return again;
+}
+
+/* write_layer() - Return: true once it is in index.db. */
+static bool write_layer(struct ledger *l, const struct gap_layer *layer)
+{
+	bool full = false;
+	for (;;) {
+		int rc = index_write(&l->index, layer);
+		if (rc == SQLITE_OK) {
+			if (full)
+				ledger_set_full(l, PART_INDEX, NULL);
+			return true;
+		}
+		if (!trouble(l, rc, &full))
+			return false;
+	}
+}
+
+static void set_wanted(struct ledger *l)
+{
+	pthread_mutex_lock(&l->gap.lock);
+	l->gap.wanted = index_wanted(&l->index);
+	pthread_mutex_unlock(&l->gap.lock);
+}
+
+void *ledger_index_main(void *arg)
+{
+	struct ledger *l = arg;
+	const struct gap_layer *layer;
+	prctl(PR_SET_NAME, "ledger-index", 0, 0, 0);
+	setpriority(PRIO_PROCESS, 0, NICENESS); /* on Linux: of this thread */
+	set_wanted(l);
+	while ((layer = gap_seal(&l->gap))) {
+		uint64_t began = clock_mono_ns();
+		if (!write_layer(l, layer))
+			break;
+		log_debug("index written", "entries=%zu ms=%" PRIu64, layer->count,
+			  (uint64_t)((clock_mono_ns() - began) / NS_PER_MS));
+		gap_drop_sealed(&l->gap);
+		/* Without room or with a reader in the way it is only put off. */
+		int rc = index_checkpoint(&l->index, false);
+		enum db_trouble t = db_trouble(l->index.db, rc);
+		bool full = true;
+		if (t != DB_FINE && t != DB_NO_ROOM && !trouble(l, rc, &full))
+			break;
+		set_wanted(l);
+	}
+	pthread_mutex_lock(&l->gap.lock);
+	l->gap.stopped = true;
+	pthread_mutex_unlock(&l->gap.lock);
+	pthread_cond_broadcast(&l->gap.changed);
+	return NULL;
+}

@@ -1,0 +1,370 @@
+/* reader.c - see reader.h: connections, and look-ups by key.
+ *
+ * No read transaction outlives a call: a statement is reset before its call returns, so the logs
+ * of both files can be begun anew. */
+#include "broker/ledger/reader.h"
+
+#include "broker/ledger/impl.h"
+#include "broker/ledger/pack.h"
+#include "broker/ledger/schema.h"
+#include "common/log.h"
+#include "common/pure/mem.h"
+#include "common/pure/sha256.h"
+#include "version.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BATCH_COLUMNS                                                                    \
+	"batch, id, client_key, request, sealed, task_count, chunk_count, "              \
+	"ended_wall_ms, counts "
+
+/* Rows of several columns are read a page at a time: see reader_batches.c. */
+static const char *const sql[R_COUNT] = {
+	[R_COMMIT] = "SELECT hash, body FROM commits WHERE seq=?1",
+	[R_BLOB] = "SELECT digest, bytes FROM inline WHERE seq=?1",
+	[R_BATCH] = "SELECT " BATCH_COLUMNS "FROM batches WHERE batch=?1",
+	[R_CHUNK] = "SELECT raw_size, body FROM chunks WHERE batch=?1 AND chunk=?2",
+	[R_CHUNK_COUNT] = "SELECT max(chunk) + 1 FROM chunks WHERE batch=?1",
+	[R_ENDS] = "SELECT seq, entries FROM ends WHERE batch=?1 AND seq>?2 ORDER BY seq "
+		   "LIMIT 1",
+	[R_LEASES] = "SELECT seq, entries FROM leases WHERE batch=?1 AND seq>?2 ORDER BY "
+		     "seq LIMIT 1",
+	[R_NEWEST] =
+		"SELECT batch FROM batches WHERE sealed=1 ORDER BY batch DESC LIMIT 1",
+	[R_LIST] = "SELECT " BATCH_COLUMNS "FROM batches WHERE sealed=1 AND batch<?1 "
+		   "ORDER BY batch DESC LIMIT ?2",
+	[R_OPEN] = "SELECT " BATCH_COLUMNS
+		   "FROM batches WHERE ended_wall_ms IS NULL AND batch>?1 "
+		   "ORDER BY batch LIMIT ?2",
+	[R_FP] = "SELECT seq, expires_wall_ms FROM fp WHERE key=?1",
+	[R_HASH] = "SELECT seq, 0 FROM hash WHERE key=?1",
+	[R_BLOB_SEQ] = "SELECT seq, 0 FROM blob WHERE key=?1",
+	[R_BATCH_NUMBER] = "SELECT seq, 0 FROM batch WHERE key=?1",
+	[R_HASH_RANGE] = "SELECT seq FROM hash WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
+	[R_BATCH_RANGE] = "SELECT seq FROM batch WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
+};
+
+int reader_errno(struct ledger_reader *r, sqlite3 *db, int rc)
+{
+	if (db == r->index && r->ledger && db_trouble(db, rc) == DB_DAMAGED)
+		ledger_condemn_index(r->ledger, sqlite3_errstr(rc));
+	if (db_trouble(db, rc) != DB_FINE)
+		log_error("ledger not readable", "file=%s error=\"%s\"",
+			  db == r->index ? "index.db" : "meta.db", sqlite3_errstr(rc));
+	return db_errno(rc);
+}
+
+/* ---- open and close ---- */
+
+static int prepare(struct ledger_reader *r, struct err *e)
+{
+	int rc = SQLITE_OK;
+	size_t count = r->index ? R_COUNT : R_META_COUNT;
+	for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
+		sqlite3 *db = i < R_META_COUNT ? r->meta : r->index;
+		rc = db_prepare(db, sql[i], &r->stmts[i]);
+	}
+	if (rc == SQLITE_OK && !r->ledger)
+		rc = gap_scan_new(&r->scan, r->meta);
+	if (rc == SQLITE_OK)
+		return 0;
+	return err_set(e, ERR_FAILED, "cannot read the store %s: %s", r->dir,
+		       sqlite3_errstr(rc));
+}
+
+/* check_version() - of a store that we only read: any other schema is refused. */
+static int check_version(struct ledger_reader *r, struct err *e)
+{
+	uint64_t version = 0;
+	int rc = db_int(r->meta, "PRAGMA user_version", &version);
+	if (rc != SQLITE_OK)
+		return err_set(e, ERR_FAILED, "cannot read %s/meta.db: %s", r->dir,
+			       sqlite3_errstr(rc));
+	if (version == schema_journal.count)
+		return 0;
+	err_set(e, ERR_FAILED,
+		"%s/meta.db has schema %" PRIu64 "; cashet %s reads schema %u", r->dir,
+		version, CASHET_VERSION, schema_journal.count);
+	if (version < schema_journal.count)
+		err_next(e, "Start its broker once: that migrates it.");
+	else
+		err_next(e, "Use the version of cashet that wrote it.");
+	return ERR_FAILED;
+}
+
+/* read_layer() - begin with what the index covers. */
+static int read_layer(struct ledger_reader *r)
+{
+	uint8_t store_id[16];
+	gap_layer_free(r->layer);
+	r->layer = gap_layer_new();
+	return r->index ? index_read_mark(r->index, store_id, &r->layer->mark)
+			: SQLITE_OK;
+}
+
+static int open_index(struct ledger_reader *r, const char *path, struct err *e)
+{
+	int rc = db_open(&r->index, path, DB_READ, e);
+	if (r->ledger || rc != SQLITE_OK)
+		return rc;
+	rc = read_layer(r);
+	if (rc != SQLITE_OK) {
+		db_close(steal(r->index));
+		rc = read_layer(r);
+	}
+	return rc;
+}
+
+static int open_files(struct ledger_reader *r, struct err *e)
+{
+	CLEANUP_FREE char *meta = db_path(r->dir, "meta.db");
+	CLEANUP_FREE char *index = db_path(r->dir, "index.db");
+	if (!r->ledger && access(meta, F_OK) < 0)
+		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_FAILED,
+			       "%s is not a store: %s", r->dir, strerror(errno));
+	if (db_open(&r->meta, meta, DB_READ, e) != SQLITE_OK)
+		return ERR_FAILED;
+	if (check_version(r, e))
+		return ERR_FAILED;
+	int rc = open_index(r, index, e);
+	if (rc == SQLITE_OK)
+		return 0;
+	if (r->ledger)
+		return ERR_FAILED;
+	return read_layer(r) == SQLITE_OK ? 0 : ERR_FAILED;
+}
+
+int ledger_reader_open(struct ledger_reader **readerp, struct ledger *ledger,
+		       const char *dir, struct err *e)
+{
+	struct ledger_reader *r = mem_alloc(sizeof *r);
+	r->ledger = ledger;
+	r->dir = mem_strdup(ledger ? ledger->dir : dir);
+	if (open_files(r, e) || prepare(r, e)) {
+		ledger_reader_close(r);
+		return ERR_FAILED;
+	}
+	*readerp = r;
+	return 0;
+}
+
+void ledger_reader_close(struct ledger_reader *r)
+{
+	if (!r)
+		return;
+	for (size_t i = 0; i < R_COUNT; i++)
+		sqlite3_finalize(r->stmts[i]);
+	gap_scan_free(r->scan);
+	gap_layer_free(r->layer);
+	db_close(r->meta);
+	db_close(r->index);
+	buf_fini(&r->scratch);
+	free(r->dir);
+	free(r);
+}
+
+/* ---- look-up by key ---- */
+
+#define LAYER_MAX                                                                        \
+	200000 /* entries of a program's own gap: then it asks how far the index is */
+
+/* refresh() - a program of its own: learn what the journal has got since. */
+static int refresh(struct ledger_reader *r)
+{
+	bool more = true;
+	int rc = SQLITE_OK;
+	if (r->layer->count > LAYER_MAX && r->index)
+		rc = read_layer(r);
+	while (rc == SQLITE_OK && more)
+		rc = gap_scan(r->scan, r->layer, r->layer->count + LAYER_MAX, &more);
+	return rc == SQLITE_OK ? 0 : reader_errno(r, r->meta, rc);
+}
+
+static const enum reader_stmt by_key[GAP_KINDS] = {
+	[GAP_FINGERPRINT] = R_FP,
+	[GAP_COMMIT] = R_HASH,
+	[GAP_BLOB] = R_BLOB_SEQ,
+	[GAP_BATCH] = R_BATCH_NUMBER,
+};
+
+int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
+		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
+{
+	if (r->ledger) {
+		if (gap_find(&r->ledger->gap, kind, key, entry))
+			return 0;
+	} else {
+		int err = refresh(r);
+		if (err)
+			return err;
+		const struct gap_entry *found = gap_layer_find(r->layer, kind, key);
+		if (found) {
+			*entry = *found;
+			return 0;
+		}
+		if (!r->index)
+			return 1;
+	}
+	sqlite3_stmt *s = r->stmts[by_key[kind]];
+	sqlite3_bind_blob(s, 1, key, DIGEST_SIZE, SQLITE_STATIC);
+	int rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW) {
+		memcpy(entry->key, key, DIGEST_SIZE);
+		entry->seq = (uint64_t)sqlite3_column_int64(s, 0);
+		entry->extra = (uint64_t)sqlite3_column_int64(s, 1);
+		sqlite3_reset(s);
+		return 0;
+	}
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 1 : reader_errno(r, r->index, rc);
+}
+
+struct match {
+	uint64_t *seqs;
+	size_t count, max;
+};
+
+static bool add_match(void *arg, uint64_t seq)
+{
+	struct match *m = arg;
+	for (size_t i = 0; i < m->count; i++)
+		if (m->seqs[i] == seq)
+			return true;
+	if (m->count == m->max)
+		return false;
+	m->seqs[m->count++] = seq;
+	return true;
+}
+
+int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *prefix,
+		 unsigned nibbles, uint64_t *seqs, size_t max, size_t *countp)
+{
+	struct match m = {.seqs = seqs, .max = max};
+	uint8_t low[DIGEST_SIZE], high[DIGEST_SIZE];
+	*countp = 0;
+	if (nibbles > 2 * DIGEST_SIZE)
+		return 0;
+	if (r->ledger) {
+		gap_match(&r->ledger->gap, kind, prefix, nibbles, add_match, &m);
+	} else {
+		int err = refresh(r);
+		if (err)
+			return err;
+		gap_layer_match(r->layer, kind, prefix, nibbles, add_match, &m);
+	}
+	int rc = SQLITE_DONE;
+	if (r->index) {
+		sqlite3_stmt *s =
+			r->stmts[kind == GAP_COMMIT ? R_HASH_RANGE : R_BATCH_RANGE];
+		pack_prefix_range(prefix, nibbles, low, high);
+		sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
+		sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
+		sqlite3_bind_int64(
+			s, 3, (int64_t)(2 * max)); /* some may be in the gap as well */
+		while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+			if (!add_match(&m, (uint64_t)sqlite3_column_int64(s, 0)))
+				break;
+		sqlite3_reset(s);
+	}
+	*countp = m.count;
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : reader_errno(r, r->index, rc);
+}
+
+/* ---- commits and small blobs ---- */
+
+int ledger_find(struct ledger_reader *r, const uint8_t func_hash[DIGEST_SIZE],
+		const uint8_t args_hash[DIGEST_SIZE], struct ledger_hit *hit)
+{
+	uint8_t key[DIGEST_SIZE];
+	struct gap_entry entry;
+	pack_fingerprint(key, func_hash, args_hash);
+	int rc = reader_lookup(r, GAP_FINGERPRINT, key, &entry);
+	if (rc == 0)
+		*hit = (struct ledger_hit){.seq = entry.seq,
+					   .expires_wall_ms = entry.extra};
+	return rc;
+}
+
+/* read_checked() - columns digest, bytes of row @seq, appended to @out if they agree. Return: 0; 1
+ * if there is no such row; 2 if it is not what was written. */
+static int read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_t seq,
+			struct buf *out, uint8_t digest[DIGEST_SIZE])
+{
+	sqlite3_stmt *s = r->stmts[which];
+	sqlite3_bind_int64(s, 1, (int64_t)seq);
+	int rc = sqlite3_step(s), result = 1;
+	if (rc == SQLITE_ROW) {
+		const void *bytes = sqlite3_column_blob(s, 1);
+		size_t size = (size_t)sqlite3_column_bytes(s, 1);
+		sha256_digest(size ? bytes : "", size, digest);
+		bool whole = sqlite3_column_bytes(s, 0) == DIGEST_SIZE &&
+			     memcmp(sqlite3_column_blob(s, 0), digest, DIGEST_SIZE) == 0;
+		if (whole)
+			buf_add(out, bytes, size);
+		result = whole ? 0 : 2;
+	} else if (rc != SQLITE_DONE) {
+		result = reader_errno(r, r->meta, rc);
+	}
+	sqlite3_reset(s);
+	return out->failed ? -ENOMEM : result;
+}
+
+int ledger_read_commit(struct ledger_reader *r, uint64_t seq, struct buf *body,
+		       uint8_t hash[DIGEST_SIZE])
+{
+	uint8_t digest[DIGEST_SIZE];
+	int rc = read_checked(r, R_COMMIT, seq, body, digest);
+	if (rc == 2) {
+		log_error("commit found damaged", "seq=%" PRIu64, seq);
+		return 1;
+	}
+	if (rc == 0 && hash)
+		memcpy(hash, digest, DIGEST_SIZE);
+	return rc;
+}
+
+int ledger_find_commit(struct ledger_reader *r, const uint8_t *prefix, unsigned nibbles,
+		       uint64_t *seqs, size_t max, size_t *countp)
+{
+	size_t count, room = max > 2 ? max : 2;
+	CLEANUP_FREE uint64_t *found = mem_alloc(room * sizeof *found);
+	int rc = reader_match(r, GAP_COMMIT, prefix, nibbles, found, room, &count);
+	if (rc)
+		return rc;
+	*countp = count < max ? count : max;
+	memcpy(seqs, found, *countp * sizeof *seqs);
+	return count == 0 ? 1 : count == 1 ? 0 : 2;
+}
+
+int ledger_find_blob(struct ledger_reader *r, const uint8_t digest[DIGEST_SIZE],
+		     struct buf *out)
+{
+	struct gap_entry entry;
+	uint8_t found[DIGEST_SIZE];
+	size_t before = out->size;
+	int rc = reader_lookup(r, GAP_BLOB, digest, &entry);
+	if (rc == 0)
+		rc = read_checked(r, R_BLOB, entry.seq, out, found);
+	if (rc == 0 && memcmp(found, digest, DIGEST_SIZE) != 0)
+		rc = 2;
+	if (rc != 2)
+		return rc;
+	out->size = before;
+	log_error("small blob found damaged", "seq=%" PRIu64, entry.seq);
+	if (r->ledger)
+		gap_note_damaged(&r->ledger->gap, digest, entry.seq);
+	return 1;
+}
+
+int ledger_has_blob(struct ledger_reader *r, const uint8_t digest[DIGEST_SIZE])
+{
+	struct gap_entry entry;
+	int rc = reader_lookup(r, GAP_BLOB, digest, &entry);
+	if (rc == 0 && r->ledger && gap_is_damaged(&r->ledger->gap, digest, entry.seq))
+		return 1;
+	return rc;
+}

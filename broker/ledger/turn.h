@@ -1,0 +1,77 @@
+/* turn.h - what the loop wants recorded, copied into memory of the turn's own.
+ *
+ * Records lie in the turn's blocks, linked in the order in which they were added. Blocks are taken
+ * from and given back to a pool, so that a busy broker does not allocate and an idle one does not
+ * keep. The loop fills a turn, the writer empties it: never both at a time. */
+#pragma once
+
+#include "broker/ledger/ledger.h"
+
+#include <pthread.h>
+
+enum turn_type {
+	TURN_BATCH,
+	TURN_CHUNK,
+	TURN_SEALED,
+	TURN_DISCARDED,
+	TURN_END,
+	TURN_LEASE,
+	TURN_BATCH_ENDED,
+	TURN_COMMIT,
+	TURN_BLOB,
+};
+
+struct turn_record {
+	struct turn_record *next;
+	enum turn_type type;
+	uint32_t number; /* chunk, task count */
+	uint64_t batch;	 /* or sequence number of a commit */
+	union {
+		struct ledger_batch opened;
+		struct {
+			const void *data;
+			size_t size;
+			uint8_t digest[DIGEST_SIZE];
+		} bytes; /* chunk, blob */
+		struct ledger_end end;
+		struct ledger_lease lease;
+		struct {
+			struct core_counts counts;
+			uint64_t wall_ms;
+		} ended;
+		struct {
+			uint64_t parent_seq;
+			bool current;
+			struct commit commit; /* all that it points to is in the turn */
+		} commit;
+	};
+};
+
+struct turn_block {
+	struct turn_block *next;
+	size_t size; /* of @data */
+	_Alignas(16) uint8_t data[];
+};
+
+struct turn_pool {
+	pthread_mutex_t lock;
+	struct ledger_turn *turns;
+	struct turn_block *blocks;
+	size_t turn_count, block_count;
+};
+
+struct ledger_turn {
+	struct turn_pool *pool;
+	struct ledger_turn *next; /* in the queue, or in the pool */
+	struct turn_record *first, **last;
+	struct turn_block *blocks; /* the newest first */
+	uint8_t *at, *end;	   /* free memory of the newest */
+	size_t bytes;		   /* used by records */
+	uint64_t step;
+	uint64_t may_wait_ns, hold_until; /* monotonic; set when handed in */
+};
+
+void turn_pool_init(struct turn_pool *pool);
+void turn_pool_fini(struct turn_pool *pool);
+struct ledger_turn *turn_take(struct turn_pool *pool);
+void turn_give_back(struct ledger_turn *t); /* forgets its records */
