@@ -1,172 +1,12 @@
-/* cbor.c - see cbor.h. An item starts with a head: three bits of major type and an argument that is
- * in the low five bits, or in the 1, 2, 4 or 8 bytes that follow, and always in the fewest. The
- * reader accepts exactly what the writer can write, so equal data has equal bytes. */
+/* cbor_read.c - the reader of cbor.h. It accepts exactly what the writer can write. Nothing is
+ * allocated, and a length or count is checked against the bytes left before anybody sees it. */
 #include "common/pure/cbor.h"
 
+#include "common/pure/cbor_head.h"
 #include "common/pure/utf8.h"
 
 #include <math.h>
 #include <string.h>
-
-enum major { M_UINT, M_NEGINT, M_BYTES, M_TEXT, M_ARRAY, M_MAP, M_TAG, M_SIMPLE };
-
-enum {
-	SIMPLE_FALSE = 20,
-	SIMPLE_TRUE = 21,
-	SIMPLE_NULL = 22,
-	SIMPLE_HALF = 25,
-	SIMPLE_FLOAT = 26,
-	SIMPLE_DOUBLE = 27,
-};
-
-#define HALF_NAN 0x7e00
-
-/* ---- writing */
-
-static void add_big_endian(struct buf *b, uint8_t first, uint64_t value, unsigned bytes)
-{
-	uint8_t *to = buf_reserve(b, 1 + bytes);
-	if (!to)
-		return;
-	*to++ = first;
-	for (unsigned i = bytes; i-- > 0;)
-		*to++ = (uint8_t)(value >> (8 * i));
-	b->size += 1 + bytes;
-}
-
-static void add_head(struct buf *b, enum major major, uint64_t n)
-{
-	uint8_t type = (uint8_t)(major << 5);
-	if (n < 24)
-		buf_add_byte(b, (uint8_t)(type | n));
-	else if (n <= UINT8_MAX)
-		add_big_endian(b, type | 24, n, 1);
-	else if (n <= UINT16_MAX)
-		add_big_endian(b, type | 25, n, 2);
-	else if (n <= UINT32_MAX)
-		add_big_endian(b, type | 26, n, 4);
-	else
-		add_big_endian(b, type | 27, n, 8);
-}
-
-void cbor_add_uint(struct buf *b, uint64_t value)
-{
-	add_head(b, M_UINT, value);
-}
-
-void cbor_add_int(struct buf *b, int64_t value)
-{
-	if (value >= 0)
-		add_head(b, M_UINT, (uint64_t)value);
-	else
-		add_head(b, M_NEGINT, ~(uint64_t)value); /* -1 - n */
-}
-
-/* half_from_float() - the half with exactly the value of @f. Return: true if there is one. */
-static bool half_from_float(float f, uint16_t *half)
-{
-	uint32_t bits;
-	memcpy(&bits, &f, 4);
-	uint32_t sign = bits >> 16 & 0x8000, fraction = bits & 0x7fffff;
-	int exponent = (int)(bits >> 23 & 0xff) - 127;
-	if (!(bits & 0x7fffffff)) {
-		*half = (uint16_t)sign;
-	} else if (exponent == 128) { /* infinity; NaN is written apart */
-		*half = (uint16_t)(sign | 0x7c00);
-	} else if (exponent >= -14 && exponent <= 15) {
-		if (fraction & 0x1fff)
-			return false;
-		*half = (uint16_t)(sign | (uint32_t)(exponent + 15) << 10 |
-				   fraction >> 13);
-	} else if (exponent >= -24 &&
-		   exponent < -14) { /* subnormal: multiples of 2^-24 */
-		uint32_t significand = fraction | 0x800000;
-		int shift = -1 - exponent;
-		if (significand & ((1u << shift) - 1))
-			return false;
-		*half = (uint16_t)(sign | significand >> shift);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-static double double_from_half(uint16_t half)
-{
-	int exponent = half >> 10 & 31, fraction = half & 0x3ff;
-	double value = exponent == 31 ? (fraction ? (double)NAN : HUGE_VAL)
-		       : exponent     ? ldexp(fraction + 1024, exponent - 25)
-				      : ldexp(fraction, -24);
-	return half & 0x8000 ? -value : value;
-}
-
-void cbor_add_double(struct buf *b, double value)
-{
-	const uint8_t type = M_SIMPLE << 5;
-	uint16_t half;
-	if (isnan(value)) {
-		add_big_endian(b, type | SIMPLE_HALF, HALF_NAN, 2);
-		return;
-	}
-	/* Out of range is asked first: such a conversion is undefined. */
-	if (!isinf(value) && fabs(value) > 3.4028234663852886e38) {
-		uint64_t bits;
-		memcpy(&bits, &value, 8);
-		add_big_endian(b, type | SIMPLE_DOUBLE, bits, 8);
-		return;
-	}
-	float single = (float)value;
-	if ((double)single != value) {
-		uint64_t bits;
-		memcpy(&bits, &value, 8);
-		add_big_endian(b, type | SIMPLE_DOUBLE, bits, 8);
-	} else if (!half_from_float(single, &half)) {
-		uint32_t bits;
-		memcpy(&bits, &single, 4);
-		add_big_endian(b, type | SIMPLE_FLOAT, bits, 4);
-	} else {
-		add_big_endian(b, type | SIMPLE_HALF, half, 2);
-	}
-}
-
-void cbor_add_bool(struct buf *b, bool value)
-{
-	add_head(b, M_SIMPLE, value ? SIMPLE_TRUE : SIMPLE_FALSE);
-}
-
-void cbor_add_null(struct buf *b)
-{
-	add_head(b, M_SIMPLE, SIMPLE_NULL);
-}
-
-void cbor_add_bytes(struct buf *b, const void *data, size_t size)
-{
-	add_head(b, M_BYTES, size);
-	buf_add(b, data, size);
-}
-
-void cbor_add_text(struct buf *b, const char *text)
-{
-	cbor_add_text_n(b, text, strlen(text));
-}
-
-void cbor_add_text_n(struct buf *b, const char *text, size_t size)
-{
-	add_head(b, M_TEXT, size);
-	buf_add(b, text, size);
-}
-
-void cbor_add_array(struct buf *b, uint64_t count)
-{
-	add_head(b, M_ARRAY, count);
-}
-
-void cbor_add_map(struct buf *b, uint64_t pairs)
-{
-	add_head(b, M_MAP, pairs);
-}
-
-/* ---- reading */
 
 void cbor_reader_init(struct cbor_reader *r, const void *data, size_t size)
 {
@@ -218,14 +58,14 @@ static int read_float(struct cbor_reader *r, uint8_t low, uint64_t bits, double 
 	uint16_t half;
 	float single;
 	if (low == SIMPLE_HALF) {
-		*value = double_from_half((uint16_t)bits);
+		*value = cbor_double_from_half((uint16_t)bits);
 		return isnan(*value) && bits != HALF_NAN ? fail(r) : 0;
 	}
 	if (low == SIMPLE_FLOAT) {
 		uint32_t bits32 = (uint32_t)bits;
 		memcpy(&single, &bits32, 4);
 		*value = (double)single;
-		return isnan(single) || half_from_float(single, &half) ? fail(r) : 0;
+		return isnan(single) || cbor_half_from_float(single, &half) ? fail(r) : 0;
 	}
 	memcpy(value, &bits, 8);
 	if (isnan(*value) || isinf(*value))
