@@ -1,0 +1,169 @@
+/* functions.c - see functions.h. */
+#include "worker/functions.h"
+
+#include "common/pure/mem.h"
+#include "common/pure/sha256.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS 4096 /* power of two */
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+/* The documented minimum that a task gets from outside: of its submitter if the broker sent it
+ * (private brokers), else of the worker. */
+static const char *const minimum[] = {"PATH", "HOME", "LANG", "VIRTUAL_ENV"};
+
+static struct worker_function **bucket_of(struct functions *t, const uint8_t *hash)
+{
+	uint32_t n;
+	memcpy(&n, hash, sizeof n);
+	return &t->buckets[n & (BUCKETS - 1)];
+}
+
+void functions_init(struct functions *t)
+{
+	*t = (struct functions){.buckets = mem_alloc(BUCKETS * sizeof *t->buckets)};
+	list_init(&t->idle);
+}
+
+static void function_free(struct worker_function *f)
+{
+	function_fini(&f->f);
+	buf_fini(&f->env);
+	free(f->bad);
+	free(f->name);
+	free(f);
+}
+
+static void forget(struct functions *t, struct worker_function *f)
+{
+	assert(f->refs == 0);
+	struct worker_function **at = bucket_of(t, f->hash);
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+	list_del(&f->idle);
+	t->idle_count--;
+	function_free(f);
+}
+
+void functions_fini(struct functions *t)
+{
+	if (!t->buckets)
+		return;
+	while (!list_empty(&t->idle))
+		forget(t, container_of(t->idle.next, struct worker_function, idle));
+	free(t->buckets);
+	*t = (struct functions){0};
+}
+
+static struct worker_function *find(struct functions *t, const uint8_t *hash)
+{
+	for (struct worker_function *f = *bucket_of(t, hash); f; f = f->next)
+		if (memcmp(f->hash, hash, DIGEST_SIZE) == 0)
+			return f;
+	return NULL;
+}
+
+/* ---- environment */
+
+static bool sets(const struct function *f, const char *name)
+{
+	for (size_t i = 0; i < f->env_count; i++)
+		if (strcmp(f->env[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+static void add_env(struct buf *out, uint32_t *countp, const struct function *f,
+		    const char *name, const char *value)
+{
+	if (sets(f, name) || !*name || strchr(name, '='))
+		return; /* the function's own value is filled in for each task */
+	buf_add_str(out, name);
+	buf_add_byte(out, '=');
+	buf_add(out, value, strlen(value) + 1);
+	++*countp;
+}
+
+void function_outer_env(const struct function *f, Cashet__Pair *const *pairs,
+			size_t count, struct buf *out, uint32_t *countp)
+{
+	bool has_path = false;
+	for (size_t i = 0; i < count; i++) {
+		add_env(out, countp, f, pairs[i]->key, pairs[i]->value);
+		has_path = has_path || !strcmp(pairs[i]->key, "PATH");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(minimum) && !count; i++) {
+		const char *value = getenv(minimum[i]);
+		if (value)
+			add_env(out, countp, f, minimum[i], value);
+		has_path = has_path || (value && !strcmp(minimum[i], "PATH"));
+	}
+	if (!has_path)
+		add_env(out, countp, f, "PATH", DEFAULT_PATH);
+}
+
+/* ---- the table */
+
+static struct worker_function *create(struct functions *t, const uint8_t *hash,
+				      const ProtobufCBinaryData *description)
+{
+	struct worker_function *f = mem_alloc(sizeof *f);
+	memcpy(f->hash, hash, DIGEST_SIZE);
+	if (function_decode(description->data, description->len, &f->f))
+		f->bad = mem_strdup("this worker does not understand the function's "
+				    "description; is it older than the client?");
+	struct worker_function **bucket = bucket_of(t, hash);
+	f->next = *bucket;
+	*bucket = f;
+	list_add_tail(&t->idle, &f->idle);
+	t->idle_count++;
+	return f;
+}
+
+struct worker_function *functions_add(struct functions *t,
+				      const Cashet__AssignedFunction *m)
+{
+	uint8_t hash[DIGEST_SIZE];
+	sha256_digest(m->description.data, m->description.len, hash);
+	if (m->func_hash.len != DIGEST_SIZE ||
+	    memcmp(hash, m->func_hash.data, DIGEST_SIZE))
+		return NULL;
+	struct worker_function *f = find(t, hash);
+	if (!f)
+		f = create(t, hash, &m->description);
+	free(f->name);
+	f->name = mem_strdup(m->name ? m->name : "");
+	buf_reset(&f->env);
+	f->env_count = 0;
+	function_outer_env(&f->f, m->env, m->n_env, &f->env, &f->env_count);
+	return f;
+}
+
+struct worker_function *functions_find_ref(struct functions *t,
+					   const uint8_t hash[DIGEST_SIZE])
+{
+	struct worker_function *f = find(t, hash);
+	if (f && f->refs++ == 0) {
+		list_del(&f->idle);
+		t->idle_count--;
+	}
+	return f;
+}
+
+void functions_unref(struct functions *t, struct worker_function *f)
+{
+	if (!f || --f->refs > 0)
+		return;
+	list_add_tail(&t->idle, &f->idle);
+	t->idle_count++;
+	while (t->idle_count > FUNCTIONS_IDLE_MAX)
+		forget(t, container_of(t->idle.next, struct worker_function, idle));
+}
+
+bool function_is_plain(const struct function *f)
+{
+	return !f->code_count && !f->input_count && !f->output_count && !f->metrics;
+}
