@@ -27,6 +27,12 @@ struct ledger {
 	bool broken;
 	struct err why[PARTS];
 
+	pthread_mutex_t
+		readers_lock; /* of the list; then the reader's own, nothing within */
+	struct ledger_reader *readers;
+	_Atomic uint64_t
+		version; /* counts transactions of the journal: old snapshots are noticed */
+
 	_Atomic uint64_t durable, queued_bytes;
 	atomic_bool signalled;
 	int event_fd;
@@ -42,6 +48,8 @@ void ledger_signal(struct ledger *l);
 void ledger_set_full(struct ledger *l, enum ledger_part part, const struct err *why);
 /** ledger_set_broken() - for good; the first reason stays. */
 void ledger_set_broken(struct ledger *l, const struct err *why);
+/** ledger_release_readers() - end the snapshots that readers keep, see reader.h. */
+void ledger_release_readers(struct ledger *l, bool meta, bool index);
 /** ledger_condemn_index() - index.db was found damaged while in use: moved aside, so that the next
  * start makes it anew; BROKEN now. Any thread. */
 void ledger_condemn_index(struct ledger *l, const char *why);

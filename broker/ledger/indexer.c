@@ -84,9 +84,11 @@ void *ledger_index_main(void *arg)
 			break;
 		log_debug("index written", "entries=%zu ms=%" PRIu64, layer->count,
 			  (uint64_t)((clock_mono_ns() - began) / NS_PER_MS));
+		ledger_release_readers(l, false, true);
 		gap_drop_sealed(&l->gap);
 		/* Without room or with a reader in the way it is only put off. */
 		int rc = index_checkpoint(&l->index, false);
+		ledger_release_readers(l, false, true);
 		enum db_trouble t = db_trouble(l->index.db, rc);
 		bool full = true;
 		if (t != DB_FINE && t != DB_NO_ROOM && !trouble(l, rc, &full))

@@ -115,6 +115,7 @@ static void init(struct ledger *l, const char *dir)
 	pthread_cond_init(&l->work, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&l->lock, NULL);
+	pthread_mutex_init(&l->readers_lock, NULL);
 	turn_pool_init(&l->pool);
 	gap_init(&l->gap);
 	l->dir = mem_strdup(dir);
@@ -182,6 +183,7 @@ void ledger_close(struct ledger *l)
 {
 	if (!l)
 		return;
+	assert(!l->readers); /* they use what ends here */
 	stop_threads(l);
 	if (l->index.db) {
 		if (!l->broken)
@@ -202,6 +204,7 @@ void ledger_close(struct ledger *l)
 	turn_pool_fini(&l->pool);
 	pthread_cond_destroy(&l->work);
 	pthread_mutex_destroy(&l->lock);
+	pthread_mutex_destroy(&l->readers_lock);
 	free(l->dir);
 	free(l);
 }

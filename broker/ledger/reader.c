@@ -1,7 +1,4 @@
-/* reader.c - see reader.h: connections, and look-ups by key.
- *
- * No read transaction outlives a call: a statement is reset before its call returns, so the logs
- * of both files can be begun anew. */
+/* reader.c - see reader.h: connections, snapshots, and look-ups by key. */
 #include "broker/ledger/reader.h"
 
 #include "broker/ledger/impl.h"
@@ -24,6 +21,10 @@
 
 /* Rows of several columns are read a page at a time: see reader_batches.c. */
 static const char *const sql[R_COUNT] = {
+	[R_META_BEGIN] = "BEGIN",
+	[R_META_END] = "COMMIT",
+	[R_INDEX_BEGIN] = "BEGIN",
+	[R_INDEX_END] = "COMMIT",
 	[R_COMMIT] = "SELECT hash, body FROM commits WHERE seq=?1",
 	[R_BLOB] = "SELECT digest, bytes FROM inline WHERE seq=?1",
 	[R_BATCH] = "SELECT " BATCH_COLUMNS "FROM batches WHERE batch=?1",
@@ -63,9 +64,9 @@ int reader_errno(struct ledger_reader *r, sqlite3 *db, int rc)
 static int prepare(struct ledger_reader *r, struct err *e)
 {
 	int rc = SQLITE_OK;
-	size_t count = r->index ? R_COUNT : R_META_COUNT;
+	size_t count = r->index ? R_COUNT : R_OPEN + 1;
 	for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
-		sqlite3 *db = i < R_META_COUNT ? r->meta : r->index;
+		sqlite3 *db = i <= R_OPEN ? r->meta : r->index;
 		rc = db_prepare(db, sql[i], &r->stmts[i]);
 	}
 	if (rc == SQLITE_OK && !r->ledger)
@@ -138,16 +139,99 @@ static int open_files(struct ledger_reader *r, struct err *e)
 	return read_layer(r) == SQLITE_OK ? 0 : ERR_FAILED;
 }
 
+/* ---- snapshots ---- */
+
+static void release(struct ledger_reader *r, bool meta, bool index)
+{
+	if (meta && r->meta_held)
+		db_run(r->stmts[R_META_END]);
+	if (index && r->index_held)
+		db_run(r->stmts[R_INDEX_END]);
+	r->meta_held &= !meta;
+	r->index_held &= !index;
+}
+
+void ledger_release_readers(struct ledger *l, bool meta, bool index)
+{
+	pthread_mutex_lock(&l->readers_lock);
+	for (struct ledger_reader *r = l->readers; r; r = r->next) {
+		pthread_mutex_lock(&r->lock);
+		release(r, meta, index);
+		pthread_mutex_unlock(&r->lock);
+	}
+	pthread_mutex_unlock(&l->readers_lock);
+}
+
+int reader_enter(struct ledger_reader *r)
+{
+	if (!r->ledger)
+		return SQLITE_OK;
+	pthread_mutex_lock(&r->lock);
+	/* Loaded before the snapshot is taken, so that it is never newer than the snapshot. */
+	uint64_t version = atomic_load(&r->ledger->version);
+	if (r->meta_held && r->version == version)
+		return SQLITE_OK;
+	release(r, true, false);
+	int rc = db_run(r->stmts[R_META_BEGIN]);
+	r->meta_held = rc == SQLITE_OK;
+	r->version = version;
+	if (rc != SQLITE_OK)
+		pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+int reader_enter_index(struct ledger_reader *r)
+{
+	if (!r->ledger)
+		return SQLITE_OK;
+	pthread_mutex_lock(&r->lock);
+	int rc = r->index_held ? SQLITE_OK : db_run(r->stmts[R_INDEX_BEGIN]);
+	r->index_held = rc == SQLITE_OK;
+	if (rc != SQLITE_OK)
+		pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+void reader_leave(struct ledger_reader *r)
+{
+	if (r->ledger)
+		pthread_mutex_unlock(&r->lock);
+}
+
+static void enlist(struct ledger_reader *r)
+{
+	struct ledger *l = r->ledger;
+	pthread_mutex_lock(&l->readers_lock);
+	r->next = l->readers;
+	l->readers = r;
+	pthread_mutex_unlock(&l->readers_lock);
+}
+
+static void delist(struct ledger_reader *r)
+{
+	struct ledger *l = r->ledger;
+	pthread_mutex_lock(&l->readers_lock);
+	for (struct ledger_reader **at = &l->readers; *at; at = &(*at)->next)
+		if (*at == r) {
+			*at = r->next;
+			break;
+		}
+	pthread_mutex_unlock(&l->readers_lock);
+}
+
 int ledger_reader_open(struct ledger_reader **readerp, struct ledger *ledger,
 		       const char *dir, struct err *e)
 {
 	struct ledger_reader *r = mem_alloc(sizeof *r);
 	r->ledger = ledger;
+	pthread_mutex_init(&r->lock, NULL);
 	r->dir = mem_strdup(ledger ? ledger->dir : dir);
 	if (open_files(r, e) || prepare(r, e)) {
 		ledger_reader_close(r);
 		return ERR_FAILED;
 	}
+	if (ledger)
+		enlist(r);
 	*readerp = r;
 	return 0;
 }
@@ -156,13 +240,16 @@ void ledger_reader_close(struct ledger_reader *r)
 {
 	if (!r)
 		return;
+	if (r->ledger)
+		delist(r);
+	release(r, true, true);
 	for (size_t i = 0; i < R_COUNT; i++)
 		sqlite3_finalize(r->stmts[i]);
 	gap_scan_free(r->scan);
 	gap_layer_free(r->layer);
 	db_close(r->meta);
 	db_close(r->index);
-	buf_fini(&r->scratch);
+	pthread_mutex_destroy(&r->lock);
 	free(r->dir);
 	free(r);
 }
@@ -191,36 +278,41 @@ static const enum reader_stmt by_key[GAP_KINDS] = {
 	[GAP_BATCH] = R_BATCH_NUMBER,
 };
 
-int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
-		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
+static int lookup_index(struct ledger_reader *r, enum gap_kind kind,
+			const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
 {
-	if (r->ledger) {
-		if (gap_find(&r->ledger->gap, kind, key, entry))
-			return 0;
-	} else {
-		int err = refresh(r);
-		if (err)
-			return err;
-		const struct gap_entry *found = gap_layer_find(r->layer, kind, key);
-		if (found) {
-			*entry = *found;
-			return 0;
-		}
-		if (!r->index)
-			return 1;
-	}
+	int rc = reader_enter_index(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->index, rc);
 	sqlite3_stmt *s = r->stmts[by_key[kind]];
 	sqlite3_bind_blob(s, 1, key, DIGEST_SIZE, SQLITE_STATIC);
-	int rc = sqlite3_step(s);
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW) {
 		memcpy(entry->key, key, DIGEST_SIZE);
 		entry->seq = (uint64_t)sqlite3_column_int64(s, 0);
 		entry->extra = (uint64_t)sqlite3_column_int64(s, 1);
-		sqlite3_reset(s);
-		return 0;
 	}
 	sqlite3_reset(s);
-	return rc == SQLITE_DONE ? 1 : reader_errno(r, r->index, rc);
+	reader_leave(r);
+	return rc == SQLITE_ROW	   ? 0
+	       : rc == SQLITE_DONE ? 1
+				   : reader_errno(r, r->index, rc);
+}
+
+int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
+		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
+{
+	if (r->ledger)
+		return gap_find(&r->ledger->gap, kind, key, entry)
+			       ? 0
+			       : lookup_index(r, kind, key, entry);
+	int err = refresh(r);
+	if (err)
+		return err;
+	const struct gap_entry *found = gap_layer_find(r->layer, kind, key);
+	if (found)
+		*entry = *found;
+	return found ? 0 : r->index ? lookup_index(r, kind, key, entry) : 1;
 }
 
 struct match {
@@ -240,38 +332,43 @@ static bool add_match(void *arg, uint64_t seq)
 	return true;
 }
 
+static int match_index(struct ledger_reader *r, enum gap_kind kind, const uint8_t *prefix,
+		       unsigned nibbles, struct match *m)
+{
+	uint8_t low[DIGEST_SIZE], high[DIGEST_SIZE];
+	int rc = reader_enter_index(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->index, rc);
+	sqlite3_stmt *s = r->stmts[kind == GAP_COMMIT ? R_HASH_RANGE : R_BATCH_RANGE];
+	pack_prefix_range(prefix, nibbles, low, high);
+	sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
+	sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 3,
+			   (int64_t)(2 * m->max)); /* some may be in the gap as well */
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+		if (!add_match(m, (uint64_t)sqlite3_column_int64(s, 0)))
+			break;
+	sqlite3_reset(s);
+	reader_leave(r);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : reader_errno(r, r->index, rc);
+}
+
 int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *prefix,
 		 unsigned nibbles, uint64_t *seqs, size_t max, size_t *countp)
 {
 	struct match m = {.seqs = seqs, .max = max};
-	uint8_t low[DIGEST_SIZE], high[DIGEST_SIZE];
+	int err = 0;
 	*countp = 0;
 	if (nibbles > 2 * DIGEST_SIZE)
 		return 0;
-	if (r->ledger) {
+	if (r->ledger)
 		gap_match(&r->ledger->gap, kind, prefix, nibbles, add_match, &m);
-	} else {
-		int err = refresh(r);
-		if (err)
-			return err;
+	else if (!(err = refresh(r)))
 		gap_layer_match(r->layer, kind, prefix, nibbles, add_match, &m);
-	}
-	int rc = SQLITE_DONE;
-	if (r->index) {
-		sqlite3_stmt *s =
-			r->stmts[kind == GAP_COMMIT ? R_HASH_RANGE : R_BATCH_RANGE];
-		pack_prefix_range(prefix, nibbles, low, high);
-		sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
-		sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
-		sqlite3_bind_int64(
-			s, 3, (int64_t)(2 * max)); /* some may be in the gap as well */
-		while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-			if (!add_match(&m, (uint64_t)sqlite3_column_int64(s, 0)))
-				break;
-		sqlite3_reset(s);
-	}
+	if (!err && r->index)
+		err = match_index(r, kind, prefix, nibbles, &m);
 	*countp = m.count;
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : reader_errno(r, r->index, rc);
+	return err;
 }
 
 /* ---- commits and small blobs ---- */
@@ -295,8 +392,11 @@ static int read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_
 			struct buf *out, uint8_t digest[DIGEST_SIZE])
 {
 	sqlite3_stmt *s = r->stmts[which];
+	int rc = reader_enter(r), result = 1;
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
 	sqlite3_bind_int64(s, 1, (int64_t)seq);
-	int rc = sqlite3_step(s), result = 1;
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW) {
 		const void *bytes = sqlite3_column_blob(s, 1);
 		size_t size = (size_t)sqlite3_column_bytes(s, 1);
@@ -310,6 +410,7 @@ static int read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_
 		result = reader_errno(r, r->meta, rc);
 	}
 	sqlite3_reset(s);
+	reader_leave(r);
 	return out->failed ? -ENOMEM : result;
 }
 

@@ -1,28 +1,26 @@
-/* reader.h - struct ledger_reader, shared by the files that read. */
+/* reader.h - struct ledger_reader, shared by the files that read.
+ *
+ * Beginning and ending a read transaction costs more than a look-up in it, so inside the broker a
+ * reader keeps its transactions open between calls. This must neither hide what became durable nor
+ * keep SQLite from beginning its logs anew:
+ *   - meta.db: the ledger counts its transactions; a reader whose snapshot is of another count
+ *     takes a new one.
+ *   - index.db: the index thread ends all snapshots after its transaction and before it drops the
+ *     layer from the gap (so the argument of gap.h holds).
+ *   - both: whoever checkpoints ends all snapshots first.
+ * To let other threads end a snapshot, each use of the connections is between reader_enter() and
+ * reader_leave(); callbacks run outside. A program of its own has no such helpers: there each call
+ * is a transaction of its own. */
 #pragma once
 
 #include "broker/ledger/gap.h"
 #include "broker/ledger/ledger.h"
 
-enum reader_stmt {
-	R_COMMIT,
-	R_BLOB,
-	R_BATCH,
-	R_CHUNK,
-	R_CHUNK_COUNT,
-	R_ENDS,
-	R_LEASES,
-	R_NEWEST,
-	R_LIST,
-	R_OPEN,
-	R_META_COUNT,
-	R_FP = R_META_COUNT,
-	R_HASH,
-	R_BLOB_SEQ,
-	R_BATCH_NUMBER,
-	R_HASH_RANGE,
-	R_BATCH_RANGE,
-	R_COUNT,
+enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
+	R_META_BEGIN, R_META_END, R_COMMIT, R_BLOB, R_BATCH, R_CHUNK, R_CHUNK_COUNT, R_ENDS,
+	R_LEASES, R_NEWEST, R_LIST, R_OPEN,
+	R_INDEX_BEGIN, R_INDEX_END, R_FP, R_HASH, R_BLOB_SEQ, R_BATCH_NUMBER, R_HASH_RANGE,
+	R_BATCH_RANGE, R_COUNT,
 };
 
 struct ledger_reader {
@@ -33,8 +31,18 @@ struct ledger_reader {
 	/* Without a ledger: what the index does not cover. */
 	struct gap_scan *scan;
 	struct gap_layer *layer;
-	struct buf scratch;
+	/* With a ledger: */
+	pthread_mutex_t lock;
+	struct ledger_reader *next; /* in the ledger's list */
+	bool meta_held, index_held; /* a snapshot is open */
+	uint64_t version;           /* of the ledger, before the snapshot of meta.db was taken */
 };
+
+/** reader_enter() - before using meta.db. Return: SQLite's code; leave only if it is SQLITE_OK. */
+int reader_enter(struct ledger_reader *r);
+/** reader_enter_index() - the same for index.db. */
+int reader_enter_index(struct ledger_reader *r);
+void reader_leave(struct ledger_reader *r);
 
 /** reader_errno() - the negative errno for @rc; tells the ledger when index.db is damaged. */
 int reader_errno(struct ledger_reader *r, sqlite3 *db, int rc);

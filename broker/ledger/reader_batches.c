@@ -55,23 +55,33 @@ static int count_chunks(struct ledger_reader *r, struct ledger_batch_row *row)
 	if (row->sealed)
 		return 0;
 	sqlite3_stmt *s = r->stmts[R_CHUNK_COUNT];
+	int rc = reader_enter(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
 	sqlite3_bind_int64(s, 1, (int64_t)row->batch.batch);
-	int rc = sqlite3_step(s);
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		row->chunk_count = (uint32_t)sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
+	reader_leave(r);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : reader_errno(r, r->meta, rc);
 }
 
-/* read_rows() - a page of rows of a bound statement. Return: 0 or negative errno. */
-static int read_rows(struct ledger_reader *r, sqlite3_stmt *s,
+/* read_rows() - a page of rows behind batch @from. Return: 0 or negative errno. */
+static int read_rows(struct ledger_reader *r, enum reader_stmt which, uint64_t from,
 		     struct ledger_batch_row *rows, size_t *countp)
 {
-	int rc, err = 0;
+	sqlite3_stmt *s = r->stmts[which];
+	int rc = reader_enter(r), err = 0;
 	size_t count = 0;
-	while ((rc = sqlite3_step(s)) == SQLITE_ROW && !err && count < PAGE_ROWS)
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
+	sqlite3_bind_int64(s, 1, (int64_t)from);
+	sqlite3_bind_int64(s, 2, PAGE_ROWS);
+	while (!err && (rc = sqlite3_step(s)) == SQLITE_ROW)
 		err = read_row(s, &rows[count++]);
 	sqlite3_reset(s);
+	reader_leave(r);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		err = reader_errno(r, r->meta, rc);
 	for (size_t i = 0; i < count && !err; i++)
@@ -85,12 +95,15 @@ int ledger_read_batch(struct ledger_reader *r, uint64_t batch,
 {
 	sqlite3_stmt *s = r->stmts[R_BATCH];
 	struct ledger_batch_row found;
-	int err = 1;
+	int rc = reader_enter(r), err = 1;
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
 	sqlite3_bind_int64(s, 1, (int64_t)batch);
-	int rc = sqlite3_step(s);
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		err = read_row(s, &found);
 	sqlite3_reset(s);
+	reader_leave(r);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
 		return reader_errno(r, r->meta, rc);
 	if (!err)
@@ -107,10 +120,14 @@ static int find_newest(struct ledger_reader *r, struct ledger_batch_row *rows, s
 {
 	sqlite3_stmt *s = r->stmts[R_NEWEST];
 	uint64_t batch = 0;
-	int rc = sqlite3_step(s);
+	int rc = reader_enter(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW)
 		batch = (uint64_t)sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
+	reader_leave(r);
 	*countp = 0;
 	if (rc == SQLITE_DONE || (rc == SQLITE_ROW && max == 0))
 		return rc == SQLITE_DONE;
@@ -160,11 +177,8 @@ static int each_batch(struct ledger_reader *r, enum reader_stmt which, uint64_t 
 {
 	CLEANUP_FREE struct ledger_batch_row *rows = mem_alloc(PAGE_ROWS * sizeof *rows);
 	size_t count = PAGE_ROWS, given = 0;
-	sqlite3_stmt *s = r->stmts[which];
 	while (count == PAGE_ROWS) {
-		sqlite3_bind_int64(s, 1, (int64_t)from);
-		sqlite3_bind_int64(s, 2, PAGE_ROWS);
-		int err = read_rows(r, s, rows, &count);
+		int err = read_rows(r, which, from, rows, &count);
 		if (err)
 			return err;
 		for (size_t i = 0; i < count; i++) {
@@ -209,9 +223,12 @@ int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 		      struct buf *out)
 {
 	sqlite3_stmt *s = r->stmts[R_CHUNK];
+	int rc = reader_enter(r), err = 1;
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
 	sqlite3_bind_int64(s, 1, (int64_t)batch);
 	sqlite3_bind_int64(s, 2, chunk);
-	int rc = sqlite3_step(s), err = 1;
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW) {
 		uint64_t raw_size = (uint64_t)sqlite3_column_int64(s, 0);
 		const void *body = sqlite3_column_blob(s, 1);
@@ -228,28 +245,32 @@ int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 			err = -ENOMEM;
 	}
 	sqlite3_reset(s);
+	reader_leave(r);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? err : reader_errno(r, r->meta, rc);
 }
 
 /* next_entries() - copy the row of a batch behind *seqp to @out. Return: 0; 1 if none is left. */
-static int next_entries(struct ledger_reader *r, sqlite3_stmt *s, uint64_t batch,
+static int next_entries(struct ledger_reader *r, enum reader_stmt which, uint64_t batch,
 			uint64_t *seqp, struct buf *out)
 {
+	sqlite3_stmt *s = r->stmts[which];
+	int rc = reader_enter(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
 	sqlite3_bind_int64(s, 1, (int64_t)batch);
 	sqlite3_bind_int64(s, 2, (int64_t)*seqp);
 	buf_reset(out);
-	int rc = sqlite3_step(s);
+	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW) {
 		*seqp = (uint64_t)sqlite3_column_int64(s, 0);
 		buf_add(out, sqlite3_column_blob(s, 1),
 			(size_t)sqlite3_column_bytes(s, 1));
 	}
 	sqlite3_reset(s);
+	reader_leave(r);
 	if (out->failed)
 		return -ENOMEM;
-	return rc == SQLITE_ROW	   ? 0
-	       : rc == SQLITE_DONE ? 1
-				   : reader_errno(r, r->meta, rc);
+	return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? 1 : reader_errno(r, r->meta, rc);
 }
 
 static int bad_row(const char *what, uint64_t batch)
@@ -265,7 +286,7 @@ int ledger_each_end(struct ledger_reader *r, uint64_t batch,
 	struct ledger_end end;
 	uint64_t seq = 0;
 	int rc, stop;
-	while (!(rc = next_entries(r, r->stmts[R_ENDS], batch, &seq, &row))) {
+	while (!(rc = next_entries(r, R_ENDS, batch, &seq, &row))) {
 		size_t at = 0;
 		while (!(rc = unpack_end(row.data, row.size, at++, &end)))
 			if ((stop = fn(arg, &end)))
@@ -283,7 +304,7 @@ int ledger_each_lease(struct ledger_reader *r, uint64_t batch,
 	struct ledger_lease lease;
 	uint64_t seq = 0;
 	int rc, stop;
-	while (!(rc = next_entries(r, r->stmts[R_LEASES], batch, &seq, &row))) {
+	while (!(rc = next_entries(r, R_LEASES, batch, &seq, &row))) {
 		size_t at = 0;
 		while (!(rc = unpack_lease(row.data, row.size, at++, &lease)))
 			if ((stop = fn(arg, &lease)))
@@ -297,7 +318,11 @@ int ledger_each_lease(struct ledger_reader *r, uint64_t batch,
 int ledger_read_stats(struct ledger_reader *r, struct ledger_stats *stats)
 {
 	struct journal_totals totals;
-	int rc = journal_read_totals(r->meta, &totals);
+	int rc = reader_enter(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
+	rc = journal_read_totals(r->meta, &totals);
+	reader_leave(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);
 	*stats = (struct ledger_stats){

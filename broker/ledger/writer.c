@@ -180,8 +180,10 @@ static void finish_group(struct ledger *l, struct group *g, bool durable)
 		struct journal *j = &l->journal;
 		gap_add(&l->gap, j->adds, j->add_count, &j->now.mark, clock_mono_ns());
 	}
-	if (durable)
+	if (durable) {
+		atomic_fetch_add(&l->version, 1);
 		atomic_store(&l->durable, g->step);
+	}
 	atomic_fetch_sub(&l->queued_bytes, g->bytes);
 	if (durable)
 		ledger_signal(l);
@@ -195,7 +197,11 @@ static void finish_group(struct ledger *l, struct group *g, bool durable)
  * log is safe there. */
 static bool checkpoint(struct ledger *l)
 {
+	/* Before, so that all of the log can be moved; afterwards, so that it can be begun anew:
+	 * snapshots taken from then on do not need it. */
+	ledger_release_readers(l, true, false);
 	int rc = journal_checkpoint(&l->journal);
+	ledger_release_readers(l, true, false);
 	enum db_trouble trouble = db_trouble(l->journal.db, rc);
 	if (trouble == DB_FINE)
 		return true;
