@@ -136,6 +136,14 @@ Cashet__Envelope *wire_unpack(struct wire_arena *arena, const void *data, size_t
 					  size, WIRE_MESSAGE_MAX);
 }
 
+/* As a ledger keeps it: the envelope is gone. */
+Cashet__SubmitChunk *wire_unpack_chunk(struct wire_arena *arena, const void *data,
+				       size_t size)
+{
+	return (Cashet__SubmitChunk *)unpack(arena, &cashet__submit_chunk__descriptor,
+					     data, size, WIRE_MESSAGE_MAX + 4096);
+}
+
 Cashet__BlobMessage *wire_unpack_blob(struct wire_arena *arena, const void *data,
 				      size_t size)
 {

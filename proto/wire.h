@@ -31,6 +31,7 @@ void wire_arena_fini(struct wire_arena *a);
 
 /** wire_unpack() - Return: borrowed from @arena; NULL if malformed or over a limit. */
 Cashet__Envelope *wire_unpack(struct wire_arena *arena, const void *data, size_t size);
+Cashet__SubmitChunk *wire_unpack_chunk(struct wire_arena *arena, const void *data, size_t size);
 Cashet__BlobMessage *wire_unpack_blob(struct wire_arena *arena, const void *data, size_t size);
 /** wire_pack() - append the packed envelope to @out. */
 void wire_pack(struct buf *out, const Cashet__Envelope *envelope);
