@@ -4,6 +4,7 @@
 #include "client/batch/source.h"
 #include "common/fs.h"
 #include "common/pure/sha256.h"
+#include "common/pure/utf8.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -221,6 +222,9 @@ static int walk_member(struct walk *w, const char *full_folder, const char *belo
 		return err_set(w->e, ERR_USAGE,
 			       "\"%s\" in \"%s\" is neither a file nor a folder", below,
 			       w->shown);
+	if (!utf8_valid(name, strlen(name)))
+		return err_set(w->e, ERR_USAGE, "a name in \"%s\" is not UTF-8: %s",
+			       w->shown, below);
 	struct files_member *m = add_member(w->item);
 	if (!m)
 		return source_no_memory(w->e);
@@ -401,18 +405,32 @@ int files_get(struct files *f, const char *path, enum files_use use,
 	return r;
 }
 
+void files_begin(struct files *f)
+{
+	for (uint32_t i = 0; i < f->count; i++) {
+		f->items[i]->uploaded = false;
+		for (uint32_t k = 0; k < f->items[i]->count; k++)
+			f->items[i]->members[k].uploaded = false;
+	}
+}
+
+int files_upload_member(struct files_member *m, struct builder *b, struct err *e)
+{
+	if (m->uploaded || !m->size) /* the empty blob is always there */
+		return 0;
+	m->uploaded = true;
+	struct builder_upload upload = {.path = m->full_path, .size = m->size};
+	memcpy(upload.digest, m->content.digest, DIGEST_SIZE);
+	return builder_upload(b, &upload, e);
+}
+
 int files_upload(struct files_item *item, struct builder *b, struct err *e)
 {
 	if (item->uploaded)
 		return 0;
 	item->uploaded = true;
 	for (uint32_t i = 0; i < item->count; i++) {
-		const struct files_member *m = &item->members[i];
-		if (!m->size) /* the empty blob is always there */
-			continue;
-		struct builder_upload upload = {.path = m->full_path, .size = m->size};
-		memcpy(upload.digest, m->content.digest, DIGEST_SIZE);
-		int r = builder_upload(b, &upload, e);
+		int r = files_upload_member(&item->members[i], b, e);
 		if (r)
 			return r;
 	}

@@ -18,6 +18,7 @@ struct files_member {	       /* of a folder; or the one file */
 	const char *full_path; /* to open */
 	struct content content;
 	uint64_t size;
+	bool uploaded;
 };
 
 struct files_item {
@@ -47,5 +48,9 @@ void files_fini(struct files *f);
  * why in @e, without position; ERR_FAILED out of memory. */
 int files_get(struct files *f, const char *path, enum files_use use,
 	      struct files_item **itemp, struct err *e);
+/** files_begin() - what was given to another builder counts for nothing. */
+void files_begin(struct files *f);
+/** files_upload_member() - give one file to @b, once. */
+int files_upload_member(struct files_member *m, struct builder *b, struct err *e);
 /** files_upload() - give what @item consists of to @b, once. */
 int files_upload(struct files_item *item, struct builder *b, struct err *e);

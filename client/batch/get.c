@@ -149,7 +149,8 @@ int get_number(struct doc *doc, const struct node *node, const char *what, doubl
 int get_duration(struct doc *doc, const struct node *node, const char *what,
 		 uint64_t *nsp)
 {
-	if (get_is_null(node) ||
+	bool is_nothing = node->empty && !node->count; /* a value that was forgotten */
+	if ((get_is_null(node) && !is_nothing) ||
 	    (node->kind == NODE_TEXT && !strcmp(node->text, "none"))) {
 		*nsp = 0;
 		return 0;

@@ -1,0 +1,114 @@
+/* lines.c - see lines.h. */
+#include "client/batch/lines.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE (256u << 10)
+
+void lines_init(struct lines *l, int fd, const char *name)
+{
+	*l = (struct lines){.fd = fd, .name = name};
+}
+
+void lines_fini(struct lines *l)
+{
+	buf_fini(&l->buf);
+}
+
+/* read_more() - one read, so that a slow writer's lines are seen as they come. */
+static int read_more(struct lines *l, struct err *e)
+{
+	if (l->at) {
+		memmove(l->buf.data, l->buf.data + l->at, l->buf.size - l->at);
+		l->buf.size -= l->at;
+		l->at = 0;
+	}
+	uint8_t *to = buf_reserve(&l->buf, PIECE);
+	if (!to)
+		return source_no_memory(e);
+	ssize_t n;
+	do
+		n = read(l->fd, to, PIECE);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_set(e, ERR_USAGE, "%s: cannot be read: %s", l->name,
+			       strerror(errno));
+	l->buf.size += (size_t)n;
+	l->at_end = n == 0;
+	return 0;
+}
+
+static bool is_blank(const char *text, size_t size)
+{
+	while (size && strchr(" \t\r", *text)) {
+		text++;
+		size--;
+	}
+	return !size;
+}
+
+/* find_end() - of the line at l->at: behind its break. Return: as lines_peek(). */
+static int find_end(struct lines *l, size_t *endp, struct err *e)
+{
+	size_t searched = 0;
+	for (;;) {
+		size_t size = l->buf.size - l->at;
+		const uint8_t *from = l->buf.data + l->at;
+		const uint8_t *end =
+			size > searched ? memchr(from + searched, '\n', size - searched)
+					: NULL;
+		if (end) {
+			*endp = l->at + (size_t)(end - from) + 1;
+			return 0;
+		}
+		searched = size;
+		if (l->at_end) {
+			*endp = l->buf.size;
+			return size ? 0 : 1;
+		}
+		if (size > LINES_MAX)
+			break;
+		int r = read_more(l, e);
+		if (r)
+			return r;
+	}
+	err_set(e, ERR_USAGE, "%s: line %llu is longer than %u MiB", l->name,
+		(unsigned long long)l->number + 1, LINES_MAX >> 20);
+	err_next(e, "JSONL has one task on each line; pass large data as an input file");
+	return ERR_USAGE;
+}
+
+int lines_peek(struct lines *l, struct source *line, struct err *e)
+{
+	for (;;) {
+		int r = find_end(l, &l->line_end, e);
+		if (r)
+			return r;
+		const char *text = (const char *)l->buf.data + l->at;
+		size_t size = l->line_end - l->at;
+		if (size && text[size - 1] == '\n')
+			size--;
+		if (l->number == 0 && size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
+			text += 3;
+			size -= 3;
+		}
+		if (!is_blank(text, size)) {
+			*line = (struct source){l->name, text, size, l->number + 1};
+			return 0;
+		}
+		lines_take(l);
+	}
+}
+
+void lines_take(struct lines *l)
+{
+	l->at = l->line_end;
+	l->number++;
+}
+
+int lines_rest(struct lines *l, struct err *e)
+{
+	return l->at_end ? 0 : source_read(l->fd, l->name, &l->buf, e);
+}

@@ -1,0 +1,25 @@
+/* lines.h - a file line by line, in memory bounded by its longest line (LINES_MAX). */
+#pragma once
+
+#include "client/batch/source.h"
+
+#define LINES_MAX (4u << 20) /* bytes of a line */
+
+struct lines {
+	int fd;
+	const char *name;
+	struct buf buf;
+	size_t at;	 /* of what has not been given */
+	size_t line_end; /* behind the line that was given, its break included */
+	uint64_t number; /* of the line that was given; 1 is the first */
+	bool at_end;	 /* of the file: all is in @buf */
+};
+
+void lines_init(struct lines *l, int fd, const char *name);
+void lines_fini(struct lines *l); /* does not close */
+/** lines_peek() - the next line that is not blank, without its break, in @line; it stays the next
+ * until lines_take(). Borrowed until then. Return: 0; 1 at the end; ERR_USAGE, ERR_FAILED. */
+int lines_peek(struct lines *l, struct source *line, struct err *e);
+void lines_take(struct lines *l);
+/** lines_rest() - read all that is left; it is then in l->buf from l->at on. */
+int lines_rest(struct lines *l, struct err *e);

@@ -1,0 +1,171 @@
+/* spec.h - a batch file, read: everything typed, checked and resolved, nothing expanded.
+ *
+ * A task here is an entry of the file; with a sweep it stands for many. Texts, nodes and arrays
+ * live in the arenas of the document (for JSONL: of the line) and are borrowed. */
+#pragma once
+
+#include "client/batch/files.h"
+#include "client/batch/get.h"
+#include "client/batch/sweep.h"
+#include "client/batch/targets.h"
+
+#define SPEC_RESOURCES_MAX 16
+
+struct spec_pair {
+	const char *key, *value;
+	const struct node *node; /* of the value */
+};
+
+struct spec_pairs { /* sorted by key, bytewise */
+	struct spec_pair *items;
+	uint32_t count;
+};
+
+struct spec_ref {
+	const struct node *node;
+	const char *task; /* as written; NOT terminated; for messages and lookup */
+	uint32_t task_size;
+	bool by_index; /* list form: {ref: 0} */
+	uint64_t index;
+	bool all; /* T.* */
+	bool skip_failed;
+	const char *output; /* "stdout", an output's name, or NULL: the result */
+	/* resolved: the targets are @target, and with @all the others of its name */
+	uint32_t target;
+	uint32_t first; /* by_index: the task */
+};
+
+enum member_kind { MEMBER_FILE, MEMBER_EXTERN, MEMBER_REF };
+struct spec_member {
+	enum member_kind kind;
+	const struct node *node;
+	struct files_item *item; /* FILE */
+	const char *file_name;	 /* FILE, EXTERN */
+	const char *path, *as;	 /* EXTERN */
+	struct spec_ref ref;	 /* REF */
+};
+
+struct spec_input {
+	const char *name;
+	const struct node *node;
+	bool is_list; /* written as a list; a wildcard alone is not */
+	struct spec_member *members;
+	uint32_t count;
+};
+
+struct spec_code {
+	const char *path; /* where it is laid out */
+	struct files_member *file;
+};
+
+struct spec_param { /* fixed */
+	const char *name;
+	struct value value;
+};
+
+enum spec_cache { SPEC_USE, SPEC_OFF, SPEC_FORCE };
+
+struct spec_resource {
+	const char *name;
+	uint64_t amount;
+};
+
+struct spec_options {
+	uint64_t retries, timeout_ns, grace_ns, ttl_s;
+	int64_t priority;
+	struct spec_resource resources[SPEC_RESOURCES_MAX]; /* sorted by name */
+	uint32_t resource_count;
+	enum spec_cache cache;
+	const char **best; /* "val_loss:min" */
+	uint32_t best_count;
+};
+
+struct spec_task {
+	const struct node *node; /* the map */
+	const char *name;	 /* for people */
+	const char *ref_name;	 /* for references; NULL if it was not given one */
+	const char **argv;	 /* argc items; or NULL: @shell */
+	uint32_t argc;
+	const char *shell;
+	struct spec_pairs env, tags, outputs;
+	struct spec_param *params; /* fixed ones, sorted by name */
+	uint32_t param_count;
+	struct sweep *sweep;	   /* or NULL */
+	struct spec_input *inputs; /* sorted by name */
+	uint32_t input_count;
+	struct spec_code *code;
+	uint32_t code_count;
+	struct spec_ref *needs;
+	uint32_t need_count;
+	const char *metrics, *salt; /* or NULL */
+	struct spec_options options;
+	uint64_t count; /* tasks that it stands for */
+};
+
+enum spec_form { SPEC_BY_NAME, SPEC_LIST, SPEC_LINES };
+
+struct spec {
+	struct doc *doc;
+	struct files *files;
+	enum spec_form form;
+	bool force, no_cache;		     /* over every task's cache mode */
+	const struct spec_pairs *extra_tags; /* of the command line, over every task's */
+	const struct node *defaults;	     /* or NULL */
+	uint64_t need_edges; /* so far: pairs of a task and one that it needs */
+};
+
+/** spec_read_task() - one entry. @key: its name in a map, or NULL. References are not resolved.
+ * Return: 0, ERR_USAGE, ERR_FAILED in doc->e. */
+int spec_read_task(struct spec *s, const struct node *key, const struct node *node,
+		   struct spec_task *task);
+
+/* The parts of spec_read_task(), one file each. @own and @common: the value of the task and of
+ * the defaults, or NULL. */
+int spec_read_run(struct spec *s, const struct node *run, struct spec_task *task);
+int spec_read_inputs(struct spec *s, const struct node *own, const struct node *common,
+		     struct spec_task *task);
+int spec_read_outputs(struct spec *s, const struct node *own, const struct node *common,
+		      struct spec_task *task);
+int spec_read_code(struct spec *s, const struct node *code, struct spec_task *task);
+int spec_check_layout(struct spec *s, const struct node *metrics, struct spec_task *task);
+int spec_read_ref(struct spec *s, const struct node *node, struct spec_ref *ref);
+int spec_read_needs(struct spec *s, const struct node *node, struct spec_task *task);
+/** spec_check_templates() - every ${...} of argv, shell and env is one that the task has. */
+int spec_check_templates(struct spec *s, const struct node *run,
+			 const struct spec_task *task);
+/** spec_read_pairs() - merge two maps of texts by key; @own wins. */
+int spec_read_pairs(struct spec *s, const struct node *own, const struct node *common,
+		    const char *what, struct spec_pairs *pairs);
+enum spec_option_key {
+	OPTION_RESOURCES,
+	OPTION_RETRIES,
+	OPTION_TIMEOUT,
+	OPTION_GRACE,
+	OPTION_PRIORITY,
+	OPTION_CACHE,
+	OPTION_METRICS,
+	OPTION_COUNT,
+};
+int spec_read_options(struct spec *s, const struct node *const *own,
+		      const struct node *const *common, struct spec_task *task);
+
+/** spec_resolve() - find what a task's references point to. @self: its own target's number, or
+ * TARGET_NONE in JSONL, where the task at @index is not among @targets yet. */
+int spec_resolve(struct spec *s, struct targets *targets, struct spec_task *task,
+		 uint32_t self, uint32_t index);
+/** spec_check_cycles() - refuses tasks that wait for each other, naming them. */
+int spec_check_cycles(struct spec *s, const struct targets *targets,
+		      struct spec_task *tasks, uint32_t count);
+/** spec_read_batch() - the whole of a YAML or JSON file, from doc->root, checked and resolved. */
+struct spec_batch {
+	const char *name;		     /* or "" */
+	uint64_t max_failures, max_parallel; /* 0: none */
+	struct spec_task *tasks;
+	uint32_t count;
+	uint64_t total; /* tasks, sweeps expanded */
+};
+int spec_read_batch(struct spec *s, struct targets *targets, struct spec_batch *batch);
+/** spec_add_target() - @task can be referred to from now on. */
+int spec_add_target(struct spec *s, struct targets *targets,
+		    const struct spec_task *task);
+void *spec_take(struct spec *s, size_t count, size_t size); /* NULL: doc->e says so */

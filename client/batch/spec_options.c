@@ -1,0 +1,196 @@
+/* spec_options.c - see spec.h: what is not identity: resources, limits, cache, metrics. */
+#include "client/batch/spec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define RETRIES_MAX 1000000
+#define GRACE_DEFAULT (5 * NS_PER_S)
+#define RESOURCE_NAME_MAX 31
+
+/* ---- resources */
+
+static int by_name(const void *a, const void *b)
+{
+	const struct spec_resource *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+static int read_amount(struct spec *s, const struct node *node, struct spec_resource *r)
+{
+	if (!strcmp(r->name, "memory"))
+		return get_size(s->doc, node, "memory", &r->amount);
+	if (strcmp(r->name, "gpus"))
+		return get_milli(s->doc, node, r->name, &r->amount);
+	int e = get_uint(s->doc, node, "gpus", 65536, &r->amount);
+	r->amount *= 1000;
+	return e;
+}
+
+static int set_resource(struct spec *s, const struct node_pair *pair,
+			struct spec_options *o)
+{
+	struct spec_resource r;
+	int e = get_name(s->doc, &pair->key, "a resource", &r.name);
+	if (!e && strlen(r.name) > RESOURCE_NAME_MAX)
+		e = doc_fail(s->doc, &pair->key,
+			     "the name of a resource has %d characters at most",
+			     RESOURCE_NAME_MAX);
+	if (!e)
+		e = read_amount(s, &pair->value, &r);
+	if (e)
+		return e;
+	for (uint32_t i = 0; i < o->resource_count; i++)
+		if (!strcmp(o->resources[i].name, r.name)) {
+			o->resources[i] = r;
+			return 0;
+		}
+	if (o->resource_count == SPEC_RESOURCES_MAX)
+		return doc_fail(s->doc, &pair->key,
+				"a task asks for %d resources at most, cpus included",
+				SPEC_RESOURCES_MAX);
+	o->resources[o->resource_count++] = r;
+	return 0;
+}
+
+static int read_resources(struct spec *s, const struct node *own,
+			  const struct node *common, struct spec_options *o)
+{
+	const struct node *maps[] = {common, own};
+	o->resources[o->resource_count++] = (struct spec_resource){"cpus", 1000};
+	for (size_t m = 0; m < ARRAY_LEN(maps); m++) {
+		if (!maps[m])
+			continue;
+		int e = get_is_map(s->doc, maps[m], "resources");
+		for (uint32_t i = 0; !e && i < maps[m]->count; i++)
+			e = set_resource(s, &maps[m]->pairs[i], o);
+		if (e)
+			return e;
+	}
+	if (o->resource_count > 1)
+		qsort(o->resources, o->resource_count, sizeof *o->resources, by_name);
+	return 0;
+}
+
+/* ---- cache */
+
+static int read_cache(struct spec *s, const struct node *own, const struct node *common,
+		      struct spec_task *task)
+{
+	enum { CACHE_MODE, CACHE_TTL, CACHE_SALT, CACHE_COUNT };
+	static const char *const cache_keys[] = {"mode", "ttl", "salt", NULL};
+	static const char *const modes[] = {"use", "off", "force", NULL};
+	const struct node *maps[] = {common, own};
+	struct spec_options *o = &task->options;
+	for (size_t m = 0; m < ARRAY_LEN(maps); m++) {
+		const struct node *v[CACHE_COUNT];
+		unsigned mode;
+		uint64_t ttl;
+		if (!maps[m])
+			continue;
+		if (maps[m]->kind == NODE_TEXT)
+			return doc_fail(s->doc, maps[m],
+					"cache must be a map, like {mode: off}");
+		int e = get_keys(s->doc, maps[m], "cache", cache_keys, v);
+		if (!e && v[CACHE_MODE] &&
+		    !(e = get_choice(s->doc, v[CACHE_MODE], "mode", modes, &mode)))
+			o->cache = (enum spec_cache)mode;
+		if (!e && v[CACHE_TTL] &&
+		    !(e = get_duration(s->doc, v[CACHE_TTL], "ttl", &ttl))) {
+			o->ttl_s = ttl / NS_PER_S;
+			if (ttl && !o->ttl_s)
+				e = doc_fail(s->doc, v[CACHE_TTL],
+					     "ttl must be 1s or more");
+		}
+		if (!e && v[CACHE_SALT])
+			e = get_text(s->doc, v[CACHE_SALT], "salt", &task->salt);
+		if (e)
+			return e;
+	}
+	return 0;
+}
+
+/* ---- metrics */
+
+static int read_best(struct spec *s, const struct node *map, struct spec_options *o)
+{
+	static const char *const directions[] = {"min", "max", NULL};
+	int e = get_is_map(s->doc, map, "best");
+	if (e)
+		return e;
+	if (!(o->best = spec_take(s, map->count, sizeof *o->best)))
+		return ERR_FAILED;
+	for (uint32_t i = 0; i < map->count; i++) {
+		unsigned direction;
+		const char *metric = map->pairs[i].key.text;
+		if (!*metric)
+			return doc_fail(s->doc, &map->pairs[i].key,
+					"a metric needs a name");
+		e = get_choice(s->doc, &map->pairs[i].value, metric, directions,
+			       &direction);
+		if (e)
+			return e;
+		o->best[i] = arena_printf(&s->doc->arena, "%s:%s", metric,
+					  directions[direction]);
+		if (!o->best[i])
+			return doc_no_memory(s->doc);
+	}
+	o->best_count = map->count;
+	return 0;
+}
+
+static int read_metrics(struct spec *s, const struct node *own, const struct node *common,
+			struct spec_task *task)
+{
+	enum { METRICS_FROM, METRICS_BEST, METRICS_COUNT };
+	static const char *const metrics_keys[] = {"from", "best", NULL};
+	const struct node *maps[] = {common, own};
+	for (size_t m = 0; m < ARRAY_LEN(maps); m++) {
+		const struct node *v[METRICS_COUNT];
+		if (!maps[m])
+			continue;
+		int e = get_keys(s->doc, maps[m], "metrics", metrics_keys, v);
+		if (!e && v[METRICS_FROM])
+			e = get_inside(s->doc, v[METRICS_FROM], "metrics.from",
+				       &task->metrics);
+		if (!e && v[METRICS_BEST])
+			e = read_best(s, v[METRICS_BEST], &task->options);
+		if (!e && !task->metrics && maps[m] == own)
+			e = doc_fail(s->doc, own,
+				     "metrics needs from, the file that the task writes");
+		if (e)
+			return e;
+	}
+	return 0;
+}
+
+int spec_read_options(struct spec *s, const struct node *const *own,
+		      const struct node *const *common, struct spec_task *task)
+{
+	struct spec_options *o = &task->options;
+	o->grace_ns = GRACE_DEFAULT;
+	/* What the task says wins; what it leaves out, the defaults say. */
+	const struct node *v[OPTION_COUNT];
+	for (int i = 0; i < OPTION_COUNT; i++)
+		v[i] = own[i] ? own[i] : common[i];
+	int e = read_resources(s, own[OPTION_RESOURCES], common[OPTION_RESOURCES], o);
+	if (!e && v[OPTION_RETRIES])
+		e = get_uint(s->doc, v[OPTION_RETRIES], "retries", RETRIES_MAX,
+			     &o->retries);
+	if (!e && v[OPTION_TIMEOUT])
+		e = get_duration(s->doc, v[OPTION_TIMEOUT], "timeout", &o->timeout_ns);
+	if (!e && v[OPTION_GRACE])
+		e = get_duration(s->doc, v[OPTION_GRACE], "grace", &o->grace_ns);
+	if (!e && v[OPTION_PRIORITY])
+		e = get_int(s->doc, v[OPTION_PRIORITY], "priority", INT32_MIN, INT32_MAX,
+			    &o->priority);
+	if (!e)
+		e = read_cache(s, own[OPTION_CACHE], common[OPTION_CACHE], task);
+	if (!e)
+		e = read_metrics(s, own[OPTION_METRICS], common[OPTION_METRICS], task);
+	if (s->no_cache)
+		o->cache = SPEC_OFF;
+	if (s->force)
+		o->cache = SPEC_FORCE;
+	return e;
+}
