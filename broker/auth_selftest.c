@@ -106,9 +106,12 @@ static int dial(void *context, const char *url, const uint8_t *server,
 		rc = -errno;
 	if (rc == 0)
 		*verdict = watch(monitor);
-	zmq_socket_monitor(socket, NULL, 0);
-	zmq_close(monitor);
-	zmq_close(socket);
+	if (socket)
+		zmq_socket_monitor(socket, NULL, 0);
+	if (monitor)
+		zmq_close(monitor);
+	if (socket)
+		zmq_close(socket);
 	return rc;
 }
 

@@ -16,7 +16,7 @@
 #include "proto/wire.h"
 
 #define BLOBS_JOBS 4
-#define BLOBS_LARGE 8   /* large puts, and as many gets, that move at the same time */
+#define BLOBS_LARGE 8	 /* large puts, and as many gets, that move at the same time */
 #define BLOBS_STREAMS 64 /* per peer */
 #define BLOBS_PEERS 4096
 #define BLOBS_ENDPOINTS 32
@@ -24,7 +24,7 @@
 struct blobs;
 
 struct blobs_endpoint {
-	const char *url;              /* tcp://..., also with port *, or ipc://... */
+	const char *url;	      /* tcp://..., also with port *, or ipc://... */
 	const struct key_pair *curve; /* NULL: without CURVE */
 };
 
@@ -52,7 +52,8 @@ struct blobs_counters {
 };
 
 /** blobs_start() - bind and serve. Return: 0; ERR_* in @e (an address in use, ...). */
-int blobs_start(struct blobs **blobsp, const struct blobs_options *options, struct err *e);
+int blobs_start(struct blobs **blobsp, const struct blobs_options *options,
+		struct err *e);
 void blobs_stop(struct blobs *blobs); /* NULL is fine; open transfers are dropped */
 /** blobs_url() - where endpoint @i is bound, with its real port; borrowed. */
 const char *blobs_url(const struct blobs *blobs, size_t i);

@@ -6,24 +6,25 @@
  * passed without progress. Thread: the owner's. */
 #pragma once
 
-#include "proto/endpoint.h"
 #include "common/format/content.h"
+#include "proto/endpoint.h"
 
 struct blob_client;
 
 struct blob_client_options {
 	void *zmq_context;
-	const char *url; /* of the blob socket */
+	const char *url;	     /* of the blob socket */
 	const struct key_pair *self; /* NULL without CURVE */
-	const uint8_t *server;       /* KEY_SIZE bytes, or NULL */
+	const uint8_t *server;	     /* KEY_SIZE bytes, or NULL */
 	const uint8_t *instance;     /* of the process */
 	const char *name;
-	uint64_t give_up_ns;         /* without progress; 0: 30 s */
+	uint64_t give_up_ns;	      /* without progress; 0: 30 s */
 	bool (*cancelled)(void *arg); /* may be NULL; asked now and then */
 	void *cancelled_arg;
 };
 
-int blob_client_new(struct blob_client **clientp, const struct blob_client_options *options, struct err *e);
+int blob_client_new(struct blob_client **clientp,
+		    const struct blob_client_options *options, struct err *e);
 void blob_client_free(struct blob_client *client);
 
 /** blob_client_missing() - which of @count digests the store lacks: missing[i] is set. */
@@ -33,13 +34,34 @@ int blob_client_missing(struct blob_client *client, const uint8_t (*digests)[DIG
  * The store's digest is in @digest; @want (or NULL): the one that it must have. */
 int blob_client_put_fd(struct blob_client *client, int fd, uint64_t offset, uint64_t size,
 		       const uint8_t *want, uint8_t digest[DIGEST_SIZE], struct err *e);
+/** blob_client_put_many() - the same for many, several at a time: small ones cost less than a round
+ * trip and a disk sync each. Ends at the first error; what was stored by then stays. */
+struct blob_put_item {
+	int fd;		  /* -1: from @data */
+	const void *data; /* borrowed until return */
+	uint64_t offset, size;
+	const uint8_t *want;	     /* or NULL */
+	uint8_t digest[DIGEST_SIZE]; /* out */
+};
+int blob_client_put_many(struct blob_client *client, struct blob_put_item *items,
+			 size_t count, struct err *e);
 int blob_client_put(struct blob_client *client, const void *data, size_t size,
 		    uint8_t digest[DIGEST_SIZE], struct err *e);
 /** blob_client_get() - give the bytes to @sink in order; verified: a return of 0 means that they
  * hashed to @digest. @sink returns 0 or negative errno, which ends the transfer.
  * Return: 0; ERR_NOT_FOUND if the store does not have it (or had it corrupt); other ERR_*. */
-int blob_client_get(struct blob_client *client, const uint8_t digest[DIGEST_SIZE], uint64_t offset,
-		    uint64_t max, int (*sink)(void *arg, const void *data, size_t size), void *arg,
+int blob_client_get(struct blob_client *client, const uint8_t digest[DIGEST_SIZE],
+		    uint64_t offset, uint64_t max,
+		    int (*sink)(void *arg, const void *data, size_t size), void *arg,
 		    struct err *e);
-int blob_client_get_buf(struct blob_client *client, const uint8_t digest[DIGEST_SIZE], size_t max,
-			struct buf *out, struct err *e);
+/** blob_client_get_many() - whole blobs, several at a time; each sink gets its own in order. Ends at
+ * the first error; *failedp (may be NULL) is then the number of the item. */
+struct blob_get_item {
+	const uint8_t *digest;
+	int (*sink)(void *arg, const void *data, size_t size);
+	void *arg;
+};
+int blob_client_get_many(struct blob_client *client, const struct blob_get_item *items,
+			 size_t count, size_t *failedp, struct err *e);
+int blob_client_get_buf(struct blob_client *client, const uint8_t digest[DIGEST_SIZE],
+			size_t max, struct buf *out, struct err *e);

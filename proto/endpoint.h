@@ -21,6 +21,7 @@ char *endpoint_blob_url(const char *url, uint32_t blob_port, const char *blob_pa
  * IPv6; ROUTERs MANDATORY on, HANDOVER off. */
 void endpoint_setup(void *socket, size_t message_max);
 /** endpoint_secure_client() - CURVE with @self towards the broker key @server, if both are given. */
-int endpoint_secure_client(void *socket, const struct key_pair *self, const uint8_t server[KEY_SIZE]);
+int endpoint_secure_client(void *socket, const struct key_pair *self,
+			   const uint8_t server[KEY_SIZE]);
 /** endpoint_secure_server() - CURVE server with @self, ZAP domain "cashet" enforced. */
 int endpoint_secure_server(void *socket, const struct key_pair *self);

@@ -11,7 +11,14 @@
 #include "common/err.h"
 #include "common/pure/buf.h"
 
-enum key_role { ROLE_NONE, ROLE_CLIENT, ROLE_WORKER, ROLE_ADMIN, ROLE_OBSERVER, ROLE_BROKER };
+enum key_role {
+	ROLE_NONE,
+	ROLE_CLIENT,
+	ROLE_WORKER,
+	ROLE_ADMIN,
+	ROLE_OBSERVER,
+	ROLE_BROKER
+};
 
 struct key_pair {
 	char name[128];
@@ -34,7 +41,8 @@ char *key_dir(void);
 int key_new(const char *name, struct key_pair *pair, struct err *e);
 /** key_load() - from @file if not NULL, else $CASHET_KEY (a file or a name), else the only key in
  * keys/, else by @fallback_name. */
-int key_load(const char *file, const char *fallback_name, struct key_pair *pair, struct err *e);
+int key_load(const char *file, const char *fallback_name, struct key_pair *pair,
+	     struct err *e);
 /** key_list() - all pairs in keys/ (no secrets), names sorted; free(*rowsp). */
 int key_list(struct key_trust **rowsp, size_t *countp, struct err *e);
 /* The trust table; ROLE_BROKER rows live in `brokers`, the others in `trusted`. */

@@ -13,8 +13,10 @@
 #define WIRE_PROTOCOL 1
 #define WIRE_MESSAGE_MAX (16u << 20) /* bytes of one control message */
 #define WIRE_CHUNK_TARGET (1u << 20) /* submit chunks are cut near this size */
-#define WIRE_BLOB_PIECE (256u << 10) /* payload of one blob DATA message, at most 1 MiB accepted */
-#define WIRE_BLOB_WINDOW (4u << 20)  /* credit that is given per stream */
+#define WIRE_BLOB_PIECE                                                                  \
+	(256u << 10) /* payload of one blob DATA message, at most 1 MiB accepted */
+#define WIRE_BLOB_WINDOW (4u << 20)	  /* credit that is given per stream */
+#define WIRE_BLOB_UNASKED_MAX (64u << 10) /* a put of at most this size needs no credit */
 #define WIRE_BLOB_MESSAGE_MAX ((1u << 20) + 4096)
 
 /* A bump allocator for protobuf-c; reused from message to message. */
@@ -31,29 +33,32 @@ void wire_arena_fini(struct wire_arena *a);
 
 /** wire_unpack() - Return: borrowed from @arena; NULL if malformed or over a limit. */
 Cashet__Envelope *wire_unpack(struct wire_arena *arena, const void *data, size_t size);
-Cashet__SubmitChunk *wire_unpack_chunk(struct wire_arena *arena, const void *data, size_t size);
-Cashet__BlobMessage *wire_unpack_blob(struct wire_arena *arena, const void *data, size_t size);
+Cashet__SubmitChunk *wire_unpack_chunk(struct wire_arena *arena, const void *data,
+				       size_t size);
+Cashet__BlobMessage *wire_unpack_blob(struct wire_arena *arena, const void *data,
+				      size_t size);
 /** wire_pack() - append the packed envelope to @out. */
 void wire_pack(struct buf *out, const Cashet__Envelope *envelope);
 
 /** wire_send() - pack and send on a DEALER (route NULL) or ROUTER socket, never blocking.
  * Return: 0; 1 if the peer's queue is full or it is gone (EAGAIN, EHOSTUNREACH in *errnop). */
-int wire_send(void *socket, const void *route, size_t route_size, const Cashet__Envelope *envelope,
-	      int *errnop);
+int wire_send(void *socket, const void *route, size_t route_size,
+	      const Cashet__Envelope *envelope, int *errnop);
 int wire_send_blob(void *socket, const void *route, size_t route_size,
-		   const Cashet__BlobMessage *message, const void *payload, size_t payload_size,
-		   int *errnop);
+		   const Cashet__BlobMessage *message, const void *payload,
+		   size_t payload_size, int *errnop);
 
 /** wire_send_blob_msg() - the same with a payload that is a zmq_msg_t already: taken on success,
  * left to the caller otherwise. */
 int wire_send_blob_msg(void *socket, const void *route, size_t route_size,
-		       const Cashet__BlobMessage *message, void *zmq_payload, int *errnop);
+		       const Cashet__BlobMessage *message, void *zmq_payload,
+		       int *errnop);
 
 struct wire_frame { /* one received message; wire_frame_fini() it */
 	uint8_t route[64];
 	size_t route_size; /* 0 on a DEALER */
-	char user[64];     /* User-Id property set by the authenticator, "" without CURVE */
-	void *message;     /* the zmq_msg_t's are inside */
+	char user[64]; /* User-Id property set by the authenticator, "" without CURVE */
+	void *message; /* the zmq_msg_t's are inside */
 	const uint8_t *data, *payload;
 	size_t size, payload_size;
 	uint64_t storage[32];

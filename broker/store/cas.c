@@ -224,3 +224,8 @@ int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE])
 {
 	return is_empty_blob(digest) ? CAS_E_MISSING : cas->ops->remove(cas, digest);
 }
+
+int cas_broken(struct cas *cas)
+{
+	return cas->ops->broken ? cas->ops->broken(cas) : 0;
+}

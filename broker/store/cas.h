@@ -66,3 +66,6 @@ int cas_each(struct cas *cas,
 		       uint64_t stored_bytes),
 	     void *arg);
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
+/** cas_broken() - 0; negative errno once a sync has failed: from then on no put succeeds, because the
+ * disk may not hold what was written before. The store has to be opened anew. */
+int cas_broken(struct cas *cas);

@@ -186,6 +186,11 @@ static int dir_remove(struct cas *cas, const uint8_t *digest)
 	return rc == -ENOENT ? CAS_E_MISSING : rc;
 }
 
+static int dir_broken(struct cas *cas)
+{
+	return container_of(cas, struct cas_dir, cas)->broken;
+}
+
 /* ---- all of them ---- */
 
 typedef int each_fn(void *arg, const uint8_t *digest, uint64_t stored_bytes);
@@ -338,4 +343,5 @@ const struct cas_ops cas_dir_ops = {
 	.get_free = cas_dir_get_free,
 	.each = dir_each,
 	.remove = dir_remove,
+	.broken = dir_broken,
 };

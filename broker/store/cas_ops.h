@@ -50,6 +50,7 @@ struct cas_ops {
 		    int (*fn)(void *arg, const uint8_t *digest, uint64_t stored_bytes),
 		    void *arg);
 	int (*remove)(struct cas *cas, const uint8_t *digest);
+	int (*broken)(struct cas *cas); /* NULL: never */
 };
 
 extern const struct cas_ops cas_dir_ops, cas_memory_ops;

@@ -1,0 +1,183 @@
+/* blob_put.c - bytes that come in.
+ *
+ *   PUT     -> a small one has credit for all of it, a large one waits for its turn
+ *   DATA    -> queued; a job writes what is queued, and credit for as much goes back
+ *   END     -> a job commits: the store computes the digest; OK when it is durable
+ *
+ * What is queued is never more than the credit that was given. */
+#include "broker/blobs_internal.h"
+
+#include "common/pure/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- on a job thread ---- */
+
+static void put_job(struct blobs *b, struct blob_stream *s)
+{
+	if (!s->put && s->rc == 0)
+		s->rc = cas_put_open(b->o.cas, &s->put);
+	struct list *at, *next;
+	list_for_each_safe (at, next, &s->job_pieces) {
+		struct piece *piece = container_of(at, struct piece, link);
+		list_del(at);
+		if (s->rc == 0)
+			s->rc = cas_put_write(s->put, zmq_msg_data(&piece->msg),
+					      piece->size);
+		s->consumed += piece->size;
+		piece_free(piece);
+	}
+	if (s->rc || !s->do_commit)
+		return;
+	uint8_t want[DIGEST_SIZE];
+	memcpy(want, s->digest, DIGEST_SIZE);
+	s->rc = cas_put_commit(steal(s->put), s->has_want ? want : NULL, s->digest, NULL);
+	s->is_done = true;
+}
+
+/* ---- on the loop ---- */
+
+/* give_credit() - up to a window, counting what is on its way and what is queued. */
+static void give_credit(struct blobs *b, struct blob_stream *s, uint64_t queued)
+{
+	uint64_t window = stream_window(b, s), open = s->credit + queued;
+	uint64_t left =
+		s->size == SIZE_UNKNOWN ? UINT64_MAX : s->size - s->moved - s->credit;
+	uint64_t grant = open < window ? window - open : 0;
+	if (grant > left)
+		grant = left;
+	/* In large steps: one message of ours for several of theirs. */
+	if (!grant || (grant < window / 4 && grant < left))
+		return;
+	s->credit += grant;
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	m.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
+	m.credit = grant;
+	blobs_say(b, s, &m);
+}
+
+static void put_pump(struct blobs *b, struct blob_stream *s)
+{
+	if (!stream_may_move(s))
+		return;
+	if (s->is_large && !s->moved && !s->credit)
+		give_credit(b, s, 0);
+	if (list_empty(&s->pieces) && !s->has_ended)
+		return;
+	while (!list_empty(&s->pieces)) {
+		struct list *first = s->pieces.next;
+		list_del(first);
+		list_add_tail(&s->job_pieces, first);
+	}
+	s->do_commit = s->has_ended;
+	s->consumed = 0;
+	stream_submit(b, s);
+}
+
+static void put_back(struct blobs *b, struct blob_stream *s)
+{
+	if (s->rc) {
+		const char *what;
+		enum err_code code = stream_explain(s->rc, &what);
+		blobs_fail(b, s, code, what);
+		return;
+	}
+	stream_moved(b, s);
+	if (s->is_done) {
+		Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+		m.kind = CASHET__BLOB_MESSAGE__KIND__OK;
+		m.digest = (ProtobufCBinaryData){DIGEST_SIZE, s->digest};
+		m.size = s->moved;
+		blobs_say(b, s, &m);
+		b->puts++;
+		stream_end(b, s);
+		return;
+	}
+	uint64_t queued = 0;
+	struct list *at;
+	list_for_each (at, &s->pieces)
+		queued += container_of(at, struct piece, link)->size;
+	if (s->is_large && !s->has_ended)
+		give_credit(b, s, queued);
+	put_pump(b, s);
+}
+
+void blob_on_put(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMessage *m,
+		 struct wire_frame *frame)
+{
+	(void)frame;
+	struct blob_stream *s = stream_open(b, peer, STREAM_PUT, m->stream);
+	if (!s)
+		return;
+	s->size = m->size;
+	if (s->size > SMALL_MAX) {
+		stream_set_large(b, s);
+		return;
+	}
+	s->credit = s->size;
+	if (s->size <= WIRE_BLOB_UNASKED_MAX)
+		return;
+	Cashet__BlobMessage reply = CASHET__BLOB_MESSAGE__INIT;
+	reply.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
+	reply.credit = s->credit;
+	blobs_say(b, s, &reply);
+}
+
+void blob_on_data(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMessage *m,
+		  struct wire_frame *frame)
+{
+	struct blob_stream *s = stream_find(peer, m->stream);
+	if (!s)
+		return; /* it has ended here, and the news is on its way to the peer */
+	uint64_t size = frame->payload_size;
+	const char *wrong = s->kind != STREAM_PUT ? "data for something that is no put"
+			    : !size		  ? "a piece without bytes"
+			    : size > s->credit	  ? "more bytes than credit was given for"
+			    : s->has_ended	  ? "bytes after the end"
+			    : m->offset != s->moved ? "a piece out of order"
+						    : NULL;
+	if (wrong) {
+		blobs_refuse(b, peer, wrong);
+		blobs_fail(b, s, ERR_USAGE, wrong);
+		return;
+	}
+	struct piece *piece = mem_alloc(sizeof *piece);
+	wire_steal_payload(frame, &piece->msg);
+	piece->size = size;
+	list_add_tail(&s->pieces, &piece->link);
+	s->credit -= size;
+	s->moved += size;
+	b->bytes_in += size;
+	stream_moved(b, s);
+	put_pump(b, s);
+}
+
+void blob_on_end(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMessage *m,
+		 struct wire_frame *frame)
+{
+	(void)frame;
+	struct blob_stream *s = stream_find(peer, m->stream);
+	if (!s)
+		return;
+	const char *wrong = s->kind != STREAM_PUT ? "an end of something that is no put"
+			    : s->has_ended	  ? "a second end"
+			    : m->digest.len && !wire_is(&m->digest, DIGEST_SIZE)
+				    ? "a digest of the wrong size"
+			    : s->size != SIZE_UNKNOWN && s->size != s->moved
+				    ? "an end before all bytes that were announced"
+				    : NULL;
+	if (wrong) {
+		blobs_refuse(b, peer, wrong);
+		blobs_fail(b, s, ERR_USAGE, wrong);
+		return;
+	}
+	s->has_ended = true;
+	s->has_want = m->digest.len != 0;
+	if (s->has_want)
+		memcpy(s->digest, m->digest.data, DIGEST_SIZE);
+	stream_moved(b, s);
+	put_pump(b, s);
+}
+
+const struct stream_ops blob_put_ops = {put_job, put_back, put_pump, true};

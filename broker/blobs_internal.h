@@ -1,0 +1,174 @@
+/* blobs_internal.h - what the files of the blob service share.
+ *
+ *   blobs.c        sockets, peers, the table of messages, life of the service
+ *   blob_stream.c  streams: opening and ending them, whose turn it is, time-outs
+ *   blob_put.c, blob_get.c   the kinds of stream: what the loop and what a job does for each
+ *   blob_jobs.c    the threads that do the disk's work
+ *
+ * Ownership. Everything belongs to the loop's thread, but for the fields below "job's" of a stream:
+ * they belong to a job thread from jobs_submit() until the stream comes back through jobs_take(),
+ * and to the loop otherwise. A stream that ends while a job has it is only marked (@is_dying);
+ * it is freed when it comes back. */
+#pragma once
+
+#include "broker/blobs.h"
+#include "common/pure/list.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <zmq.h>
+
+#define ROUTE_MAX 64
+#define SMALL_MAX (1u << 20)	    /* streams up to this size need no turn */
+#define DIGESTS_MAX 8192	    /* in one HAVE */
+#define PROGRESS_NS (30 * NS_PER_S) /* a stream that moves nothing for so long ends */
+#define CROWDED_NS (5 * NS_PER_S)   /* ... when others wait for its turn */
+#define PEER_IDLE_NS (120 * NS_PER_S)
+#define SIZE_UNKNOWN UINT64_MAX
+
+struct blob_peer {
+	struct list link; /* in the bucket, or in blobs->gone */
+	bool is_gone;	  /* freed, with its streams, at the end of the loop's turn */
+	struct list streams;
+	unsigned stream_count, large_count; /* large: with a turn */
+	unsigned refused;
+	unsigned endpoint;
+	uint8_t route[ROUTE_MAX];
+	size_t route_size;
+	bool has_key;
+	uint8_t key[KEY_SIZE];
+	uint64_t heard_ns;
+};
+
+enum stream_kind { STREAM_PUT, STREAM_GET, STREAM_HAVE, STREAM_KINDS };
+
+struct piece { /* bytes on their way; the payload of one DATA */
+	struct list link;
+	zmq_msg_t msg;
+	uint64_t offset, size;
+};
+
+struct blob_stream {
+	/* loop's */
+	struct list link;	/* in the peer */
+	struct list turn_link;	/* in blobs->waiting while it waits for a turn */
+	struct list stall_link; /* in blobs->stalled while its peer's queue is full */
+	struct blob_peer *peer; /* NULL: the peer was forgotten */
+	enum stream_kind kind;
+	uint64_t id;
+	bool is_busy, is_dying;
+	bool is_large, has_turn; /* a large one moves while it has a turn */
+	bool has_ended;		 /* put: END came */
+	uint64_t progress_ns;
+	uint64_t credit; /* put: bytes that may still come; get: that may still be sent */
+	uint64_t moved;	 /* bytes that came, or were sent */
+	uint64_t size;	 /* put: announced, or SIZE_UNKNOWN; get: at most so many bytes */
+	struct list pieces; /* put: came, not given to a job; get: made, not sent */
+	/* job's */
+	struct list job_link;
+	struct list job_pieces;
+	uint64_t budget;   /* get: bytes to make */
+	uint64_t consumed; /* put: bytes taken from job_pieces */
+	bool do_commit, is_done;
+	int rc; /* positive cas_code, negative errno */
+	struct cas_put *put;
+	struct cas_get *get;
+	struct buf
+		found; /* get: bytes of a blob that is inline; have: digests that are missing */
+	bool is_open, is_inline;
+	bool has_want;
+	uint8_t digest[DIGEST_SIZE]; /* put: wanted, then the store's; get: asked for */
+	uint64_t offset;	     /* get: next byte of the blob to read */
+	uint64_t skip;		     /* get: first byte to send */
+	uint64_t blob_size;
+	struct buf digests; /* have: asked for */
+};
+
+struct stream_ops {
+	void (*job)(struct blobs *b, struct blob_stream *s); /* on a job thread */
+	void (*back)(struct blobs *b,
+		     struct blob_stream *s); /* on the loop, after a job */
+	void (*pump)(struct blobs *b,
+		     struct blob_stream *s); /* on the loop: go on if possible */
+	bool is_put; /* takes a turn of the puts, else one of the gets */
+};
+extern const struct stream_ops *const stream_kinds[STREAM_KINDS];
+extern const struct stream_ops blob_put_ops, blob_get_ops, blob_have_ops;
+
+static inline const struct stream_ops *stream_ops(const struct blob_stream *s)
+{
+	return stream_kinds[s->kind];
+}
+
+struct blob_jobs {
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct list todo, done;
+	bool is_stopping;
+	pthread_t threads[BLOBS_JOBS];
+	unsigned started;
+};
+
+#define PEER_BUCKETS 1024
+struct blobs {
+	struct blobs_options o;
+	struct blobs_endpoint endpoints[BLOBS_ENDPOINTS];
+	char *urls[BLOBS_ENDPOINTS];
+	void *sockets[BLOBS_ENDPOINTS];
+	int stop, wake; /* eventfds */
+	pthread_t thread;
+	struct blob_jobs jobs;
+	struct list peers[PEER_BUCKETS];
+	unsigned peer_count;
+	struct list waiting, stalled; /* streams */
+	struct list gone;	      /* peers */
+	unsigned turns[2];	      /* taken: of gets, of puts */
+	uint64_t now_ns, next_tick_ns;
+	struct wire_arena arena;
+	atomic_uint_fast64_t refused, puts, gets, bytes_in, bytes_out, peers_now,
+		streams_now;
+};
+
+/* ---- blobs.c ---- */
+/** blobs_say() - send a message of stream @s. A peer that is gone, or whose queue is full of answers
+ * that it does not read, is forgotten. */
+void blobs_say(struct blobs *b, struct blob_stream *s, Cashet__BlobMessage *m);
+/** blobs_fail() - tell the peer and end the stream. */
+void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
+		const char *what);
+/** blobs_refuse() - count a message that breaks the rules; a peer with many is forgotten. */
+void blobs_refuse(struct blobs *b, struct blob_peer *peer, const char *why);
+/** blobs_forget_peer() - nothing more is said to it or heard from it. Its memory and its streams
+ * stay until the end of the loop's turn, so that nobody up the stack holds a dead pointer. */
+void blobs_forget_peer(struct blobs *b, struct blob_peer *peer);
+
+/* ---- blob_stream.c ---- */
+struct blob_stream *stream_find(struct blob_peer *peer, uint64_t id);
+/** stream_open() - NULL if the peer has too many (it was told). */
+struct blob_stream *stream_open(struct blobs *b, struct blob_peer *peer,
+				enum stream_kind kind, uint64_t id);
+void stream_end(struct blobs *b,
+		struct blob_stream *s); /* now, or when its job is back */
+/** stream_set_large() - from now on @s needs a turn to move. */
+void stream_set_large(struct blobs *b, struct blob_stream *s);
+bool stream_may_move(const struct blob_stream *s);
+void stream_submit(struct blobs *b, struct blob_stream *s); /* give it to a job */
+void stream_give_turns(struct blobs *b); /* at the end of the loop's turn */
+void stream_moved(struct blobs *b, struct blob_stream *s); /* it made progress */
+void stream_check_times(struct blobs *b, struct blob_peer *peer);
+uint64_t stream_window(const struct blobs *b, const struct blob_stream *s);
+/** stream_explain() - what a job's code means to the asker. */
+enum err_code stream_explain(int rc, const char **what);
+void piece_free(struct piece *piece);
+
+/* ---- blob_put.c, blob_get.c: a row of the table of messages each ---- */
+typedef void blob_on(struct blobs *b, struct blob_peer *peer,
+		     const Cashet__BlobMessage *m, struct wire_frame *frame);
+blob_on blob_on_put, blob_on_data, blob_on_end, blob_on_get, blob_on_have;
+/** blob_get_credit() - the asker may be sent @credit more bytes. */
+void blob_get_credit(struct blobs *b, struct blob_stream *s, uint64_t credit);
+
+/* ---- blob_jobs.c ---- */
+int jobs_start(struct blobs *b);
+void jobs_stop(struct blobs *b); /* streams that they have come back first */
+void jobs_submit(struct blobs *b, struct blob_stream *s);
+struct blob_stream *jobs_take(struct blobs *b); /* one that is back, or NULL */
