@@ -120,11 +120,23 @@ int cas_put(struct cas *cas, const void *data, size_t size, const uint8_t *want,
 
 /* ---- getting ---- */
 
+static void count_loss(struct cas *cas)
+{
+	__atomic_add_fetch(&cas->losses, 1, __ATOMIC_RELAXED);
+}
+
+uint64_t cas_losses(struct cas *cas)
+{
+	return __atomic_load_n(&cas->losses, __ATOMIC_RELAXED);
+}
+
 int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
 		 struct cas_get **getp, uint64_t *sizep)
 {
 	struct cas_get *get = NULL;
 	int rc = cas->ops->get_open(cas, digest, &get);
+	if (rc == CAS_E_MISSING)
+		count_loss(cas);
 	if (rc)
 		return rc;
 	get->cas = cas;
@@ -139,6 +151,7 @@ int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
 static int64_t refuse(struct cas_get *get)
 {
 	get->cas->ops->get_quarantine(get);
+	count_loss(get->cas);
 	return get->ended = -EBADMSG;
 }
 
@@ -222,7 +235,10 @@ int cas_each(struct cas *cas,
 
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE])
 {
-	return is_empty_blob(digest) ? CAS_E_MISSING : cas->ops->remove(cas, digest);
+	if (is_empty_blob(digest))
+		return CAS_E_MISSING;
+	count_loss(cas);
+	return cas->ops->remove(cas, digest);
 }
 
 int cas_broken(struct cas *cas)

@@ -65,6 +65,9 @@ int cas_each(struct cas *cas,
 	     int (*fn)(void *arg, const uint8_t digest[DIGEST_SIZE],
 		       uint64_t stored_bytes),
 	     void *arg);
+/** cas_losses() - grows whenever a blob that was asked for was missing or corrupt, or was removed:
+ * what was known to be there may not be any more. Thread: any. */
+uint64_t cas_losses(struct cas *cas);
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
 /** cas_broken() - 0; negative errno once a sync has failed: from then on no put succeeds, because the
  * disk may not hold what was written before. The store has to be opened anew. */

@@ -9,6 +9,7 @@
 
 struct cas {
 	const struct cas_ops *ops;
+	uint64_t losses; /* atomic; of the front, see cas_losses() */
 };
 
 /* The first member of a backend's own struct. */
