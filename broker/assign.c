@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASSIGN_MAX (2u << 20) /* bytes at which an Assign is sent in the middle of a turn */
+#define ASSIGN_MAX                                                                       \
+	(2u << 20) /* bytes at which an Assign is sent in the middle of a turn */
 #define KNOWN_MAX 65536
 enum { ENVELOPE_ASSIGN = 51, ENVELOPE_RESULT_ACKS = 53, ENVELOPE_REVOKE = 54 };
 
@@ -26,7 +27,8 @@ static void begin(struct buf *out, unsigned field, size_t size)
 	pb_varint(out, size);
 }
 
-static void send_assign(struct broker *b, struct worker *w, struct assigning *a, uint64_t step)
+static void send_assign(struct broker *b, struct worker *w, struct assigning *a,
+			uint64_t step)
 {
 	if (!a->tasks.size && !a->functions.size)
 		return;
@@ -98,8 +100,9 @@ void workers_flush(struct broker *b, uint64_t hold)
 
 /* ---- putting together ---- */
 
-void worker_ack(struct broker *b, struct worker *w, uint64_t epoch, enum core_verdict verdict,
-		const uint8_t (*missing)[DIGEST_SIZE], size_t missing_count)
+void worker_ack(struct broker *b, struct worker *w, uint64_t epoch,
+		enum core_verdict verdict, const uint8_t (*missing)[DIGEST_SIZE],
+		size_t missing_count)
 {
 	size_t mark = pb_open(&w->acks, 1);
 	pb_fixed64(&w->acks, 1, epoch);
@@ -125,7 +128,8 @@ void worker_stop(struct broker *b, const struct core_effect *fx)
 	worker_touch(b, w);
 }
 
-static void add_function(struct buf *out, const struct function_def *def, const char *name)
+static void add_function(struct buf *out, const struct function_def *def,
+			 const char *name)
 {
 	size_t mark = pb_open(out, 2);
 	pb_bytes(out, 1, def->hash, DIGEST_SIZE);
@@ -140,7 +144,8 @@ static void learn(struct broker *b, struct worker *w, struct assigning *a, bool 
 {
 	uint64_t hash = map_hash(f->def->hash, DIGEST_SIZE);
 	struct known_function *known = NULL;
-	for (struct map_node *n = map_first(&w->functions, hash); n && !known; n = map_next(n)) {
+	for (struct map_node *n = map_first(&w->functions, hash); n && !known;
+	     n = map_next(n)) {
 		known = container_of(n, struct known_function, by_hash);
 		if (memcmp(known->hash, f->def->hash, DIGEST_SIZE))
 			known = NULL;
@@ -163,8 +168,8 @@ static void learn(struct broker *b, struct worker *w, struct assigning *a, bool 
 
 /* The largest time-out among the subscribers may not be this batch's own: the last of two fields
  * of one number counts. */
-static uint32_t add_options(struct assigning *a, const struct batch *batch, uint32_t number,
-			    uint64_t timeout_ns)
+static uint32_t add_options(struct assigning *a, const struct batch *batch,
+			    uint32_t number, uint64_t timeout_ns)
 {
 	if (a->option_count && a->batch == batch->number && a->batch_option == number &&
 	    a->timeout_ns == timeout_ns)
@@ -224,7 +229,7 @@ static void add_assignment(struct buf *out, const struct core_effect *fx,
 	size_t lease_size = put_lease(lease, &fx->grant.lease);
 	size_t name_size = strlen(f->name);
 	uint8_t *start = buf_reserve(out, LEASE_MAX + fx->grant.args_size + name_size +
-						 f->env_size + 64);
+						  f->env_size + 64);
 	assert(start);
 	/* The length goes in front of it, in as many bytes as it needs. */
 	uint8_t numbers[32], *to = put_uint(numbers, 2, options);

@@ -194,7 +194,8 @@ static bool client_is_here(struct broker *b, const struct batch *batch)
 	struct list *at;
 	list_for_each (at, &b->peers.all) {
 		struct peer *peer = container_of(at, struct peer, node);
-		if (peer->kind == PEER_CLIENT && !memcmp(peer->key, batch->client_key, KEY_SIZE))
+		if (peer->kind == PEER_CLIENT &&
+		    !memcmp(peer->key, batch->client_key, KEY_SIZE))
 			return true;
 	}
 	return false;
@@ -211,7 +212,8 @@ void batches_orphans(struct broker *b)
 		}
 		if (b->now - batch->orphan_ns < ORPHAN_NS)
 			continue;
-		log_info("batch discarded", "batch=%llu why=its client left before the end",
+		log_info("batch discarded",
+			 "batch=%llu why=its client left before the end",
 			 (unsigned long long)batch->number);
 		struct core_event event = {.type = CORE_EV_BATCH_DISCARD,
 					   .batch = batch->number};

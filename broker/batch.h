@@ -48,7 +48,7 @@ struct batch {
 	/* the chunk that is being taken: whom to tell if the core refuses it */
 	peer_handle submitter;
 	uint64_t submit_serial;
-	uint64_t orphan_ns; /* unsealed: when its client was last seen */
+	uint64_t orphan_ns;   /* unsealed: when its client was last seen */
 	struct list unsealed; /* of all unsealed ones */
 	struct list watches;  /* struct watch.by_batch */
 	struct list dirty;    /* something to show changed in this turn */
@@ -64,7 +64,8 @@ struct batches {
 void batches_init(struct broker *b);
 void batches_fini(struct broker *b);
 struct batch *batch_new(struct broker *b, uint64_t number, const uint8_t id[DIGEST_SIZE],
-			const uint8_t client_key[KEY_SIZE], const uint8_t request[NONCE_SIZE]);
+			const uint8_t client_key[KEY_SIZE],
+			const uint8_t request[NONCE_SIZE]);
 void batch_free(struct broker *b, struct batch *batch);
 struct batch *batch_find(struct broker *b, const uint8_t id[DIGEST_SIZE]);
 struct batch *batch_find_number(struct broker *b, uint64_t number);

@@ -9,6 +9,7 @@
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
+#include "version.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -19,7 +20,8 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define SHARED_SYNC_NS 300000 /* how long a lone early-granted batch waits for its result */
+#define SHARED_SYNC_NS                                                                   \
+	300000 /* how long a lone early-granted batch waits for its result */
 #define LEDGER_BACKLOG (256ull << 20) /* bytes not yet on disk at which we stop reading */
 
 void broker_fail(struct broker *b, const char *what, const struct err *e)
@@ -123,7 +125,8 @@ static void each_second(struct broker *b)
 static void take_signals(struct broker *b)
 {
 	struct signalfd_siginfo info;
-	while (b->signal_fd >= 0 && read(b->signal_fd, &info, sizeof info) == sizeof info) {
+	while (b->signal_fd >= 0 &&
+	       read(b->signal_fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGCHLD)
 			continue; /* life_check() looks */
 		if (b->terms++) {
@@ -176,9 +179,10 @@ static void take_messages(struct broker *b)
 			more = true;
 			taken++;
 			if (rc == 2) {
-				peer_refuse(b, i, &frame, 0, ERR_USAGE,
-					    "a message of a shape that cashet never sends",
-					    NULL);
+				peer_refuse(
+					b, i, &frame, 0, ERR_USAGE,
+					"a message of a shape that cashet never sends",
+					NULL);
 				continue;
 			}
 			dispatch(b, i, &frame);
@@ -226,12 +230,23 @@ static void end_turn(struct broker *b)
 	b->turn = ledger_turn_new(b->ledger);
 }
 
+static void look_at_store(struct broker *b)
+{
+	int error = __atomic_load_n(&b->store_error, __ATOMIC_ACQUIRE);
+	if (!error)
+		return;
+	struct err e = {0};
+	err_set(&e, ERR_FAILED, "objects/: %s", strerror(error < 0 ? -error : error));
+	broker_fail(b, "blobs cannot be made durable: stopping", &e);
+}
+
 static void turn(struct broker *b)
 {
 	b->step++;
 	b->turn_only_early = true;
 	b->turn_small = false;
 	take_durable(b);
+	look_at_store(b);
 	if (b->stop)
 		return;
 	tell_durable(b);
@@ -260,7 +275,8 @@ static uint64_t next_deadline(struct broker *b)
 {
 	uint64_t at = core_deadline(b->core);
 	const uint64_t others[] = {b->peers.next_sweep_ns, b->next_second_ns,
-				   watch_deadline(b), b->drain_deadline_ns};
+				   watch_deadline(b), b->drain_deadline_ns,
+				   life_deadline(b)};
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		at = others[i] < at ? others[i] : at;
 	return at;
@@ -281,7 +297,8 @@ static void wait(struct broker *b)
 		items[count++] = (zmq_pollitem_t){.socket = b->controls[i].router,
 						  .events = ZMQ_POLLIN};
 	long timeout = 0;
-	if (!lookup_pending(b) && !retries_pending(b) && !(b->more_messages && listening)) {
+	if (!lookup_pending(b) && !retries_pending(b) &&
+	    !(b->more_messages && listening)) {
 		uint64_t now = clock_mono_ns(), at = next_deadline(b);
 		uint64_t ms = at > now ? (at - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 		timeout = ms > 1000 ? 1000 : (long)ms;
@@ -338,6 +355,7 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 	peers_init(b);
 	batches_init(b);
 	workers_init(b);
+	report_init(b);
 	wire_arena_init(&b->arena);
 	listen_raise_limits(b);
 	int rc = open_signals(b, e);
@@ -386,6 +404,7 @@ void broker_free(struct broker *b)
 	core_effects_fini(&b->effects);
 	core_free(b->core);
 	lookup_fini(b);
+	report_fini(b);
 	pager_fini(&b->pager);
 	chunk_scratch_free();
 	buf_fini(&b->scratch);

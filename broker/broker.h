@@ -16,6 +16,7 @@
  * broker_fail(), which ends the loop without letting anything out that is not on disk. */
 #pragma once
 
+#include "broker/auth.h"
 #include "broker/batch.h"
 #include "broker/blobs.h"
 #include "broker/core/core.h"
@@ -35,11 +36,9 @@
 #define TURN_MESSAGES 4096
 #define TURN_NS (2 * NS_PER_MS)
 
-struct auth; /* auth.c: who is behind a connection */
-
 struct control {
 	void *router;
-	char *url;	/* as bound */
+	char *url; /* as bound */
 	bool is_tcp, secured;
 	uint32_t blob_port; /* TCP */
 	char *blob_path;    /* ipc */
@@ -68,7 +67,7 @@ struct life;	 /* private.c */
 
 struct broker {
 	const struct options *options;
-	char *store;   /* absolute path */
+	char *store; /* absolute path */
 	char *run_dir;
 	int lock_fd;
 	void *zmq;
@@ -89,20 +88,21 @@ struct broker {
 	struct query *query;
 
 	/* the turn */
-	uint64_t now;	      /* monotonic ns, read once per turn */
-	uint64_t step;	      /* number of this turn */
-	uint64_t handed_step; /* last turn that recorded anything */
-	uint64_t durable;     /* all up to this turn is on disk */
+	uint64_t now;	       /* monotonic ns, read once per turn */
+	uint64_t step;	       /* number of this turn */
+	uint64_t handed_step;  /* last turn that recorded anything */
+	uint64_t durable;      /* all up to this turn is on disk */
 	uint64_t durable_told; /* to the core */
-	uint64_t commit_last, commit_durable; /* highest number given; all up to it are on disk */
+	uint64_t commit_last,
+		commit_durable; /* highest number given; all up to it are on disk */
 	struct ledger_turn *turn;
-	bool stepping; /* the core's effects are being carried out */
+	bool stepping;	      /* the core's effects are being carried out */
 	bool turn_only_early; /* nothing was granted in it that waits for it */
 	bool turn_small;      /* a batch of a few tasks was sealed in it */
 	bool more_messages;   /* the turn ended before the sockets were empty */
 	bool ledger_full;
 	struct outbox outbox;
-	struct wire_arena arena; /* of the message that is being handled */
+	struct wire_arena arena;	/* of the message that is being handled */
 	const struct wire_frame *frame; /* it as it came */
 	struct buf scratch, packed;
 	struct report *report;
@@ -121,10 +121,13 @@ struct broker {
 	bool admission_closed;
 	bool draining;
 	uint64_t drain_deadline_ns; /* TIME_NEVER: none */
-	unsigned terms; /* SIGTERMs so far */
+	unsigned terms;		    /* SIGTERMs so far */
 	int signal_fd, wake_fd;
-	bool stop; /* leave the loop */
+	bool stop;	 /* leave the loop */
 	bool stop_asked; /* by another thread; atomic */
+	int store_error; /* errno of a failed sync in the blob service; atomic */
+	uint64_t next_descriptors_ns;
+	bool descriptors_tight;
 	int exit_code;
 };
 
@@ -174,11 +177,12 @@ struct chunk_view {
 	const char *wrong; /* NULL, or what is malformed */
 };
 int chunk_check(struct broker *b, const Cashet__SubmitChunk *chunk,
-		uint32_t functions_before, uint32_t options_before, struct chunk_view *view);
+		uint32_t functions_before, uint32_t options_before,
+		struct chunk_view *view);
 void chunk_view_drop(struct broker *b, struct chunk_view *view);
 void chunk_scratch_free(void);
 
-struct submission { /* one chunk, from a client or from a retry */
+struct submission {	  /* one chunk, from a client or from a retry */
 	peer_handle peer; /* 0: nobody is told */
 	uint64_t serial;
 	const uint8_t *client_key;
@@ -193,7 +197,8 @@ void submit_sealed(struct broker *b, const struct core_effect *fx);
 void submit_refused(struct broker *b, const struct core_effect *fx);
 void submit_discarded(struct broker *b, const struct core_effect *fx);
 /** submit_replay() - a recorded chunk, into the core only. Return: 0; 1 malformed. */
-int submit_replay(struct broker *b, struct batch *batch, const Cashet__SubmitChunk *chunk);
+int submit_replay(struct broker *b, struct batch *batch,
+		  const Cashet__SubmitChunk *chunk);
 void handle_submit_chunk(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_retry(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 bool retries_pending(const struct broker *b);
@@ -209,14 +214,20 @@ bool lookup_pending(const struct broker *b);
 void lookup_run(struct broker *b, uint64_t until_ns);
 /** lookup_has() - is the blob there? Remembers that it was. */
 bool lookup_has(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
-void lookup_note_blob(struct broker *b, const uint8_t digest[DIGEST_SIZE]);   /* it is there */
+void lookup_note_blob(struct broker *b,
+		      const uint8_t digest[DIGEST_SIZE]); /* it is there */
 bool lookup_noted(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
 void lookup_note_commit(struct broker *b, uint64_t seq); /* all its bytes are there */
-void lookup_forget(struct broker *b); /* some blob went missing: trust nothing remembered */
+void lookup_forget(
+	struct broker *b); /* some blob went missing: trust nothing remembered */
 /** lookup_slots() - slots of a completed commit: result, stdout, outputs. */
 uint32_t lookup_slots(const struct commit *c, struct content *slots, uint32_t max);
 
 /* ---- report.c ---- */
+#define INLINE_MAX                                                                       \
+	1024 /* bytes of a blob that travels in a message and lives in the journal */
+void report_init(struct broker *b);
+void report_fini(struct broker *b);
 void handle_results(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void report_commit(struct broker *b, const struct core_effect *fx);
 void report_failed(struct broker *b, const struct core_effect *fx);
@@ -226,7 +237,8 @@ void report_verdict(struct broker *b, const struct core_effect *fx);
 void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_heartbeat(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_handback(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
-void handle_function_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
+void handle_function_query(struct broker *b, struct peer *peer,
+			   const Cashet__Envelope *e);
 void handle_bye(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_cancel(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_status(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
@@ -253,5 +265,7 @@ void query_take_answers(struct broker *b); /* send what the thread has finished 
 /* ---- private.c ---- */
 int life_start(struct broker *b, struct err *e);
 void life_check(struct broker *b); /* once per turn, cheap */
+uint64_t life_deadline(struct broker *b);
 void life_fini(struct broker *b);
-bool life_same_version(const char *version);
+/** life_last_death() - how the local worker with this key ended last ("signal 9"), or NULL. */
+const char *life_last_death(struct broker *b, const uint8_t key[KEY_SIZE]);

@@ -29,13 +29,13 @@ static struct scratch {
 		def_room;
 } scratch;
 
-#define ROOM(array, room, count)                                                          \
-	do {                                                                              \
-		if ((count) > (room)) {                                                   \
-			(room) = (count) + (count) / 2;                                   \
-			free(array);                                                      \
-			(array) = mem_alloc((room) * sizeof *(array));                    \
-		}                                                                         \
+#define ROOM(array, room, count)                                                         \
+	do {                                                                             \
+		if ((count) > (room)) {                                                  \
+			(room) = (count) + (count) / 2;                                  \
+			free(array);                                                     \
+			(array) = mem_alloc((room) * sizeof *(array));                   \
+		}                                                                        \
 	} while (0)
 
 void chunk_scratch_free(void)
@@ -125,8 +125,9 @@ static const char *check_group(const Cashet__Group *from, struct core_group *to,
 				  .skip_failed = from->skip_failed};
 	for (size_t i = 0; i < from->n_ranges; i++) {
 		const Cashet__GroupRange *range = from->ranges[i];
-		ranges[i] = (struct core_group_range){
-			.first = range->first, .count = range->count, .slot = range->slot};
+		ranges[i] = (struct core_group_range){.first = range->first,
+						      .count = range->count,
+						      .slot = range->slot};
 		if (range->count) {
 			if (range->content.len)
 				return "a group's range with tasks and content";

@@ -41,15 +41,17 @@ void handle_bye(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 }
 
 enum { ANY_PEER = PEER_CLIENT | PEER_WORKER };
-enum { READ = 1 << ROLE_OBSERVER | 1 << ROLE_CLIENT | 1 << ROLE_ADMIN,
-       WRITE = 1 << ROLE_CLIENT | 1 << ROLE_ADMIN,
-       ADMIN = 1 << ROLE_ADMIN,
-       WORK = 1 << ROLE_WORKER | 1 << ROLE_ADMIN,
-       ALL = READ | WORK };
+enum {
+	READ = 1 << ROLE_OBSERVER | 1 << ROLE_CLIENT | 1 << ROLE_ADMIN,
+	WRITE = 1 << ROLE_CLIENT | 1 << ROLE_ADMIN,
+	ADMIN = 1 << ROLE_ADMIN,
+	WORK = 1 << ROLE_WORKER | 1 << ROLE_ADMIN,
+	ALL = READ | WORK
+};
 
-#define ROW(NAME, kinds, roles, joined, handler)                                          \
-	{                                                                                 \
-		CASHET__ENVELOPE__BODY_##NAME, #NAME, kinds, roles, joined, handler       \
+#define ROW(NAME, kinds, roles, joined, handler)                                         \
+	{                                                                                \
+		CASHET__ENVELOPE__BODY_##NAME, #NAME, kinds, roles, joined, handler      \
 	}
 
 const struct dispatch_row dispatch_rows[] = {
@@ -92,8 +94,8 @@ static const struct dispatch_row *find_row(Cashet__Envelope__BodyCase what)
 	return (unsigned)what < ARRAY_LEN(by_case) ? by_case[what] : NULL;
 }
 
-static void refuse(struct broker *b, struct peer *peer, uint64_t serial, enum err_code code,
-		   const char *what)
+static void refuse(struct broker *b, struct peer *peer, uint64_t serial,
+		   enum err_code code, const char *what)
 {
 	b->refused_messages++;
 	log_warn("message refused", "peer=%s why=%s", peer->name, what);
@@ -132,7 +134,8 @@ void dispatch(struct broker *b, unsigned socket, struct wire_frame *frame)
 		return;
 	}
 	if (!peer) {
-		peer_refuse(b, socket, frame, e->serial, ERR_USAGE, "say Hello first", NULL);
+		peer_refuse(b, socket, frame, e->serial, ERR_USAGE, "say Hello first",
+			    NULL);
 		return;
 	}
 	peer_heard(b, peer);

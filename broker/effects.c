@@ -20,7 +20,8 @@ static void list_blob(struct broker *b, const struct core_effect *fx)
 		ledger_add_blob(b->turn, fx->blob.digest, fx->blob.data, fx->blob.size);
 	} else {
 		uint8_t digest[DIGEST_SIZE];
-		int rc = cas_put(b->cas, fx->blob.data, fx->blob.size, fx->blob.digest, digest);
+		int rc = cas_put(b->cas, fx->blob.data, fx->blob.size, fx->blob.digest,
+				 digest);
 		if (rc) {
 			/* Its readers will find it missing, and it is made again. */
 			log_error("list not stored", "rc=%d", rc);
@@ -51,9 +52,11 @@ static void task_ended(struct broker *b, const struct core_effect *fx)
 	struct ledger_end end = {
 		.index = fx->index,
 		.status = (uint8_t)fx->ended.status,
-		.flags = (uint8_t)((fx->ended.cached ? 1 : 0) | (fx->ended.deduplicated ? 2 : 0)),
-		.attempts = (uint16_t)(fx->ended.attempts > UINT16_MAX ? UINT16_MAX
-								       : fx->ended.attempts),
+		.flags = (uint8_t)((fx->ended.cached ? 1 : 0) |
+				   (fx->ended.deduplicated ? 2 : 0)),
+		.attempts =
+			(uint16_t)(fx->ended.attempts > UINT16_MAX ? UINT16_MAX
+								   : fx->ended.attempts),
 		.upstream = fx->ended.upstream,
 		.commit = fx->ended.commit,
 	};
@@ -76,12 +79,15 @@ static void batch_ended(struct broker *b, const struct core_effect *fx)
 	batch->ended = true;
 	watch_ended(b, batch, &fx->counts);
 	log_info("batch ended",
-		 "batch=%llu total=%llu cached=%llu executed=%llu deduplicated=%llu failed=%llu "
+		 "batch=%llu total=%llu cached=%llu executed=%llu deduplicated=%llu "
+		 "failed=%llu "
 		 "skipped=%llu cancelled=%llu",
 		 (unsigned long long)fx->batch, (unsigned long long)fx->counts.total,
-		 (unsigned long long)fx->counts.cached, (unsigned long long)fx->counts.executed,
+		 (unsigned long long)fx->counts.cached,
+		 (unsigned long long)fx->counts.executed,
 		 (unsigned long long)fx->counts.deduplicated,
-		 (unsigned long long)fx->counts.failed, (unsigned long long)fx->counts.skipped,
+		 (unsigned long long)fx->counts.failed,
+		 (unsigned long long)fx->counts.skipped,
 		 (unsigned long long)fx->counts.cancelled);
 }
 
@@ -129,7 +135,8 @@ static void apply(struct broker *b, const struct core_effect *fx)
 	case CORE_FX_BATCH_PAUSED:
 		if ((batch = batch_find_number(b, fx->batch)))
 			batch_touch(b, batch);
-		log_warn("batch paused", "batch=%llu why=its first ended tasks all failed",
+		log_warn("batch paused",
+			 "batch=%llu why=its first ended tasks all failed",
 			 (unsigned long long)fx->batch);
 		break;
 	case CORE_FX_BATCH_ENDED:

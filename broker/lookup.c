@@ -202,7 +202,8 @@ static void answer(struct broker *b, const struct lookup *q, uint64_t wall_ms)
 		event.lookup.commit = hit.seq;
 		bool expired = hit.expires_wall_ms && hit.expires_wall_ms <= wall_ms;
 		if (!expired && !q->parent_only) {
-			bool whole = !q->need_bytes || is_whole(b->lookups.presence, hit.seq);
+			bool whole =
+				!q->need_bytes || is_whole(b->lookups.presence, hit.seq);
 			event.lookup.hit = (whole && !q->need_slots) ||
 					   open_commit(b, q, hit.seq, &event);
 		}

@@ -12,10 +12,10 @@ struct options {
 	unsigned blob_listen_count;
 	const char *store; /* directory */
 	const char *key;   /* file, or NULL: the default key */
-	bool insecure;     /* TCP without keys */
-	bool is_private;   /* the private broker of a store: local worker, ends when idle */
-	uint64_t drain_timeout_ns; /* TIME_NEVER: until what runs has ended */
-	uint64_t idle_ns;	   /* private: life after the last client and task */
+	bool insecure;	   /* TCP without keys */
+	bool is_private; /* the private broker of a store: local worker, ends when idle */
+	uint64_t drain_timeout_ns;  /* TIME_NEVER: until what runs has ended */
+	uint64_t idle_ns;	    /* private: life after the last client and task */
 	const char *worker_program; /* private: what it starts; NULL: none */
 	bool quiet;		    /* tests: no signal handlers are set */
 };

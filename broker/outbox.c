@@ -114,7 +114,8 @@ static void let_go(struct broker *b, struct outbox_entry *entry)
 		if (outbox_transmit(b->controls[peer->socket].router, peer, entry->data,
 				    entry->size, &error))
 			peer_drop(b, peer,
-				  error == EAGAIN ? "too slow: its queue is full" : "gone");
+				  error == EAGAIN ? "too slow: its queue is full"
+						  : "gone");
 	}
 	free(entry->data);
 }
@@ -135,7 +136,8 @@ void outbox_fini(struct broker *b)
 	struct outbox *o = &b->outbox;
 	/* What is not durable is never told. */
 	for (size_t i = 0; i < o->count; i++) {
-		struct outbox_entry *entry = &o->items[(o->first + i) & (o->capacity - 1)];
+		struct outbox_entry *entry =
+			&o->items[(o->first + i) & (o->capacity - 1)];
 		if (entry->action)
 			entry->drop(entry->arg);
 		free(entry->data);

@@ -29,7 +29,8 @@ struct outbox { /* a ring */
 int outbox_transmit(void *router, const struct peer *peer, const void *data, size_t size,
 		    int *errnop);
 /** outbox_send() - send packed @message to @peer once @step is durable; now if it is. */
-void outbox_send(struct broker *b, struct peer *peer, uint64_t step, const struct buf *message);
+void outbox_send(struct broker *b, struct peer *peer, uint64_t step,
+		 const struct buf *message);
 void outbox_send_envelope(struct broker *b, struct peer *peer, uint64_t step,
 			  const Cashet__Envelope *e);
 /** outbox_do() - call @action(@arg) once @step is durable; now if it is. */

@@ -5,7 +5,7 @@
  * core for batches that are in memory, the ledger's ends for the others. */
 #pragma once
 
-#include "broker/core/types.h"
+#include "broker/core/core.h"
 #include "broker/ledger/ledger.h"
 #include "proto/wire.h"
 
@@ -35,5 +35,6 @@ void pager_fini(struct pager *p);
 void page_add_task(struct buf *out, struct pager *p, const struct page_task *task,
 		   const struct page_spec *spec);
 void page_add_counts(struct buf *out, unsigned field, const struct core_counts *counts);
-void page_counts(Cashet__Counts *out, const struct core_counts *counts);
 void page_from_end(struct page_task *task, const struct ledger_end *end);
+void page_from_view(struct page_task *task, uint32_t index,
+		    const struct core_task_view *view);

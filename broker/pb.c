@@ -13,46 +13,59 @@ static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
 	return false;
 }
 
-static bool skip(const uint8_t **at, const uint8_t *end, size_t size)
+static bool get_fixed(const uint8_t **at, const uint8_t *end, size_t size,
+		      uint64_t *value)
 {
 	if ((size_t)(end - *at) < size)
 		return false;
+	*value = 0;
+	for (size_t i = 0; i < size; i++)
+		*value |= (uint64_t)(*at)[i] << (8 * i);
 	*at += size;
 	return true;
 }
 
-bool pb_find(const uint8_t **at, const uint8_t *end, unsigned field, const uint8_t **data,
-	     size_t *size)
+bool pb_next(const uint8_t **at, const uint8_t *end, struct pb_field *field)
 {
-	uint64_t tag, value;
-	while (*at < end && get_varint(at, end, &tag)) {
-		switch (tag & 7) {
-		case PB_VARINT:
-			if (!get_varint(at, end, &value))
-				return false;
-			break;
-		case PB_FIXED64:
-			if (!skip(at, end, 8))
-				return false;
-			break;
-		case 5:
-			if (!skip(at, end, 4))
-				return false;
-			break;
-		case PB_BYTES:
-			if (!get_varint(at, end, &value) || value > (size_t)(end - *at))
-				return false;
-			if (tag >> 3 == field) {
-				*data = *at;
-				*size = value;
-				*at += value;
-				return true;
-			}
-			*at += value;
-			break;
-		default:
-			return false;
+	const uint8_t *here = *at;
+	uint64_t tag, size;
+	if (!get_varint(&here, end, &tag))
+		return false;
+	field->number = (unsigned)(tag >> 3);
+	field->type = (unsigned)(tag & 7);
+	bool good = false;
+	switch (field->type) {
+	case PB_VARINT:
+		good = get_varint(&here, end, &field->value);
+		break;
+	case PB_FIXED64:
+		good = get_fixed(&here, end, 8, &field->value);
+		break;
+	case PB_FIXED32:
+		good = get_fixed(&here, end, 4, &field->value);
+		break;
+	case PB_BYTES:
+		good = get_varint(&here, end, &size) && size <= (size_t)(end - here);
+		if (good) {
+			field->data = here;
+			field->size = size;
+			here += size;
 		}
+		break;
+	default:
+		break;
+	}
+	if (good)
+		*at = here;
+	return good;
+}
+
+bool pb_find(const uint8_t **at, const uint8_t *end, unsigned number,
+	     struct pb_field *field)
+{
+	while (pb_next(at, end, field)) {
+		if (field->number == number && field->type == PB_BYTES)
+			return true;
 	}
 	return false;
 }

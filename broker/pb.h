@@ -8,7 +8,7 @@
 #include "common/pure/buf.h"
 #include <string.h>
 
-enum { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2 };
+enum { PB_VARINT = 0, PB_FIXED64 = 1, PB_BYTES = 2, PB_FIXED32 = 5 };
 
 static inline size_t pb_varint_size(uint64_t value)
 {
@@ -104,7 +104,16 @@ static inline void pb_close(struct buf *b, size_t mark)
 	pb_put_varint(b->data + mark - 1, size);
 }
 
-/** pb_find() - the next field @field of wire type PB_BYTES at or after *@at of a packed message;
- * @at moves behind it. Return: true and the bytes (borrowed); false at the end or if malformed. */
-bool pb_find(const uint8_t **at, const uint8_t *end, unsigned field, const uint8_t **data,
-	     size_t *size);
+struct pb_field {
+	unsigned number, type;
+	uint64_t value;	     /* PB_VARINT, PB_FIXED64 */
+	const uint8_t *data; /* PB_BYTES: borrowed */
+	size_t size;
+};
+
+/** pb_next() - the field at *@at of a packed message; @at moves behind it. Return: true; false at
+ * the end, or if malformed (then *@at is not @end). */
+bool pb_next(const uint8_t **at, const uint8_t *end, struct pb_field *field);
+/** pb_find() - as pb_next(), the next one with this @number and of type PB_BYTES. */
+bool pb_find(const uint8_t **at, const uint8_t *end, unsigned number,
+	     struct pb_field *field);

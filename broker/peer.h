@@ -17,7 +17,8 @@ enum peer_kind { PEER_CLIENT = 1, PEER_WORKER = 2 }; /* bits, for the dispatch t
 
 #define PEER_SILENT_NS (30 * NS_PER_S)
 #define PEER_PING_NS (2 * NS_PER_S)
-#define PEER_HELD_MAX (256u << 20) /* bytes that wait for the disk on behalf of one peer */
+#define PEER_HELD_MAX                                                                    \
+	(256u << 20) /* bytes that wait for the disk on behalf of one peer */
 #define PEER_QUERIES_MAX 16
 
 typedef uint64_t peer_handle; /* slot << 32 | generation; 0: nobody */
@@ -38,10 +39,10 @@ struct peer {
 	uint64_t pid;
 	uint64_t heard_ns;
 	size_t held_bytes;
-	unsigned queries;	/* handed to the query thread, not answered yet */
+	unsigned queries; /* handed to the query thread, not answered yet */
 	unsigned watch_count;
-	struct list watches;	/* struct watch.by_peer */
-	struct worker *worker;	/* of a worker that said WorkerHello */
+	struct list watches;   /* struct watch.by_peer */
+	struct worker *worker; /* of a worker that said WorkerHello */
 };
 
 struct peer_slot {

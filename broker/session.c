@@ -5,9 +5,10 @@
 #include "common/log.h"
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
-#include "common/rand.h"
+#include "version.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,7 +31,8 @@ static uint64_t route_hash(unsigned socket, const uint8_t *route, size_t size)
 struct peer *peer_find(struct broker *b, unsigned socket, const struct wire_frame *frame)
 {
 	uint64_t hash = route_hash(socket, frame->route, frame->route_size);
-	for (struct map_node *n = map_first(&b->peers.by_route, hash); n; n = map_next(n)) {
+	for (struct map_node *n = map_first(&b->peers.by_route, hash); n;
+	     n = map_next(n)) {
 		struct peer *peer = container_of(n, struct peer, by_route);
 		if (peer->socket == socket && peer->route_size == frame->route_size &&
 		    !memcmp(peer->route, frame->route, frame->route_size))
@@ -171,7 +173,8 @@ void peer_refuse(struct broker *b, unsigned socket, const struct wire_frame *fra
 	Cashet__Error error;
 	error_message(&out, &error, serial, (int)code, what, next);
 	int unused;
-	wire_send(b->controls[socket].router, frame->route, frame->route_size, &out, &unused);
+	wire_send(b->controls[socket].router, frame->route, frame->route_size, &out,
+		  &unused);
 }
 
 /* ---- Hello ---- */
@@ -213,8 +216,9 @@ static const char *identify(struct broker *b, struct peer *peer,
 		return peer->kind == PEER_WORKER ? NULL : "this key has the role worker";
 	case ROLE_CLIENT:
 	case ROLE_OBSERVER:
-		return peer->kind == PEER_CLIENT ? NULL
-						 : "this key is not allowed to be a worker";
+		return peer->kind == PEER_CLIENT
+			       ? NULL
+			       : "this key is not allowed to be a worker";
 	case ROLE_NONE:
 	case ROLE_BROKER:
 		break;
@@ -228,14 +232,14 @@ static void welcome(struct broker *b, struct peer *peer, uint64_t serial)
 	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
 	Cashet__Welcome w = CASHET__WELCOME__INIT;
 	w.protocol = WIRE_PROTOCOL;
-	w.version = CASHET_VERSION;
+	w.version = (char *)CASHET_VERSION;
 	w.store.data = b->info.store_id;
 	w.store.len = sizeof b->info.store_id;
 	w.boot = b->info.boot;
 	w.blob_port = c->blob_port;
 	if (c->blob_path)
 		w.blob_path = c->blob_path;
-	w.inline_max = 1024;
+	w.inline_max = INLINE_MAX;
 	w.message_max = WIRE_MESSAGE_MAX;
 	w.role = (char *)key_role_name(peer->role);
 	w.insecure = b->insecure;
@@ -271,8 +275,9 @@ void peer_hello(struct broker *b, unsigned socket, const struct wire_frame *fram
 	if (old)
 		peer_drop(b, old, "said Hello again");
 	struct peer made = {.socket = socket,
-			    .kind = hello->kind == CASHET__HELLO__KIND__WORKER ? PEER_WORKER
-									       : PEER_CLIENT};
+			    .kind = hello->kind == CASHET__HELLO__KIND__WORKER
+					    ? PEER_WORKER
+					    : PEER_CLIENT};
 	wrong = identify(b, &made, frame, hello);
 	if (wrong) {
 		char next[256];
@@ -327,7 +332,8 @@ static void drop_revoked(struct broker *b)
 	b->peers.auth_generation = generation;
 	for (uint32_t i = 1; i < b->peers.slot_count; i++) {
 		struct peer *peer = b->peers.slots[i].peer;
-		if (!peer || !peer->secured || auth_role(b->auth, peer->key) == peer->role)
+		if (!peer || !peer->secured ||
+		    auth_role(b->auth, peer->key) == peer->role)
 			continue;
 		struct worker *w = peer->worker;
 		peer_handle handle = peer->handle;

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/pure/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,8 @@ static void ack(struct broker *b, peer_handle to, uint64_t serial, const uint8_t
 	outbox_send_envelope(b, peer, step, &e);
 }
 
-static void ack_batch(struct broker *b, const struct submission *s, const struct batch *batch)
+static void ack_batch(struct broker *b, const struct submission *s,
+		      const struct batch *batch)
 {
 	ack(b, s->peer, s->serial, batch->request, batch->id, batch->next_chunk,
 	    batch->sealed, batch->submit_step);
@@ -65,8 +67,8 @@ static bool known(struct broker *b, const struct submission *s, const uint8_t *i
 		size_t count = 0;
 		if (!ledger_find_batch(b->reader, id, 2 * DIGEST_SIZE, &row, 1, &count) &&
 		    row.sealed) {
-			ack(b, s->peer, s->serial, c->request.data, id, row.chunk_count, true,
-			    0);
+			ack(b, s->peer, s->serial, c->request.data, id, row.chunk_count,
+			    true, 0);
 			return true;
 		}
 		if (c->chunk == 0)
@@ -84,12 +86,14 @@ static bool known(struct broker *b, const struct submission *s, const uint8_t *i
 static int admit(struct broker *b, const struct submission *s)
 {
 	if (b->draining)
-		return refuse(b, s, ERR_FAILED, "the broker is draining: it takes no new work",
+		return refuse(b, s, ERR_FAILED,
+			      "the broker is draining: it takes no new work",
 			      "submit again when it has been restarted");
 	if (b->holding)
-		return refuse(b, s, ERR_FAILED,
-			      "the disk of the broker's store is full: it takes no new work",
-			      "make room there; what was accepted goes on by itself then");
+		return refuse(
+			b, s, ERR_FAILED,
+			"the disk of the broker's store is full: it takes no new work",
+			"make room there; what was accepted goes on by itself then");
 	return 0;
 }
 
@@ -173,7 +177,8 @@ int submit_chunk(struct broker *b, const struct submission *s)
 {
 	const Cashet__SubmitChunk *c = s->chunk;
 	if (!wire_is(&c->request, NONCE_SIZE))
-		return refuse(b, s, ERR_USAGE, "SubmitChunk.request must be 16 bytes", NULL);
+		return refuse(b, s, ERR_USAGE, "SubmitChunk.request must be 16 bytes",
+			      NULL);
 	uint8_t id[DIGEST_SIZE];
 	batch_make_id(id, s->client_key, c->request.data);
 	struct batch *batch = batch_find(b, id);
@@ -214,8 +219,8 @@ int submit_chunk(struct broker *b, const struct submission *s)
 		broker_step(b, &event);
 		batch = batch_find_number(b, number);
 	}
-	if (batch && !(s->quiet && !batch->sealed))
-		ack_batch(b, s, batch);
+	if (batch && !c->seal && !s->quiet)
+		ack_batch(b, s, batch); /* the seal is acknowledged by submit_sealed() */
 	return batch ? 0 : ERR_USAGE;
 }
 
@@ -228,13 +233,14 @@ void submit_sealed(struct broker *b, const struct core_effect *fx)
 	list_del(&batch->unsealed);
 	if (b->recovering)
 		return;
-	batch->submit_step = batch->hold_step = b->step;
-	/* What the core finds done already (see lookup.c) was durable before this batch. */
-	batch->hold_step = 0;
+	batch->submit_step = b->step;
+	b->turn_small = batch->task_count <= WATCH_INLINE_MAX;
 	ledger_add_sealed(b->turn, batch->number, batch->task_count);
+	ack(b, batch->submitter, batch->submit_serial, batch->request, batch->id,
+	    batch->next_chunk, true, b->step);
 	batch_touch(b, batch);
-	log_debug("batch accepted", "batch=%llu tasks=%u", (unsigned long long)batch->number,
-		  batch->task_count);
+	log_debug("batch accepted", "batch=%llu tasks=%u",
+		  (unsigned long long)batch->number, batch->task_count);
 }
 
 static const char *refusal(enum core_refusal why)
@@ -249,7 +255,8 @@ static const char *refusal(enum core_refusal why)
 	case CORE_R_CYCLE:
 		return "tasks wait for each other in a cycle";
 	case CORE_R_BAD_NONCE:
-		return "a nonce is missing or not wanted: tasks have one exactly when cache is "
+		return "a nonce is missing or not wanted: tasks have one exactly when "
+		       "cache is "
 		       "off or force";
 	case CORE_R_BAD_OPTIONS:
 		return "options are out of range";
@@ -276,7 +283,8 @@ void submit_refused(struct broker *b, const struct core_effect *fx)
 			break;
 		}
 	}
-	err_set(&e, ERR_USAGE, "the batch was refused: %s%s", refusal(fx->refused.why), tasks);
+	err_set(&e, ERR_USAGE, "the batch was refused: %s%s", refusal(fx->refused.why),
+		tasks);
 	ledger_add_discarded(b->turn, batch->number);
 	struct peer *peer = peer_get(b, batch->submitter);
 	if (peer)
@@ -318,14 +326,15 @@ void handle_submit_chunk(struct broker *b, struct peer *peer, const Cashet__Enve
 			       .serial = e->serial,
 			       .client_key = peer->key,
 			       .chunk = e->submit_chunk};
-	const uint8_t *at = frame->data, *data = NULL;
-	size_t size = 0;
+	const uint8_t *at = frame->data, *end = frame->data + frame->size;
+	struct pb_field packed, second;
 	/* Were the field there twice, what was decoded would not be what is recorded. */
-	bool found = pb_find(&at, frame->data + frame->size, 20, &s.packed, &s.packed_size);
-	if (!found || pb_find(&at, frame->data + frame->size, 20, &data, &size)) {
+	if (!pb_find(&at, end, 20, &packed) || pb_find(&at, end, 20, &second)) {
 		refuse(b, &s, ERR_USAGE, "a malformed SubmitChunk", NULL);
 		return;
 	}
+	s.packed = packed.data;
+	s.packed_size = packed.size;
 	uint8_t key[KEY_SIZE];
 	memcpy(key, peer->key, KEY_SIZE);
 	s.client_key = key; /* the peer may be gone before the end */

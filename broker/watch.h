@@ -6,8 +6,8 @@
 #pragma once
 
 #include "broker/batch.h"
-#include "broker/page.h"
 #include "broker/core/core.h"
+#include "broker/page.h"
 
 #define WATCH_NOTICES_MAX 100
 #define WATCH_INLINE_MAX 64
@@ -23,6 +23,7 @@ struct watch_notice {
 struct watch {
 	struct list by_batch, by_peer;
 	peer_handle peer;
+	struct peer *owner; /* it removes its watches before it goes */
 	struct batch *batch;
 	uint32_t inline_results;
 	bool unacknowledged, first, due;
@@ -33,11 +34,13 @@ struct watch {
 };
 
 /** watch_add() - @peer watches @batch from now on; again: only @inline_results changes. */
-void watch_add(struct broker *b, struct peer *peer, struct batch *batch, uint32_t inline_results);
+void watch_add(struct broker *b, struct peer *peer, struct batch *batch,
+	       uint32_t inline_results);
 void watch_remove(struct watch *w);
 void watch_remove_peer(struct peer *peer);
 void watch_remove_batch(struct batch *batch);
-void watch_notice(struct broker *b, struct batch *batch, const struct watch_notice *notice);
+void watch_notice(struct broker *b, struct batch *batch,
+		  const struct watch_notice *notice);
 /** watch_ended() - CORE_FX_BATCH_ENDED: the last Progress to everybody. */
 void watch_ended(struct broker *b, struct batch *batch, const struct core_counts *counts);
 /** watch_flush() - at the end of a turn: progress of batches that changed. */

@@ -35,8 +35,8 @@ struct worker *worker_get(struct broker *b, uint32_t number)
 
 struct worker *worker_find(struct broker *b, const uint8_t key[KEY_SIZE])
 {
-	for (struct map_node *n = map_first(&b->workers.by_key, map_hash(key, KEY_SIZE)); n;
-	     n = map_next(n)) {
+	for (struct map_node *n = map_first(&b->workers.by_key, map_hash(key, KEY_SIZE));
+	     n; n = map_next(n)) {
 		struct worker *w = container_of(n, struct worker, by_key);
 		if (!memcmp(w->key, key, KEY_SIZE))
 			return w;
@@ -130,12 +130,14 @@ void worker_detach(struct broker *b, struct peer *peer)
 void workers_gone(struct broker *b)
 {
 	while (!list_empty(&b->workers.gone)) {
-		struct worker *w = container_of(b->workers.gone.next, struct worker, gone);
+		struct worker *w =
+			container_of(b->workers.gone.next, struct worker, gone);
 		list_del(&w->gone);
 		if (peer_get(b, w->peer))
 			continue; /* it is back already */
 		log_info("worker disconnected", "worker=%s", w->name);
-		struct core_event event = {.type = CORE_EV_WORKER_GONE, .worker = w->number};
+		struct core_event event = {.type = CORE_EV_WORKER_GONE,
+					   .worker = w->number};
 		broker_step(b, &event);
 	}
 }
@@ -181,7 +183,8 @@ static void describe(struct worker *w, const struct peer *peer,
 
 /* Two processes with one key would take each other's place in turns. One whose predecessor does
  * not answer a send any more, or has the same instance, is that process come back. */
-static bool place_is_taken(struct broker *b, const struct worker *w, const struct peer *peer)
+static bool place_is_taken(struct broker *b, const struct worker *w,
+			   const struct peer *peer)
 {
 	struct peer *old = peer_get(b, w->peer);
 	if (!old || old == peer)
@@ -204,7 +207,8 @@ static void claims(struct broker *b, uint32_t number, const Cashet__WorkerHello 
 {
 	for (size_t i = 0; i < hello->n_claims; i++) {
 		const Cashet__Claim *claim = hello->claims[i];
-		struct core_event event = {.type = CORE_EV_WORKER_CLAIM, .worker = number};
+		struct core_event event = {.type = CORE_EV_WORKER_CLAIM,
+					   .worker = number};
 		if (!claim->lease ||
 		    worker_lease(b, claim->lease, &event.claim.lease, &event.batch)) {
 			b->refused_messages++;
@@ -217,8 +221,8 @@ static void claims(struct broker *b, uint32_t number, const Cashet__WorkerHello 
 	}
 }
 
-static void refuse(struct broker *b, struct peer *peer, uint64_t serial, enum err_code code,
-		   const char *what, const char *next)
+static void refuse(struct broker *b, struct peer *peer, uint64_t serial,
+		   enum err_code code, const char *what, const char *next)
 {
 	struct err e = {0};
 	err_set(&e, code, "%s", what);
@@ -235,7 +239,8 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 	if (worker_resources(event.join.capacity, &event.join.capacity_count,
 			     hello->capacity, hello->n_capacity)) {
 		refuse(b, peer, e->serial, ERR_USAGE,
-		       "WorkerHello.capacity has bad, doubled or too many names (16 at most)",
+		       "WorkerHello.capacity has bad, doubled or too many names (16 at "
+		       "most)",
 		       NULL);
 		return;
 	}
@@ -249,7 +254,8 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 	if (!w)
 		w = worker_new(b, peer);
 	if (!w) {
-		refuse(b, peer, e->serial, ERR_FAILED, "65,536 workers are connected", NULL);
+		refuse(b, peer, e->serial, ERR_FAILED, "65,536 workers are connected",
+		       NULL);
 		return;
 	}
 	forget_session(w);
@@ -264,8 +270,8 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 	event.join.draining = hello->draining;
 	event.worker = w->number;
 	uint32_t number = w->number;
-	log_info("worker joined", "worker=%s host=%s pid=%llu claims=%zu", w->name, w->host,
-		 (unsigned long long)w->pid, hello->n_claims);
+	log_info("worker joined", "worker=%s host=%s pid=%llu claims=%zu", w->name,
+		 w->host, (unsigned long long)w->pid, hello->n_claims);
 	broker_step(b, &event);
 	claims(b, number, hello);
 }
@@ -300,7 +306,8 @@ void handle_handback(struct broker *b, struct peer *peer, const Cashet__Envelope
 	uint32_t number = peer->worker->number;
 	for (size_t i = 0; i < back->n_leases; i++) {
 		struct core_event event = {.type = CORE_EV_HANDBACK, .worker = number};
-		if (worker_lease(b, back->leases[i], &event.handback.lease, &event.batch)) {
+		if (worker_lease(b, back->leases[i], &event.handback.lease,
+				 &event.batch)) {
 			b->refused_messages++;
 			continue;
 		}
@@ -314,9 +321,10 @@ void handle_handback(struct broker *b, struct peer *peer, const Cashet__Envelope
 int worker_lease(struct broker *b, const Cashet__Lease *from, struct core_lease *lease,
 		 uint64_t *numberp)
 {
-	if (!wire_is(&from->batch, DIGEST_SIZE) || !wire_is(&from->func_hash, DIGEST_SIZE) ||
-	    !wire_is(&from->args_hash, DIGEST_SIZE) || !wire_is(&from->worker, KEY_SIZE) ||
-	    !wire_is(&from->mac, CORE_MAC_SIZE) ||
+	if (!wire_is(&from->batch, DIGEST_SIZE) ||
+	    !wire_is(&from->func_hash, DIGEST_SIZE) ||
+	    !wire_is(&from->args_hash, DIGEST_SIZE) ||
+	    !wire_is(&from->worker, KEY_SIZE) || !wire_is(&from->mac, CORE_MAC_SIZE) ||
 	    (from->nonce.len && !wire_is(&from->nonce, NONCE_SIZE)))
 		return 1;
 	memset(lease, 0, sizeof *lease);

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "broker/batch.h"
-#include "broker/peer.h"
 #include "broker/core/types.h"
+#include "broker/peer.h"
 
 struct known_function { /* sent in this session */
 	struct map_node by_hash;
@@ -15,9 +15,9 @@ struct known_function { /* sent in this session */
 	uint64_t step; /* it left, or leaves, when this is durable */
 };
 
-struct assigning { /* an Assign in the making */
+struct assigning {			      /* an Assign in the making */
 	struct buf tasks, functions, options; /* encoded fields of cashet.Assign */
-	uint64_t batch, timeout_ns; /* of the last options */
+	uint64_t batch, timeout_ns;	      /* of the last options */
 	uint32_t batch_option;
 	uint32_t option_count;
 };
@@ -62,8 +62,9 @@ void worker_touch(struct broker *b, struct worker *w);
 
 void worker_grant(struct broker *b, const struct core_effect *fx);
 void worker_stop(struct broker *b, const struct core_effect *fx);
-void worker_ack(struct broker *b, struct worker *w, uint64_t epoch, enum core_verdict verdict,
-		const uint8_t (*missing)[DIGEST_SIZE], size_t missing_count);
+void worker_ack(struct broker *b, struct worker *w, uint64_t epoch,
+		enum core_verdict verdict, const uint8_t (*missing)[DIGEST_SIZE],
+		size_t missing_count);
 /** workers_send_early() - what may leave now; workers_flush() - the rest, as of step @hold. */
 void workers_send_early(struct broker *b);
 void workers_flush(struct broker *b, uint64_t hold);

@@ -1,0 +1,230 @@
+/* ask.c - batches by prefix, and the requests of clients that change something small: Cancel and
+ * DrainRequest; and the table of workers. */
+#include "broker/broker.h"
+
+#include "common/log.h"
+#include "common/pure/hex.h"
+#include "common/pure/mem.h"
+#include "version.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CANDIDATES 8
+
+static int not_found(struct err *e, const Cashet__BatchRef *ref, unsigned nibbles)
+{
+	char hex[HEX_DIGEST_SIZE] = "";
+	if (ref && ref->prefix.len <= DIGEST_SIZE)
+		hex_encode(hex, ref->prefix.data, ref->prefix.len);
+	hex[nibbles] = '\0';
+	if (nibbles)
+		err_set(e, ERR_NOT_FOUND, "no batch begins with %s", hex);
+	else
+		err_set(e, ERR_NOT_FOUND, "there is no batch yet");
+	err_next(e, "cashet ps --all lists them");
+	return ERR_NOT_FOUND;
+}
+
+static int ambiguous(struct err *e, const struct ledger_batch_row *rows, size_t count)
+{
+	CLEANUP_BUF struct buf what = {0};
+	char hex[HEX_DIGEST_SIZE];
+	buf_add_str(&what, "several batches begin like this:");
+	for (size_t i = 0; i < count; i++)
+		buf_printf(&what, "\n  %s",
+			   hex_encode(hex, rows[i].batch.id, DIGEST_SIZE));
+	err_set(e, ERR_AMBIGUOUS, "%s", buf_cstr(&what));
+	err_next(e, "give more digits");
+	return ERR_AMBIGUOUS;
+}
+
+int resolve_batch(struct broker *b, const Cashet__BatchRef *ref, struct batch **livep,
+		  struct ledger_batch_row *row, struct err *e)
+{
+	*livep = NULL;
+	size_t size = ref ? ref->prefix.len : 0;
+	unsigned nibbles = (unsigned)(2 * size - (ref && ref->odd && size ? 1 : 0));
+	if (size > DIGEST_SIZE || (nibbles && nibbles < 4))
+		return err_set(e, ERR_USAGE,
+			       "a batch is named by 4 to 64 hexadecimal digits");
+	if (size == DIGEST_SIZE && !ref->odd) {
+		*livep = batch_find(b, ref->prefix.data);
+		if (*livep)
+			return 0;
+	}
+	struct ledger_batch_row rows[CANDIDATES];
+	uint8_t prefix[DIGEST_SIZE] = {0};
+	size_t count = 0;
+	if (size)
+		memcpy(prefix, ref->prefix.data, size);
+	int rc = ledger_find_batch(b->reader, prefix, nibbles, rows, CANDIDATES, &count);
+	if (rc == 2)
+		return ambiguous(e, rows, count);
+	if (rc)
+		return not_found(e, ref, nibbles);
+	*livep = batch_find_number(b, rows[0].batch.batch);
+	*row = rows[0];
+	return 0;
+}
+
+static void done(struct broker *b, peer_handle to, uint64_t serial)
+{
+	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
+	Cashet__Done d = CASHET__DONE__INIT;
+	e.serial = serial;
+	e.body_case = CASHET__ENVELOPE__BODY_DONE;
+	e.done = &d;
+	struct peer *peer = peer_get(b, to);
+	if (peer)
+		outbox_send_envelope(b, peer, b->step, &e);
+}
+
+void handle_cancel(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
+{
+	const Cashet__Cancel *cancel = e->cancel;
+	struct batch *batch;
+	struct ledger_batch_row row;
+	struct err error = {0};
+	int rc = resolve_batch(b, cancel->batch, &batch, &row, &error);
+	uint32_t tasks = batch ? batch->task_count : row.task_count;
+	if (!rc && cancel->one && cancel->index >= tasks)
+		rc = err_set(&error, ERR_NOT_FOUND, "the batch has no task %u: it has %u",
+			     cancel->index, tasks);
+	if (rc) {
+		peer_error(b, peer, e->serial, &error);
+		return;
+	}
+	peer_handle handle = peer->handle;
+	if (batch && !batch->ended) {
+		struct core_event event = {.type = CORE_EV_CANCEL,
+					   .batch = batch->number,
+					   .index = cancel->one ? cancel->index
+								: CORE_NO_INDEX};
+		broker_step(b, &event);
+	}
+	done(b, handle, e->serial); /* what is over stays as it is */
+}
+
+/* ---- DrainRequest ---- */
+
+static struct worker *worker_by_name(struct broker *b, const char *name)
+{
+	for (uint32_t i = 0; i < b->workers.count; i++) {
+		struct worker *w = b->workers.by_number[i];
+		if (w && !strcmp(w->name, name))
+			return w;
+	}
+	return NULL;
+}
+
+static void drain_worker(struct broker *b, struct worker *w, uint64_t deadline_ms)
+{
+	w->draining = true;
+	struct peer *peer = peer_get(b, w->peer);
+	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
+	Cashet__Drain drain = CASHET__DRAIN__INIT;
+	drain.deadline_ms = deadline_ms;
+	e.body_case = CASHET__ENVELOPE__BODY_DRAIN;
+	e.drain = &drain;
+	if (peer)
+		peer_send(b, peer, &e);
+	struct core_event event = {.type = CORE_EV_WORKER_DRAIN, .worker = w->number};
+	broker_step(b, &event);
+}
+
+void handle_drain(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
+{
+	const Cashet__DrainRequest *request = e->drain_request;
+	peer_handle handle = peer->handle;
+	if (request->worker[0]) {
+		struct worker *w = worker_by_name(b, request->worker);
+		if (!w) {
+			struct err error = {0};
+			err_set(&error, ERR_NOT_FOUND, "no worker is called %s",
+				request->worker);
+			err_next(&error, "cashet worker ls lists them");
+			peer_error(b, peer, e->serial, &error);
+			return;
+		}
+		drain_worker(b, w, request->deadline_ms);
+	} else {
+		uint64_t deadline = request->deadline_ms
+					    ? b->now + request->deadline_ms * NS_PER_MS
+					    : TIME_NEVER;
+		broker_drain(b, deadline,
+			     strcmp(peer->version, CASHET_VERSION) != 0
+				     ? "a client of another version asked"
+				     : "asked by a client");
+	}
+	done(b, handle, e->serial);
+}
+
+/* ---- WorkersQuery ---- */
+
+static Cashet__Resource **resources(const struct worker *w, const uint64_t *used)
+{
+	/* One block: the pointers, then what they point to. */
+	size_t count = w->capacity_count;
+	Cashet__Resource **list = mem_alloc(count * (sizeof *list + sizeof **list) + 1);
+	Cashet__Resource *items = (Cashet__Resource *)(list + count);
+	for (size_t i = 0; i < count; i++) {
+		cashet__resource__init(&items[i]);
+		items[i].name = (char *)w->capacity[i].name;
+		items[i].milli = used ? used[i] : w->capacity[i].amount;
+		list[i] = &items[i];
+	}
+	return list;
+}
+
+static void fill_row(struct broker *b, struct worker *w, Cashet__WorkerRow *row)
+{
+	struct core_worker_view view = {0};
+	core_view_worker(b->core, w->number, &view);
+	cashet__worker_row__init(row);
+	row->name = w->name;
+	row->key.data = w->key;
+	row->key.len = KEY_SIZE;
+	row->n_capacity = row->n_used = w->capacity_count;
+	row->capacity = resources(w, NULL);
+	row->used = resources(w, view.used);
+	row->running = view.running;
+	row->queued = view.queued;
+	row->done = w->done;
+	row->failed = w->failed;
+	row->seen_ms_ago = (b->now - w->heard_ns) / NS_PER_MS;
+	row->draining = w->draining || view.draining;
+	row->host = w->host;
+	row->pid = w->pid;
+	row->isolation = w->isolation;
+	bool silent = view.silent || !peer_get(b, w->peer);
+	row->state = (char *)(silent ? "silent" : row->draining ? "draining" : "ready");
+}
+
+void handle_workers(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
+{
+	uint32_t room = b->workers.count;
+	Cashet__WorkerRow *rows = mem_alloc((room + 1) * sizeof *rows);
+	Cashet__WorkerRow **list = mem_alloc((room + 1) * sizeof *list);
+	Cashet__Workers workers = CASHET__WORKERS__INIT;
+	for (uint32_t i = 0; i < room; i++) {
+		if (!b->workers.by_number[i])
+			continue;
+		fill_row(b, b->workers.by_number[i], &rows[workers.n_rows]);
+		list[workers.n_rows] = &rows[workers.n_rows];
+		workers.n_rows++;
+	}
+	workers.rows = list;
+	Cashet__Envelope out = CASHET__ENVELOPE__INIT;
+	out.serial = e->serial;
+	out.body_case = CASHET__ENVELOPE__BODY_WORKERS;
+	out.workers = &workers;
+	peer_send(b, peer, &out);
+	for (size_t i = 0; i < workers.n_rows; i++) {
+		free(rows[i].capacity);
+		free(rows[i].used);
+	}
+	free(rows);
+	free(list);
+}

@@ -1,0 +1,155 @@
+/* page.c - see page.h. */
+#include "broker/page.h"
+
+#include "broker/pb.h"
+#include "common/log.h"
+#include "common/pure/sha256.h"
+
+#include <string.h>
+
+void pager_fini(struct pager *p)
+{
+	buf_fini(&p->body);
+	buf_fini(&p->arena);
+}
+
+void page_add_counts(struct buf *out, unsigned field, const struct core_counts *c)
+{
+	size_t mark = pb_open(out, field);
+	const uint64_t values[] = {c->total,   c->waiting,  c->ready,	     c->running,
+				   c->cached,  c->executed, c->deduplicated, c->failed,
+				   c->skipped, c->cancelled};
+	for (unsigned i = 0; i < ARRAY_LEN(values); i++)
+		pb_uint(out, i + 1, values[i]);
+	pb_close(out, mark);
+}
+
+void page_from_end(struct page_task *task, const struct ledger_end *end)
+{
+	*task = (struct page_task){.index = end->index,
+				   .status = end->status,
+				   .cached = end->flags & 1,
+				   .deduplicated = end->flags & 2,
+				   .attempts = end->attempts,
+				   .upstream = end->upstream,
+				   .commit = end->commit};
+}
+
+void page_from_view(struct page_task *task, uint32_t index,
+		    const struct core_task_view *view)
+{
+	*task = (struct page_task){.index = index,
+				   .status = (uint8_t)view->status,
+				   .cached = view->cached,
+				   .deduplicated = view->deduplicated,
+				   .has_fingerprint = view->has_fingerprint,
+				   .attempts = view->attempts,
+				   .upstream = view->upstream,
+				   .commit = view->commit};
+	if (!view->has_fingerprint)
+		return;
+	memcpy(task->fingerprint, view->func_hash, DIGEST_SIZE);
+	memcpy(task->fingerprint + DIGEST_SIZE, view->args_hash, DIGEST_SIZE);
+}
+
+static void add_content(struct buf *out, unsigned field, uint8_t type,
+			const uint8_t *digest, uint64_t size)
+{
+	size_t mark = pb_open(out, field);
+	pb_uint(out, 1, type);
+	pb_bytes(out, 2, digest, DIGEST_SIZE);
+	pb_uint(out, 3, size);
+	pb_close(out, mark);
+}
+
+static void add_outputs(struct buf *out, const struct commit *c)
+{
+	for (size_t i = 0; i < c->output_count; i++) {
+		const struct commit_output *o = &c->outputs[i];
+		size_t mark = pb_open(out, 13);
+		pb_text(out, 1, o->name);
+		pb_text(out, 2, o->path);
+		add_content(out, 3, o->content.type, o->content.digest, o->size);
+		pb_close(out, mark);
+	}
+	for (size_t i = 0; i < c->metric_count; i++) {
+		const struct commit_metric *m = &c->metrics[i];
+		size_t mark = pb_open(out, 14);
+		pb_text(out, 1, m->name);
+		pb_uint(out, 2, m->is_text);
+		if (m->is_text)
+			pb_text(out, 3, m->text);
+		else
+			pb_double(out, 4, m->number);
+		pb_close(out, mark);
+	}
+}
+
+static void add_commit(struct buf *out, const struct page_task *task,
+		       const struct commit *c, const uint8_t hash[DIGEST_SIZE])
+{
+	uint8_t fingerprint[2 * DIGEST_SIZE];
+	memcpy(fingerprint, c->func_hash, DIGEST_SIZE);
+	sha256_digest(c->args, c->args_size, fingerprint + DIGEST_SIZE);
+	pb_sint(out, 6, c->exit_code);
+	pb_sint(out, 7, c->term_signal);
+	pb_bytes(out, 8, fingerprint, sizeof fingerprint);
+	pb_bytes(out, 9, hash, DIGEST_SIZE);
+	if (task->status == CORE_COMPLETED)
+		add_content(out, 10, c->result.type, c->result.digest, c->result_size);
+	if (c->has_stdout)
+		add_content(out, 11, CONTENT_FILE, c->stdout_digest, c->stdout_size);
+	if (c->has_stderr)
+		add_content(out, 12, CONTENT_FILE, c->stderr_digest, c->stderr_size);
+	add_outputs(out, c);
+	pb_text(out, 15, c->worker_name);
+	pb_uint(out, 16, c->duration_ns);
+	if (task->status == CORE_FAILED)
+		pb_text(out, 17, c->error);
+	pb_uint(out, 21, c->ended_wall_ms);
+	if (c->has_nonce)
+		pb_bytes(out, 22, c->nonce, NONCE_SIZE);
+}
+
+void page_add_task(struct buf *out, struct pager *p, const struct page_task *task,
+		   const struct page_spec *spec)
+{
+	size_t mark = pb_open(out, 8);
+	pb_uint(out, 1, task->index);
+	pb_uint(out, 2, task->status);
+	pb_uint(out, 3, task->cached);
+	pb_uint(out, 4, task->deduplicated);
+	pb_uint(out, 5, task->attempts);
+	if (task->status == CORE_SKIPPED)
+		pb_uint(out, 18, task->upstream);
+	struct commit c;
+	uint8_t hash[DIGEST_SIZE];
+	bool has_commit = false;
+	if (task->commit) {
+		buf_reset(&p->body);
+		buf_reset(&p->arena);
+		has_commit =
+			!ledger_read_commit(p->reader, task->commit, &p->body, hash) &&
+			!commit_decode(p->body.data, p->body.size, &c, &p->arena);
+		if (!has_commit)
+			log_error("commit not readable", "seq=%llu",
+				  (unsigned long long)task->commit);
+	}
+	if (has_commit) {
+		add_commit(out, task, &c, hash);
+	} else {
+		pb_sint(out, 6, -1);
+		if (task->has_fingerprint)
+			pb_bytes(out, 8, task->fingerprint, sizeof task->fingerprint);
+	}
+	if (spec && spec->present) {
+		pb_uint(out, 19, spec->function);
+		if (has_commit) /* resolved */
+			pb_bytes(out, 20, c.args, c.args_size);
+		else
+			pb_bytes(out, 20, spec->args, spec->args_size);
+		if (!(has_commit && c.has_nonce))
+			pb_bytes(out, 22, spec->nonce, spec->nonce_size);
+	}
+	pb_close(out, mark);
+}
