@@ -2,6 +2,7 @@
 #include "proto/blob_client_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,8 +23,8 @@ void transfer_restart(struct transfer *t, uint64_t retry_ns)
 
 /* ---- opening ---- */
 
-static int open_have(struct blob_client *c, const struct transfer *t,
-		     Cashet__BlobMessage *m, struct err *e)
+static int open_have(struct blob_client *c, struct transfer *t, Cashet__BlobMessage *m,
+		     struct err *e)
 {
 	ProtobufCBinaryData *list = calloc(t->count ? t->count : 1, sizeof *list);
 	if (!list)
@@ -33,7 +34,7 @@ static int open_have(struct blob_client *c, const struct transfer *t,
 	m->kind = CASHET__BLOB_MESSAGE__KIND__HAVE;
 	m->n_digests = t->count;
 	m->digests = list;
-	(void)blob_client_say(c, m);
+	t->is_open = blob_client_say(c, m) == 0;
 	free(list);
 	return 0;
 }
@@ -42,7 +43,6 @@ int transfer_open(struct blob_client *c, struct transfer *t, unsigned open_count
 		  struct err *e)
 {
 	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
-	t->is_open = true;
 	m.stream = t->stream = c->next_stream++;
 	t->heard_ns = t->nudged_ns = c->now_ns;
 	switch (t->kind) {
@@ -66,7 +66,7 @@ int transfer_open(struct blob_client *c, struct transfer *t, unsigned open_count
 	case TRANSFER_HAVE:
 		return open_have(c, t, &m, e);
 	}
-	(void)blob_client_say(c, &m);
+	t->is_open = blob_client_say(c, &m) == 0;
 	return 0;
 }
 
@@ -127,8 +127,23 @@ static int send_piece(struct blob_client *c, struct transfer *t, struct err *e)
 	return 0;
 }
 
+/* give_credit() - for what was taken, in large steps: one message of ours for several of theirs. */
+static void give_credit(struct blob_client *c, struct transfer *t)
+{
+	if (t->unreported < t->window / 4)
+		return;
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	m.stream = t->stream;
+	m.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
+	m.credit = t->unreported;
+	if (blob_client_say(c, &m) == 0)
+		t->unreported = 0;
+}
+
 int transfer_pump(struct blob_client *c, struct transfer *t, struct err *e)
 {
+	if (t->kind == TRANSFER_GET)
+		give_credit(c, t);
 	if (t->kind != TRANSFER_PUT || t->end_sent)
 		return 0;
 	while (t->sent < t->size && t->credit && !c->is_blocked) {
@@ -155,9 +170,8 @@ static int broke_rules(struct err *e, const char *what)
 		       what);
 }
 
-static int on_data(struct blob_client *c, struct transfer *t,
-		   const Cashet__BlobMessage *m, const struct wire_frame *frame,
-		   struct err *e)
+static int on_data(struct transfer *t, const Cashet__BlobMessage *m,
+		   const struct wire_frame *frame, struct err *e)
 {
 	uint64_t size = frame->payload_size;
 	if (t->kind != TRANSFER_GET || !frame->payload || !size)
@@ -173,14 +187,6 @@ static int on_data(struct blob_client *c, struct transfer *t,
 			       strerror(-rc));
 	t->received += size;
 	t->unreported += size;
-	if (t->unreported < t->window / 4)
-		return 0;
-	Cashet__BlobMessage credit = CASHET__BLOB_MESSAGE__INIT;
-	credit.stream = t->stream;
-	credit.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
-	credit.credit = t->unreported;
-	if (blob_client_say(c, &credit) == 0)
-		t->unreported = 0;
 	return 0;
 }
 
@@ -259,12 +265,10 @@ int transfer_on_message(struct blob_client *c, struct transfer *t,
 			struct err *e)
 {
 	t->heard_ns = c->now_ns;
-	/* A busy broker that answers at all is no reason to give up sooner: only bytes are progress. */
-	uint64_t received = t->received;
 	int rc = 0;
 	switch (m->kind) {
 	case CASHET__BLOB_MESSAGE__KIND__DATA:
-		rc = on_data(c, t, m, frame, e);
+		rc = on_data(t, m, frame, e);
 		break;
 	case CASHET__BLOB_MESSAGE__KIND__CREDIT:
 		if (t->kind == TRANSFER_PUT && m->credit <= UINT64_MAX - t->credit)
@@ -284,8 +288,8 @@ int transfer_on_message(struct blob_client *c, struct transfer *t,
 	default:
 		return broke_rules(e, "a message that only askers send");
 	}
-	if (t->is_done || t->received != received ||
-	    (t->kind == TRANSFER_PUT && m->credit))
-		c->progress_ns = c->now_ns;
+	/* Also an answer to a nudge: the stream is alive, waiting for its turn or for the disk. Streams
+	 * that do not move although they could are ended by the broker. */
+	c->progress_ns = c->now_ns;
 	return rc;
 }
