@@ -7,6 +7,7 @@
 #include "common/pure/mem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +204,10 @@ static int make(struct index *index, struct err *e)
 	char sql[64];
 	snprintf(sql, sizeof sql, "PRAGMA user_version=%d", INDEX_VERSION);
 	index->mark = (struct gap_mark){0};
+	int fd = open(index->path, O_RDWR | O_CREAT | O_CLOEXEC,
+		      0600); /* for our eyes only */
+	if (fd >= 0)
+		close(fd);
 	int rc = db_open(&index->db, index->path, DB_INDEX, e);
 	if (rc != SQLITE_OK)
 		return rc;

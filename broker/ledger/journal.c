@@ -386,7 +386,8 @@ static int put_row(struct journal *j, enum journal_stmt which, uint64_t batch)
 static int flush_ends(struct journal *j)
 {
 	int rc = SQLITE_OK;
-	qsort(j->ends, j->end_count, sizeof *j->ends, by_batch);
+	if (j->end_count)
+		qsort(j->ends, j->end_count, sizeof *j->ends, by_batch);
 	for (size_t at = 0; at < j->end_count && rc == SQLITE_OK;) {
 		uint64_t batch = j->ends[at].batch;
 		buf_reset(&j->row);
@@ -404,14 +405,16 @@ static int flush_leases(struct journal *j)
 {
 	const struct ledger_lease *row[PACK_ROW_MAX];
 	int rc = SQLITE_OK;
-	qsort(j->leases, j->lease_count, sizeof *j->leases, by_batch_lease);
+	if (j->lease_count)
+		qsort(j->leases, j->lease_count, sizeof *j->leases, by_batch_lease);
 	for (size_t at = 0; at < j->lease_count && rc == SQLITE_OK;) {
 		uint64_t batch = j->leases[at].batch;
 		size_t n = 0;
 		while (n < PACK_ROW_MAX && at < j->lease_count &&
 		       j->leases[at].batch == batch)
 			row[n++] = j->leases[at++].lease;
-		if (bsearch(&batch, j->ended, j->ended_count, sizeof batch, by_number))
+		if (j->ended_count &&
+		    bsearch(&batch, j->ended, j->ended_count, sizeof batch, by_number))
 			continue; /* granted and over in one group */
 		buf_reset(&j->row);
 		pack_leases(&j->row, row, n);

@@ -270,7 +270,9 @@ static int next_entries(struct ledger_reader *r, enum reader_stmt which, uint64_
 	reader_leave(r);
 	if (out->failed)
 		return -ENOMEM;
-	return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? 1 : reader_errno(r, r->meta, rc);
+	return rc == SQLITE_ROW	   ? 0
+	       : rc == SQLITE_DONE ? 1
+				   : reader_errno(r, r->meta, rc);
 }
 
 static int bad_row(const char *what, uint64_t batch)
