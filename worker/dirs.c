@@ -61,6 +61,7 @@ static int record(struct dir *dir, enum dir_place place)
 static int build(struct dir *dir)
 {
 	int rc = 0;
+	dir->is_settled = false;
 	for (int i = 0; rc == 0 && i < DIR_PLACES; i++) {
 		if (is_file(i)) {
 			int fd = open(dir->paths[i],

@@ -1,0 +1,124 @@
+/* fetch.c - see fetch.h. While the broker is away a fetch waits and tries again: its lease may well
+ * be adopted when the broker is back. */
+#include "worker/fetch.h"
+
+#include "common/log.h"
+#include "common/pure/hex.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct fetch {
+	struct prepare *prepare;
+	struct job_thread *thread;
+	enum cache_result problem; /* of the last get() */
+};
+
+static int get_blob(void *arg, const uint8_t digest[DIGEST_SIZE],
+		    int (*sink)(void *sink_arg, const void *data, size_t size),
+		    void *sink_arg, struct err *e)
+{
+	struct fetch *f = arg;
+	struct blob_client *client = job_blobs(f->thread);
+	if (!client)
+		return err_set(e, ERR_UNREACHABLE, "cancelled");
+	return blob_client_get(client, digest, 0, 0, sink, sink_arg, e);
+}
+
+static int open_cached(void *arg, const uint8_t digest[DIGEST_SIZE], int *fdp,
+		       uint64_t *sizep, struct err *e)
+{
+	struct fetch *f = arg;
+	const struct cache_getter getter = {f, get_blob};
+	for (;;) {
+		switch (cache_open(f->prepare->cache, digest, &getter, fdp, sizep, e)) {
+		case CACHE_OK:
+			return LAYOUT_OK;
+		case CACHE_MISSING:
+			return LAYOUT_MISSING;
+		case CACHE_FULL:
+			return LAYOUT_FULL;
+		case CACHE_ERROR:
+		case CACHE_UNREACHABLE:
+			break;
+		}
+		if (job_is_cancelled(f->thread))
+			return LAYOUT_CANCELLED;
+		char hex[HEX_DIGEST_SIZE];
+		log_warn("input not fetched", "blob=%s error=%s",
+			 hex_encode(hex, digest, DIGEST_SIZE), e->what);
+		if (!job_pause(f->thread))
+			return LAYOUT_CANCELLED;
+	}
+}
+
+static void fill_in(struct prepare *p, const struct args *args,
+		    const struct input_paths *inputs)
+{
+	const struct substitution s = {p->function, args, inputs};
+	buf_reset(&p->strings);
+	buf_add(&p->strings, p->cwd, strlen(p->cwd) + 1);
+	buf_add(&p->strings, p->out, strlen(p->out) + 1);
+	buf_add(&p->strings, p->err, strlen(p->err) + 1);
+	p->argc = p->envc = 0;
+	if (substitute_command(&p->strings, &p->argc, &s, &p->error) ||
+	    substitute_env(&p->strings, &p->envc, &s, &p->error))
+		p->result = LAYOUT_BAD;
+}
+
+static int decode(struct prepare *p, struct args *args)
+{
+	p->result = LAYOUT_OK;
+	if (args_decode(p->args, p->args_size, args) == 0 &&
+	    args->value_count == p->function->param_count &&
+	    args->input_count == p->function->input_count)
+		return 0;
+	err_set(&p->error, ERR_USAGE, "the arguments do not fit the function");
+	p->result = LAYOUT_BAD;
+	return 1;
+}
+
+void prepare_plain(struct prepare *p)
+{
+	CLEANUP(args_fini) struct args args = {0};
+	if (decode(p, &args) == 0)
+		fill_in(p, &args, NULL);
+}
+
+static void run(struct job *job, struct job_thread *thread)
+{
+	struct prepare *p = container_of(job, struct prepare, job);
+	struct fetch fetch = {.prepare = p, .thread = thread};
+	const struct layout_source source = {&fetch, open_cached};
+	CLEANUP(args_fini) struct args args = {0};
+	if (decode(p, &args))
+		return;
+	struct layout layout = {.function = p->function,
+				.args = &args,
+				.externs = p->externs,
+				.extern_count = p->extern_count,
+				.dir = p->cwd,
+				.source = &source};
+	p->result = layout_run(&layout, &p->error);
+	memcpy(p->missing, layout.missing, DIGEST_SIZE);
+	if (p->result == LAYOUT_OK)
+		fill_in(p, &args, layout.inputs);
+	layout_fini(&layout);
+}
+
+void prepare_submit(struct prepare *p, struct jobs *jobs,
+		    void (*done)(struct job *job, void *owner))
+{
+	p->job.run = run;
+	p->job.done = done;
+	p->job.lane = LANE_FETCH;
+	jobs_submit(jobs, &p->job);
+}
+
+void prepare_free(struct prepare *p)
+{
+	if (!p)
+		return;
+	buf_fini(&p->strings);
+	free(p);
+}

@@ -1,0 +1,33 @@
+/* fetch.h - makes an attempt ready to run: its inputs from the store through the cache into its
+ * directory, its command line and environment filled in. */
+#pragma once
+
+#include "worker/jobs.h"
+#include "worker/layout.h"
+
+struct prepare {
+	struct job job;
+	/* in: borrowed, unchanged while the job is out */
+	void *owner; /* the attempt */
+	const struct function *function;
+	const uint8_t *args;
+	size_t args_size;
+	const struct layout_extern *externs;
+	size_t extern_count;
+	const char *cwd, *out, *err; /* paths of its directory */
+	struct cache *cache;
+	/* out */
+	enum layout_result result;
+	struct err error;
+	uint8_t missing[DIGEST_SIZE];
+	struct buf
+		strings; /* as struct slot_request wants them, up to the function's environment */
+	uint32_t argc, envc;
+};
+
+/** prepare_plain() - for functions that are function_is_plain(): at once, on the calling thread. */
+void prepare_plain(struct prepare *p);
+/** prepare_submit() - in a thread; then @done. */
+void prepare_submit(struct prepare *p, struct jobs *jobs,
+		    void (*done)(struct job *job, void *owner));
+void prepare_free(struct prepare *p);
