@@ -60,7 +60,7 @@ struct lookups { /* asked by the core, not answered yet; answered oldest first *
 
 struct presence; /* lookup.c: which blobs and commits were found whole lately */
 struct query;	 /* query.c: the thread */
-struct report;	 /* report.c: the result that is being taken */
+struct reports;	 /* report.c: results that are being taken */
 struct retries;	 /* retry.c */
 struct relays;	 /* logs.c */
 struct life;	 /* private.c */
@@ -105,7 +105,7 @@ struct broker {
 	struct wire_arena arena;	/* of the message that is being handled */
 	const struct wire_frame *frame; /* it as it came */
 	struct buf scratch, packed;
-	struct report *report;
+	struct reports *reports;
 
 	struct peers peers;
 	struct batches batches;
@@ -223,11 +223,12 @@ void lookup_forget(
 /** lookup_slots() - slots of a completed commit: result, stdout, outputs. */
 uint32_t lookup_slots(const struct commit *c, struct content *slots, uint32_t max);
 
-/* ---- report.c ---- */
+/* ---- report.c, commits.c ---- */
 #define INLINE_MAX                                                                       \
 	1024 /* bytes of a blob that travels in a message and lives in the journal */
 void report_init(struct broker *b);
 void report_fini(struct broker *b);
+void reports_settle(struct broker *b); /* after a step: forget those with a verdict */
 void handle_results(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void report_commit(struct broker *b, const struct core_effect *fx);
 void report_failed(struct broker *b, const struct core_effect *fx);

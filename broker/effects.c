@@ -186,4 +186,5 @@ void broker_step(struct broker *b, struct core_event *event)
 	core_step(b->core, event, &b->effects);
 	effects_apply(b);
 	b->stepping = false;
+	reports_settle(b);
 }

@@ -2,8 +2,11 @@
  *
  * An Outcome is believed as far as it can be checked: sizes and types, outputs that are those of
  * the function, bytes that are in the store or in the message. What it carries is recorded in the
- * turn that accepts it and only then, so a stale report changes nothing. The report lives while
- * its event is stepped: the core's effects name it by token. */
+ * turn that accepts it and only then, so a stale report changes nothing.
+ *
+ * The core's effects name a report by token. Mostly they follow in the same step, and the message
+ * is still there; a report of a lease from before a restart may have to wait until its task was
+ * looked up, and is copied (parked) until its verdict. */
 #include "broker/broker.h"
 
 #include "broker/report.h"
@@ -20,8 +23,8 @@
 
 #define ERROR_TEXT_MAX 16384
 #define METRICS_MAX 4096
-#define JOURNAL_BLOB_MAX 65536 /* larger manifests are files */
-#define REPORT_TOKEN 1
+#define PARKED_MAX 16384
+#define PARKED_NS (600 * NS_PER_S)
 
 static bool is_digest_of_file(const Cashet__Content *c)
 {
@@ -167,11 +170,105 @@ static void make_slots(struct report *r)
 	r->slot_count = (uint32_t)count;
 }
 
+/* ---- those that wait for their verdict ---- */
+
+static void report_free(struct report *r)
+{
+	if (r->copy)
+		cashet__outcome__free_unpacked(r->copy, NULL);
+	free(r->slots);
+	free(r->missing);
+	free(r->blob_digests);
+	buf_fini(&r->manifest);
+	free(r);
+}
+
+static void unpark(struct reports *all, struct report *r)
+{
+	list_del(&r->node);
+	all->parked_count--;
+	report_free(r);
+}
+
+static void park(struct broker *b, const struct report *r)
+{
+	struct reports *all = b->reports;
+	if (all->parked_count >= PARKED_MAX)
+		unpark(all, container_of(all->parked.next, struct report, node));
+	CLEANUP_BUF struct buf packed = {0};
+	uint8_t *to = buf_reserve(&packed, cashet__outcome__get_packed_size(r->o));
+	assert(to);
+	packed.size = cashet__outcome__pack(r->o, to);
+	struct report *copy = mem_alloc(sizeof *copy);
+	copy->copy = cashet__outcome__unpack(NULL, packed.size, packed.data);
+	assert(copy->copy);
+	copy->o = copy->copy;
+	copy->token = r->token;
+	copy->worker = r->worker;
+	copy->since_ns = b->now;
+	hash_inline(copy, copy->o);
+	if (copy->o->kind == CASHET__OUTCOME__KIND__COMPLETED)
+		make_slots(copy);
+	list_init(&copy->node);
+	list_add_tail(&all->parked, &copy->node);
+	all->parked_count++;
+}
+
+struct report *report_find(struct broker *b, uint64_t token)
+{
+	struct reports *all = b->reports;
+	if (!token)
+		return NULL;
+	if (all->now->o && all->now->token == token)
+		return all->now;
+	struct list *at;
+	list_for_each (at, &all->parked) {
+		struct report *r = container_of(at, struct report, node);
+		if (r->token == token)
+			return r;
+	}
+	return NULL;
+}
+
+void reports_settle(struct broker *b)
+{
+	struct reports *all = b->reports;
+	struct list *at, *next;
+	if (!all->parked_count || (!all->answered && b->now < all->next_look_ns))
+		return;
+	all->answered = false;
+	all->next_look_ns = b->now + NS_PER_S;
+	list_for_each_safe (at, next, &all->parked) {
+		struct report *r = container_of(at, struct report, node);
+		if (r->answered || b->now - r->since_ns > PARKED_NS)
+			unpark(all, r);
+	}
+}
+
+void report_init(struct broker *b)
+{
+	b->reports = mem_alloc(sizeof *b->reports);
+	b->reports->now = mem_alloc(sizeof *b->reports->now);
+	list_init(&b->reports->parked);
+}
+
+void report_fini(struct broker *b)
+{
+	struct reports *all = b->reports;
+	if (!all)
+		return;
+	while (all->parked_count)
+		unpark(all, container_of(all->parked.next, struct report, node));
+	report_free(all->now);
+	free(all);
+	b->reports = NULL;
+}
+
 /* ---- taking it ---- */
 
 static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 {
-	struct report *r = b->report;
+	struct report *r = b->reports->now;
 	struct core_event event = {.type = CORE_EV_RESULT, .worker = w->number};
 	struct core_lease *lease = &event.result.lease;
 	if (!o->lease || worker_lease(b, o->lease, lease, &event.batch)) {
@@ -188,6 +285,7 @@ static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 			     .blob_room = r->blob_room,
 			     .manifest = r->manifest,
 			     .o = o,
+			     .token = ++b->reports->tokens,
 			     .worker = w->number};
 	struct function_def *def = function_def_find(b, lease->func_hash);
 	if (!def) { /* no live batch has it, so nobody waits for it */
@@ -208,7 +306,7 @@ static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 		return;
 	}
 	event.result.outcome = (enum core_outcome)o->kind;
-	event.result.token = REPORT_TOKEN;
+	event.result.token = r->token;
 	if (o->kind == CASHET__OUTCOME__KIND__COMPLETED) {
 		make_slots(r);
 		event.result.slots = r->slots;
@@ -218,6 +316,8 @@ static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 		lookup_forget(b);
 	}
 	broker_step(b, &event);
+	if (!r->answered)
+		park(b, r);
 	r->o = NULL;
 }
 
@@ -244,221 +344,13 @@ void handle_results(struct broker *b, struct peer *peer, const Cashet__Envelope 
 void report_verdict(struct broker *b, const struct core_effect *fx)
 {
 	struct worker *w = worker_get(b, fx->worker);
+	struct report *r = report_find(b, fx->verdict.token);
+	if (r)
+		r->answered = b->reports->answered = true;
 	if (!w || !fx->verdict.token)
 		return;
 	if (fx->verdict.verdict == CORE_STALE)
 		log_info("stale result refused", "worker=%s epoch=%llu", w->name,
 			 (unsigned long long)fx->verdict.epoch);
 	worker_ack(b, w, fx->verdict.epoch, fx->verdict.verdict, NULL, 0);
-}
-
-/* ---- commits ---- */
-
-static void store_blobs(struct broker *b, const struct report *r)
-{
-	const Cashet__Outcome *o = r->o;
-	for (size_t i = 0; i < o->n_blobs; i++) {
-		const ProtobufCBinaryData *data = &o->blobs[i]->data;
-		if (!data->len || lookup_noted(b, r->blob_digests[i]))
-			continue;
-		ledger_add_blob(b->turn, r->blob_digests[i], data->data, data->len);
-		lookup_note_blob(b, r->blob_digests[i]);
-	}
-	const uint8_t *digest = r->slots[SLOT_RESULT].digest;
-	if (o->kind != CASHET__OUTCOME__KIND__COMPLETED || !r->manifest.size ||
-	    lookup_noted(b, digest))
-		return;
-	if (r->manifest.size <= JOURNAL_BLOB_MAX) {
-		ledger_add_blob(b->turn, digest, r->manifest.data, r->manifest.size);
-	} else if (cas_put(b->cas, r->manifest.data, r->manifest.size, digest, NULL)) {
-		log_error("manifest not stored", "bytes=%zu", r->manifest.size);
-		return;
-	}
-	lookup_note_blob(b, digest);
-}
-
-void report_error_text(struct buf *out, const Cashet__Outcome *o)
-{
-	if (o->error[0])
-		buf_add_str(out, o->error);
-	else if (o->kind == CASHET__OUTCOME__KIND__TIMED_OUT)
-		buf_add_str(out, "timed out");
-	else if (o->term_signal)
-		buf_printf(out, "killed by signal %d", o->term_signal);
-	else if (o->kind != CASHET__OUTCOME__KIND__COMPLETED)
-		buf_printf(out, "exit %d", o->exit_code);
-}
-
-static void from_outcome(struct report *r, struct commit *c)
-{
-	const Cashet__Outcome *o = r->o;
-	c->exit_code = o->exit_code;
-	c->term_signal = o->term_signal;
-	c->duration_ns = o->duration_ns;
-	c->cpu_user_ns = o->cpu_user_ns;
-	c->cpu_system_ns = o->cpu_system_ns;
-	c->max_rss_bytes = o->max_rss_bytes;
-	c->has_stdout = c->has_stderr = true;
-	const Cashet__Content *logs[] = {o->stdout_content, o->stderr_content};
-	uint8_t *digests[] = {c->stdout_digest, c->stderr_digest};
-	uint64_t *sizes[] = {&c->stdout_size, &c->stderr_size};
-	for (int i = 0; i < 2; i++) {
-		memcpy(digests[i], logs[i] ? logs[i]->digest.data : sha256_empty,
-		       DIGEST_SIZE);
-		*sizes[i] = logs[i] ? logs[i]->size : 0;
-	}
-	if (c->status != COMMIT_COMPLETED)
-		return;
-	c->result = r->slots[SLOT_RESULT];
-	c->result_size = o->n_outputs ? r->manifest.size : c->stdout_size;
-	c->output_count = o->n_outputs;
-	c->metric_count = o->n_metrics;
-	if (o->n_outputs)
-		c->outputs = mem_alloc(o->n_outputs * sizeof *c->outputs);
-	if (o->n_metrics)
-		c->metrics = mem_alloc(o->n_metrics * sizeof *c->metrics);
-	for (size_t i = 0; i < o->n_outputs; i++)
-		c->outputs[i] =
-			(struct commit_output){.name = o->outputs[i]->name,
-					       .path = o->outputs[i]->path,
-					       .content = r->slots[SLOT_OUTPUT + i],
-					       .size = o->outputs[i]->content->size};
-	for (size_t i = 0; i < o->n_metrics; i++)
-		c->metrics[i] = (struct commit_metric){.name = o->metrics[i]->name,
-						       .is_text = o->metrics[i]->is_text,
-						       .text = o->metrics[i]->text,
-						       .number = o->metrics[i]->number};
-}
-
-/* Commits that no report caused: the core gave the work up. */
-static void given_up(struct broker *b, const struct core_effect *fx, struct buf *text)
-{
-	char hex[HEX_DIGEST_SIZE];
-	if (fx->commit.quarantined) {
-		buf_printf(text,
-			   "quarantined: killed %u workers:", fx->commit.killer_count);
-		for (uint32_t i = 0; i < fx->commit.killer_count; i++) {
-			const char *how = life_last_death(b, fx->commit.killers[i]);
-			buf_printf(text, "%s %s%s%s%s", i ? "," : "",
-				   worker_name(b, fx->commit.killers[i]), how ? " (" : "",
-				   how ? how : "", how ? ")" : "");
-		}
-	} else if (fx->commit.lost_input) {
-		buf_printf(
-			text,
-			"its input %s is gone from the store and nothing makes it again",
-			hex_encode(hex, fx->commit.missing, DIGEST_SIZE));
-	} else {
-		buf_add_str(text, "lost");
-	}
-}
-
-static void name_commit(struct broker *b, const struct core_effect *fx, struct commit *c)
-{
-	const struct batch *batch = batch_find_number(b, fx->batch);
-	const struct core_lease *lease = &fx->commit.lease;
-	c->name = "";
-	c->index = fx->index;
-	if (batch && fx->commit.function < batch->function_count) {
-		const struct batch_function *f = &batch->functions[fx->commit.function];
-		const struct batch_options *o = &batch->options[f->options];
-		c->name = f->name;
-		c->ttl_s = o->ttl_s;
-		c->options = o->packed;
-		c->options_size = o->packed_size;
-		memcpy(c->func_hash, f->def->hash, DIGEST_SIZE);
-		memcpy(c->batch, batch->id, DIGEST_SIZE);
-	}
-	c->worker_name = "";
-	if (!lease->epoch)
-		return;
-	memcpy(c->func_hash, lease->func_hash, DIGEST_SIZE);
-	c->has_nonce = lease->has_nonce;
-	memcpy(c->nonce, lease->nonce, NONCE_SIZE);
-	c->worker_name = worker_name(b, lease->worker_key);
-	memcpy(c->worker_key, lease->worker_key, KEY_SIZE);
-	c->epoch = lease->epoch;
-}
-
-void report_commit(struct broker *b, const struct core_effect *fx)
-{
-	struct report *r = fx->commit.token ? b->report : NULL;
-	struct commit c = {.status = fx->commit.completed ? COMMIT_COMPLETED
-							  : COMMIT_FAILED,
-			   .args = fx->commit.args,
-			   .args_size = fx->commit.args_size,
-			   .attempts = fx->commit.attempts,
-			   .exit_code = -1,
-			   .error = "",
-			   .ended_wall_ms = clock_wall_ms()};
-	CLEANUP_BUF struct buf error = {0};
-	name_commit(b, fx, &c);
-	if (r && r->o) {
-		from_outcome(r, &c);
-		store_blobs(b, r);
-		if (!fx->commit.completed)
-			report_error_text(&error, r->o);
-	} else if (!fx->commit.completed) {
-		given_up(b, fx, &error);
-	}
-	if (error.size)
-		c.error = buf_cstr(&error);
-	bool current = fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF;
-	ledger_add_commit(b->turn, fx->commit.commit, fx->commit.parent, current, &c);
-	if (fx->commit.completed)
-		lookup_note_commit(b, fx->commit.commit);
-	struct worker *w = r && r->o ? worker_get(b, r->worker) : NULL;
-	if (w && fx->commit.completed)
-		w->done++;
-	free(c.outputs);
-	free(c.metrics);
-}
-
-/* ---- notices ---- */
-
-void report_failed(struct broker *b, const struct core_effect *fx)
-{
-	struct report *r = fx->failed.token && b->report->o ? b->report : NULL;
-	struct worker *w = worker_get(b, fx->worker);
-	struct batch *batch = batch_find_number(b, fx->batch);
-	CLEANUP_BUF struct buf error = {0};
-	if (r)
-		report_error_text(&error, r->o);
-	else if (fx->failed.died)
-		buf_add_str(&error, "its worker died");
-	else
-		buf_add_str(&error, "failed");
-	if (w)
-		w->failed++;
-	if (!batch)
-		return;
-	const char *name = "";
-	if (fx->failed.function < batch->function_count)
-		name = batch->functions[fx->failed.function].name;
-	struct watch_notice notice = {.index = fx->index,
-				      .attempt = fx->failed.attempt,
-				      .attempts = fx->failed.attempts_max,
-				      .final = fx->failed.final,
-				      .name = (char *)name,
-				      .worker = w ? w->name : (char *)"",
-				      .error = (char *)buf_cstr(&error)};
-	watch_notice(b, batch, &notice);
-}
-
-void report_fini(struct broker *b)
-{
-	struct report *r = b->report;
-	if (!r)
-		return;
-	free(r->slots);
-	free(r->missing);
-	free(r->blob_digests);
-	buf_fini(&r->manifest);
-	free(r);
-	b->report = NULL;
-}
-
-void report_init(struct broker *b)
-{
-	b->report = mem_alloc(sizeof *b->report);
 }

@@ -1,11 +1,16 @@
-/* report.h - the Outcome that is being stepped; private to report.c and its tests. */
+/* report.h - an Outcome with what was made of it; private to report.c, commits.c. */
 #pragma once
 
 #include "broker/broker.h"
 
 struct report {
-	const Cashet__Outcome *o; /* in the arena of its message; NULL: none */
+	struct list node; /* parked */
+	uint64_t token;
+	const Cashet__Outcome *o; /* in the arena of its message, or @copy; NULL: none */
+	Cashet__Outcome *copy;	  /* of a parked one */
 	uint32_t worker;
+	bool answered; /* its verdict was given: nothing names it after this step */
+	uint64_t since_ns;
 	struct content *slots; /* COMPLETED */
 	uint32_t slot_count;
 	size_t slot_room;
@@ -16,5 +21,13 @@ struct report {
 	struct buf manifest; /* size 0: the function declares no outputs */
 };
 
-/** report_error_text() - what went wrong, for people. */
-void report_error_text(struct buf *out, const Cashet__Outcome *o);
+struct reports {
+	struct report *now; /* the one that is being stepped */
+	struct list parked;
+	unsigned parked_count;
+	bool answered; /* some parked one was */
+	uint64_t tokens, next_look_ns;
+};
+
+/** report_find() - NULL if there is none (any more). */
+struct report *report_find(struct broker *b, uint64_t token);

@@ -1,0 +1,227 @@
+/* drive.c - a whole broker and what peers see of it: a batch goes in, a worker works, results come
+ * out; again, and it is all there already. */
+#include "rig.h"
+
+#include "common/pure/sha256.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_start(&rig);
+}
+
+static void teardown(void)
+{
+	rig_end(&rig);
+}
+
+TestSuite(drive, .init = setup, .fini = teardown, .timeout = 60);
+
+/* Take assignments and answer them until @count results are acknowledged as accepted. */
+static void work(struct end *w, unsigned count, const char *text)
+{
+	unsigned accepted = 0;
+	while (accepted < count) {
+		Cashet__Envelope *m = end_recv_any(w, RIG_WAIT_MS);
+		cr_assert(m, "only %u of %u results were accepted", accepted, count);
+		if (m->body_case == CASHET__ENVELOPE__BODY_ASSIGN) {
+			for (size_t i = 0; i < m->assign->n_tasks; i++)
+				worker_result(w, m->assign->tasks[i], text);
+		} else if (m->body_case == CASHET__ENVELOPE__BODY_RESULT_ACKS) {
+			for (size_t i = 0; i < m->result_acks->n_acks; i++)
+				accepted += m->result_acks->acks[i]->verdict ==
+					    CASHET__RESULT_ACK__VERDICT__ACCEPTED;
+		}
+	}
+}
+
+static Cashet__Progress *last_progress(struct end *c)
+{
+	for (;;) {
+		Cashet__Envelope *m = end_recv(c, CASHET__ENVELOPE__BODY_PROGRESS);
+		if (m->progress->ended)
+			return m->progress;
+		Cashet__Envelope ack = CASHET__ENVELOPE__INIT;
+		Cashet__ProgressAck body = CASHET__PROGRESS_ACK__INIT;
+		uint8_t id[DIGEST_SIZE];
+		memcpy(id, m->progress->batch.data, DIGEST_SIZE);
+		body.batch.data = id;
+		body.batch.len = DIGEST_SIZE;
+		ack.body_case = CASHET__ENVELOPE__BODY_PROGRESS_ACK;
+		ack.progress_ack = &body;
+		end_send(c, &ack);
+	}
+}
+
+static struct plan *three_tasks(struct end *client)
+{
+	struct plan *p = plan_new(client);
+	uint32_t f = plan_command(p, "/bin/true", NULL);
+	for (int i = 0; i < 3; i++)
+		plan_task(p, f, i, -1);
+	return p;
+}
+
+Test(drive, batch_is_executed_by_a_worker_and_ends_with_its_results)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 2, 8);
+	struct plan *p = three_tasks(&client);
+	plan_send(p, true);
+	work(&worker, 3, "fine\n");
+	Cashet__Progress *done = last_progress(&client);
+	cr_assert(done->counts->total == 3);
+	cr_assert(done->counts->executed == 3);
+	cr_assert(done->results && done->results->n_tasks == 3);
+	uint8_t digest[DIGEST_SIZE];
+	sha256_digest("fine\n", 5, digest);
+	for (int i = 0; i < 3; i++) {
+		const Cashet__TaskResult *t = done->results->tasks[i];
+		cr_assert(t->index == (uint32_t)i);
+		cr_assert(t->state == CASHET__TASK_RESULT__STATE__COMPLETED);
+		cr_assert(t->commit.len == DIGEST_SIZE);
+		cr_assert(!memcmp(t->result->digest.data, digest, DIGEST_SIZE));
+	}
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
+
+Test(drive, same_batch_again_is_all_cached_without_a_worker)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 1, 8);
+	struct plan *p = three_tasks(&client);
+	plan_send(p, true);
+	work(&worker, 3, "fine\n");
+	cr_assert(last_progress(&client)->counts->executed == 3);
+	plan_free(p);
+	p = three_tasks(&client); /* another request */
+	plan_send(p, true);
+	Cashet__Progress *done = last_progress(&client);
+	cr_assert(done->counts->cached == 3);
+	cr_assert(done->counts->executed == 0);
+	cr_assert(done->results->tasks[1]->cached);
+	Cashet__Envelope *m = end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	cr_assert(m->submit_ack->sealed);
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
+
+Test(drive, repeated_chunk_gets_the_same_answer_also_after_the_end)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 1, 8);
+	struct plan *p = three_tasks(&client);
+	uint8_t id[DIGEST_SIZE];
+	plan_batch(p, id);
+	plan_send(p, false);
+	Cashet__Envelope *m = end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	cr_assert(m->submit_ack->sealed && m->submit_ack->next == 1);
+	plan_send(p, false);
+	m = end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	cr_assert(m->submit_ack->sealed && m->submit_ack->next == 1);
+	work(&worker, 3, "x");
+	for (int i = 0; i < 2; i++) {
+		plan_send(p, false);
+		m = end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+		cr_assert(m->submit_ack->sealed && m->submit_ack->next == 1);
+		cr_assert(!memcmp(m->submit_ack->batch.data, id, DIGEST_SIZE));
+		if (!i) {
+			rig_stop(&rig);
+			rig_again(&rig);
+			end_reconnect(&client);
+			end_say_hello(&client, false);
+			end_recv(&client, CASHET__ENVELOPE__BODY_WELCOME);
+		}
+	}
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
+
+Test(drive, chain_passes_content_on_and_a_failure_skips_what_depends_on_it)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 1, 8);
+	struct plan *p = plan_new(&client);
+	uint32_t f = plan_command(p, "/bin/cat", NULL);
+	plan_task(p, f, 1, -1);
+	plan_task(p, f, 2, 0);
+	plan_task(p, f, 3, 1);
+	plan_send(p, true);
+	work(&worker, 2, "passed on");
+	Cashet__Envelope *m = end_recv(&worker, CASHET__ENVELOPE__BODY_ASSIGN);
+	uint8_t digest[DIGEST_SIZE];
+	sha256_digest("passed on", 9, digest);
+	const Cashet__Assignment *a = m->assign->tasks[0];
+	cr_assert(memmem(a->args.data, a->args.len, digest, DIGEST_SIZE));
+	worker_result(&worker, a, NULL);
+	Cashet__Progress *done = last_progress(&client);
+	cr_assert(done->counts->failed == 1);
+	cr_assert(done->counts->executed == 2);
+	cr_assert_str_eq(done->results->tasks[2]->error, "exit 1");
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
+
+Test(drive, cycle_is_refused_and_names_its_tasks)
+{
+	struct end client;
+	end_hello(&client, &rig, false);
+	struct plan *p = three_tasks(&client);
+	plan_need(p, 0, 1);
+	plan_need(p, 1, 0);
+	plan_send(p, true);
+	Cashet__Envelope *m = end_recv(&client, CASHET__ENVELOPE__BODY_ERROR);
+	cr_assert(m->error->code == ERR_USAGE);
+	cr_assert(strstr(m->error->what, "cycle"), "%s", m->error->what);
+	plan_free(p);
+	end_close(&client);
+}
+
+Test(drive, broker_that_comes_back_goes_on_with_what_was_accepted)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	struct plan *p = three_tasks(&client);
+	plan_send(p, false);
+	end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	rig_stop(&rig);
+	rig_again(&rig);
+	end_reconnect(&client);
+	end_say_hello(&client, false);
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__Watch watch = CASHET__WATCH__INIT;
+	Cashet__BatchRef ref = CASHET__BATCH_REF__INIT;
+	uint8_t id[DIGEST_SIZE];
+	plan_batch(p, id);
+	ref.prefix.data = id;
+	ref.prefix.len = DIGEST_SIZE;
+	watch.batch = &ref;
+	watch.inline_results = 64;
+	m.body_case = CASHET__ENVELOPE__BODY_WATCH;
+	m.watch = &watch;
+	end_send(&client, &m);
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 1, 8);
+	work(&worker, 3, "x");
+	cr_assert(last_progress(&client)->counts->executed == 3);
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
