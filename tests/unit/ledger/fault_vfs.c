@@ -28,6 +28,7 @@ void fault_set(enum fault_call call, const char *name, int error)
 	pthread_mutex_lock(&lock);
 	fault.call = call;
 	fault.error = error;
+	fault.count = 0;
 	snprintf(fault.name, sizeof fault.name, "%s", name);
 	pthread_mutex_unlock(&lock);
 }
@@ -184,6 +185,8 @@ static int v_last_error(sqlite3_vfs *v, int size, char *out)
 
 void fault_vfs_install(void)
 {
+	if (real_vfs)
+		return;
 	sqlite3_initialize();
 	real_vfs = sqlite3_vfs_find(NULL);
 	vfs = *real_vfs; /* the other calls do not look at it */

@@ -10,4 +10,4 @@ void fault_vfs_install(void);
 /** fault_set() - from now on, @call on files whose name ends in @name fails with @error (ENOSPC,
  * EIO). FAULT_NONE: no more. */
 void fault_set(enum fault_call call, const char *name, int error);
-unsigned fault_count(void); /* calls that failed so far */
+unsigned fault_count(void); /* calls that failed since fault_set() */
