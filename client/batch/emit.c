@@ -292,6 +292,23 @@ static int set_tail(struct emit *m, struct emit_inputs *inputs, struct task_fram
 	return 0;
 }
 
+static int by_index(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* A task may be meant twice, by its name and by its number; it is needed once. */
+static void sort_needs(Cashet__TaskSpec *spec)
+{
+	size_t count = 0;
+	qsort(spec->needs, spec->n_needs, sizeof *spec->needs, by_index);
+	for (size_t i = 0; i < spec->n_needs; i++)
+		if (!count || spec->needs[count - 1] != spec->needs[i])
+			spec->needs[count++] = spec->needs[i];
+	spec->n_needs = count;
+}
+
 static int set_needs(struct emit *m, const struct spec_task *task, struct task_frame *f)
 {
 	const struct targets *t = m->targets;
@@ -312,6 +329,8 @@ static int set_needs(struct emit *m, const struct spec_task *task, struct task_f
 				f->spec.needs[f->spec.n_needs++] = first + k;
 		}
 	}
+	if (task->need_count > 1)
+		sort_needs(&f->spec);
 	return 0;
 }
 

@@ -74,7 +74,7 @@ int get_text(struct doc *doc, const struct node *node, const char *what,
 int get_name(struct doc *doc, const struct node *node, const char *what,
 	     const char **namep)
 {
-	const char *name;
+	const char *name = NULL;
 	int e = get_text(doc, node, what, &name);
 	if (e)
 		return e;
@@ -262,7 +262,7 @@ char *get_tidy_path(struct arena *arena, const char *path)
 int get_inside(struct doc *doc, const struct node *node, const char *what,
 	       const char **pathp)
 {
-	const char *path;
+	const char *path = NULL;
 	int e = get_text(doc, node, what, &path);
 	if (e)
 		return e;

@@ -119,9 +119,10 @@ static int find_by_index(struct spec *s, const struct targets *t, struct spec_re
 		return 0;
 	}
 	if (ref->index >= t->count)
-		return doc_fail(s->doc, ref->node,
-				"unknown task %.*s: the list has 0 to %" PRIu32,
-				(int)ref->task_size, ref->task, t->count - 1);
+		return doc_fail(
+			s->doc, ref->node,
+			"unknown task %.*s: the tasks of this list are 0 to %" PRIu32,
+			(int)ref->task_size, ref->task, t->count - 1);
 	ref->target = (uint32_t)ref->index;
 	ref->first = t->items[ref->target].first;
 	return ref->target == self ? fail_self(s, ref, task) : 0;

@@ -15,17 +15,20 @@ int spec_read_run(struct spec *s, const struct node *run, struct spec_task *task
 			e = doc_fail(s->doc, run, "run is empty");
 		return e;
 	}
-	int e = run->kind == NODE_LIST ? 0 : get_is_list(s->doc, run, "run");
-	if (e)
-		return e;
+	if (run->kind == NODE_MAP)
+		return doc_fail(
+			s->doc, run,
+			"run must be a list (argv) or a text (for the shell), not a map");
 	if (!run->count)
 		return doc_fail(s->doc, run, "run is empty");
 	if (!(task->argv = spec_take(s, run->count, sizeof *task->argv)))
 		return ERR_FAILED;
-	for (uint32_t i = 0; i < run->count; i++)
-		if ((e = get_text(s->doc, &run->items[i], "an item of run",
-				  &task->argv[i])))
+	for (uint32_t i = 0; i < run->count; i++) {
+		int e = get_text(s->doc, &run->items[i], "an item of run",
+				 &task->argv[i]);
+		if (e)
 			return e;
+	}
 	task->argc = run->count;
 	return *task->argv[0]
 		       ? 0
