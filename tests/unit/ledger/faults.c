@@ -117,7 +117,6 @@ Test(ledger_faults, a_full_disk_is_waited_for_and_nothing_is_lost)
 Test(ledger_faults, a_blob_of_a_rolled_back_group_is_written_again)
 {
 	uint8_t digest[DIGEST_SIZE];
-	CLEANUP_BUF struct buf out = {0};
 	sample_digest(digest, "blob", 1);
 	fault_set(FAULT_WRITE, "meta.db-wal", ENOSPC);
 	struct ledger_turn *t = store_turn(&s);

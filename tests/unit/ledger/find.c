@@ -308,32 +308,35 @@ Test(ledger_find, a_damaged_small_blob_is_missing_until_it_is_stored_again)
 static _Atomic uint64_t durable_commit;
 static atomic_bool finished;
 
+static const char *failure;
+
 static void *look(void *arg)
 {
 	struct ledger_reader *r;
 	uint64_t looks = 0;
 	(void)arg;
 	if (ledger_reader_open(&r, s.ledger, NULL, NULL))
-		return "did not open";
+		return failure = "did not open", NULL;
 	while (!atomic_load(&finished)) {
 		uint64_t last = atomic_load(&durable_commit);
 		for (uint64_t n = last > 50 ? last - 50 : 1; n <= last; n++, looks++) {
 			struct ledger_hit hit;
 			CLEANUP_BUF struct buf body = {0};
 			if (sample_find(r, n, &hit) || hit.seq != n)
-				return "a durable commit was not found";
+				return failure = "a durable commit was not found", NULL;
 			if (ledger_read_commit(r, hit.seq, &body, NULL))
-				return "a durable commit was not read";
+				return failure = "a durable commit was not read", NULL;
 		}
 	}
 	ledger_reader_close(r);
-	return looks ? NULL : "nothing was looked at";
+	if (!looks)
+		failure = "nothing was looked at";
+	return NULL;
 }
 
 Test(ledger_find, what_is_durable_is_found_at_every_moment)
 {
 	pthread_t thread;
-	void *failure;
 	cr_assert_eq(pthread_create(&thread, NULL, look, NULL), 0);
 	for (uint64_t seq = 1; seq <= 30000; seq += 50) {
 		put_commits(seq, 50);
@@ -342,6 +345,6 @@ Test(ledger_find, what_is_durable_is_found_at_every_moment)
 			usleep(300000); /* let the index follow */
 	}
 	atomic_store(&finished, true);
-	pthread_join(thread, &failure);
-	cr_assert_null(failure, "%s", (char *)failure);
+	pthread_join(thread, NULL);
+	cr_assert_null(failure, "%s", failure);
 }
