@@ -1,0 +1,521 @@
+/* revive.c - when the bytes of an input are gone, the task that made them runs again.
+ *
+ * A revival keeps an execution alive for a task that is over; the task itself stays DONE. The
+ * execution that missed the input is BLOCKED until all revivals that it waits for are through.
+ * If the new output is the same, it goes on; where it differs, readers that do not run are
+ * resolved anew. After a restart a finished task may not have its arguments (nobody asked for
+ * them); then what is before it is revived first, from look-ups as far as those hit.
+ *
+ * Which task made the missing bytes: the one whose content stands in the arguments or in a list
+ * that is read. Bytes inside a folder or a result with several outputs are not known here: then
+ * every input of those kinds is looked up with its bytes, and what is not whole runs again.
+ *
+ * Nothing recurses: revivals that can begin, or have failed, wait on core->reviving. */
+#include "broker/core/state.h"
+
+#include <stdlib.h>
+
+#define SAME_MAX 3u	 /* the same bytes missing so often in a row: given up */
+#define TOTAL_MAX 10000u /* missing inputs of one execution: given up */
+#define NESTED_MAX 4096u /* inputs looked up because something inside them is missing */
+
+bool revive_uses(const struct execution *e)
+{
+	return e->extra && !list_empty(&e->extra->revivals);
+}
+
+struct task *revive_first_task(const struct execution *e)
+{
+	if (!revive_uses(e))
+		return NULL;
+	return container_of(e->extra->revivals.next, struct revival, in_exec)->task;
+}
+
+static struct revival *find(const struct batch *b, const struct task *t)
+{
+	struct list *pos;
+	list_for_each (pos, &b->revivals)
+		if (container_of(pos, struct revival, link)->task == t)
+			return container_of(pos, struct revival, link);
+	return NULL;
+}
+
+static struct revival *add(struct core *core, struct task *t, bool force)
+{
+	struct batch *b = task_batch(core, t);
+	struct revival *r = mem_alloc(sizeof *r);
+	r->task = t;
+	r->exec = NO_SLOT;
+	r->force = force;
+	list_init(&r->in_exec);
+	list_init(&r->todo);
+	list_add_tail(&b->revivals, &r->link);
+	t->flags |= TASK_REVIVED;
+	b->pins++;
+	return r;
+}
+
+static void unblock(struct core *core, core_exec_id id)
+{
+	struct execution *e = exec_find_id(core, id);
+	if (!e || e->state != EXEC_BLOCKED || --e->extra->blocked)
+		return;
+	exec_become(core, e, EXEC_READY);
+	schedule_add(core, e, true);
+	exec_drop_cancelled(core, e);
+}
+
+static void finish(struct core *core, struct revival *r)
+{
+	struct batch *b = task_batch(core, r->task);
+	list_del(&r->link);
+	list_del(&r->in_exec);
+	list_del(&r->todo);
+	r->task->flags &= ~TASK_REVIVED;
+	for (uint32_t i = 0; i < r->waiter_count; i++)
+		unblock(core, r->waiters[i]);
+	free(r->waiters);
+	free(r);
+	batch_unpin(core, b);
+}
+
+static void want(struct core *core, struct revival *r)
+{
+	if (list_empty(&r->todo))
+		list_add_tail(&core->reviving, &r->todo);
+}
+
+void revive_ready(struct core *core, struct task *t)
+{
+	struct revival *r = find(task_batch(core, t), t);
+	if (r && r->exec == NO_SLOT)
+		want(core, r);
+}
+
+/* ---- which tasks to revive ---- */
+
+struct tasks {
+	struct task **items;
+	uint32_t count, capacity;
+};
+
+static void tasks_fini(struct tasks *v)
+{
+	free(v->items);
+}
+
+static void push(struct tasks *v, struct task *t)
+{
+	mem_grow(v->items, v->count, v->capacity);
+	v->items[v->count++] = t;
+}
+
+/* Arguments incomplete, so what is before it must tell again; and what is before that. */
+static void revive_before(struct core *core, struct task *t)
+{
+	CLEANUP(tasks_fini) struct tasks v = {0};
+	struct batch *b = task_batch(core, t);
+	push(&v, t);
+	while (v.count) {
+		struct task *at = v.items[--v.count];
+		if (!at->pending) {
+			revive_ready(core, at);
+			continue;
+		}
+		for (uint32_t i = at->in;; i++) {
+			const struct edge *e = batch_edge(b, i);
+			const struct group *g =
+				e->kind == EDGE_LIST ? batch_group(b, e->from) : NULL;
+			uint32_t first = g ? g->in : i, count = g ? g->member_count : 1;
+			for (uint32_t k = first; !e->delivered && k < first + count;
+			     k++) {
+				const struct edge *m = batch_edge(b, k);
+				struct task *from = batch_task(b, m->from);
+				if (m->delivered || from->state != TASK_DONE ||
+				    from->flags & TASK_REVIVED)
+					continue;
+				add(core, from, false);
+				push(&v, from);
+			}
+			if (e->last)
+				break;
+		}
+	}
+}
+
+void revive_task(struct core *core, struct task *t, bool force, struct execution *waiter)
+{
+	assert(t->state == TASK_DONE);
+	struct revival *r = find(task_batch(core, t), t);
+	bool fresh = !r;
+	if (fresh)
+		r = add(core, t, force);
+	if (waiter) {
+		mem_grow(r->waiters, r->waiter_count, r->waiter_capacity);
+		r->waiters[r->waiter_count++] = exec_id(waiter);
+		waiter->extra->blocked++;
+	}
+	if (r->exec == NO_SLOT)
+		r->force |= force;
+	if (fresh)
+		revive_before(core, t);
+}
+
+static bool nested(const struct content *c)
+{
+	return c->type == CONTENT_TREE || c->type == CONTENT_RESULT;
+}
+
+static const struct content *placeholder(const struct task *t, const struct edge *e)
+{
+	return (const struct content *)(t->args + e->offset);
+}
+
+enum found { FOUND_NOTHING, FOUND_TASK, FOUND_LIST, FOUND_OLD_LIST };
+
+static enum found search_list(struct core *core, struct batch *b, const struct task *t,
+			      const struct edge *e, const uint8_t digest[DIGEST_SIZE],
+			      struct tasks *makers)
+{
+	struct group *g = batch_group(b, e->from);
+	bool listed;
+	if (!memcmp(g->digest, digest, DIGEST_SIZE)) {
+		group_announce(core, b, g); /* the list itself */
+		return FOUND_LIST;
+	}
+	if (memcmp(placeholder(t, e)->digest, g->digest, DIGEST_SIZE) != 0)
+		return FOUND_OLD_LIST; /* it has changed since */
+	struct task *maker = group_find(b, g, digest, &listed);
+	if (!maker)
+		return FOUND_NOTHING;
+	push(makers, maker);
+	return FOUND_TASK;
+}
+
+static enum found search(struct core *core, const struct task *t,
+			 const uint8_t digest[DIGEST_SIZE], struct tasks *makers)
+{
+	struct batch *b = task_batch(core, t);
+	if (t->in == NO_EDGE)
+		return FOUND_NOTHING;
+	for (uint32_t i = t->in;; i++) {
+		const struct edge *e = batch_edge(b, i);
+		enum found found = FOUND_NOTHING;
+		if (e->kind == EDGE_LIST) {
+			found = search_list(core, b, t, e, digest, makers);
+		} else if (e->kind == EDGE_REF &&
+			   !memcmp(placeholder(t, e)->digest, digest, DIGEST_SIZE)) {
+			push(makers, batch_task(b, e->from));
+			found = FOUND_TASK;
+		}
+		if (found || e->last)
+			return found;
+	}
+}
+
+static void search_nested(const struct core *core, const struct task *t,
+			  struct tasks *makers)
+{
+	struct batch *b = task_batch(core, t);
+	if (t->in == NO_EDGE)
+		return;
+	for (uint32_t i = t->in; makers->count < NESTED_MAX; i++) {
+		const struct edge *e = batch_edge(b, i);
+		if (e->kind == EDGE_REF && nested(placeholder(t, e)))
+			push(makers, batch_task(b, e->from));
+		if (e->kind == EDGE_LIST) {
+			struct group *g = batch_group(b, e->from);
+			for (uint32_t k = g->in;
+			     k < g->in + g->member_count && makers->count < NESTED_MAX;
+			     k++) {
+				struct task *m = batch_task(b, batch_edge(b, k)->from);
+				if (m->state == TASK_DONE &&
+				    nested(&g->list[group_place(b, g, k)]))
+					push(makers, m);
+			}
+		}
+		if (e->last)
+			return;
+	}
+}
+
+/* ---- resolving readers anew ---- */
+
+/* Takes @t, whose arguments are about to change, away from its execution. */
+static void detach(struct core *core, struct task *t, struct execution **leftp)
+{
+	struct execution *e = exec_at(core, t->exec);
+	exec_unsubscribe(core, e, t);
+	*leftp = e;
+	flow_list(core, t);
+}
+
+/* A reader gets @content instead of what it has. What runs with the old one may finish. */
+static void rewrite(struct core *core, struct task *t, const struct edge *e,
+		    const struct content *content)
+{
+	if (task_over(t) || !memcmp(placeholder(t, e), content, CONTENT_SIZE))
+		return;
+	if (t->state != TASK_WAITING) {
+		struct execution *left = exec_at(core, t->exec);
+		if (left->state == EXEC_LEASED)
+			return;
+		detach(core, t, &left);
+		memcpy(t->args + e->offset, content, CONTENT_SIZE);
+		exec_abandon(core, left);
+		return;
+	}
+	memcpy(t->args + e->offset, content, CONTENT_SIZE);
+}
+
+static struct content list_content(const struct group *g)
+{
+	struct content c = {.type = CONTENT_LIST};
+	memcpy(c.digest, g->digest, DIGEST_SIZE);
+	return c;
+}
+
+static void update_lists(struct core *core, struct task *t)
+{
+	struct batch *b = task_batch(core, t);
+	for (uint32_t i = t->in;; i++) {
+		const struct edge *e = batch_edge(b, i);
+		if (e->kind == EDGE_LIST) {
+			struct content c = list_content(batch_group(b, e->from));
+			rewrite(core, t, e, &c);
+		}
+		if (e->last)
+			return;
+	}
+}
+
+static void update_group(struct core *core, struct batch *b, struct group *g,
+			 uint32_t edge, const struct content *content)
+{
+	struct content *entry = &g->list[group_place(b, g, edge)];
+	if (!memcmp(entry, content, CONTENT_SIZE))
+		return;
+	/* Effects of this step may point at the old bytes. */
+	size_t size = (size_t)g->size * sizeof *g->list;
+	struct content *list = arena_alloc(&b->arena, size, 1);
+	memcpy(list, g->list, size);
+	list[entry - g->list] = *content;
+	g->list = list;
+	group_hash(g);
+	group_announce(core, b, g);
+	struct content c = list_content(g);
+	for (uint32_t i = g->out; i != NO_EDGE; i = batch_edge(b, i)->next)
+		rewrite(core, batch_task(b, batch_edge(b, i)->to), batch_edge(b, i), &c);
+}
+
+static void deliver_again(struct core *core, struct task *t, const struct content *slots,
+			  uint32_t count)
+{
+	struct batch *b = task_batch(core, t);
+	for (uint32_t i = t->out; i != NO_EDGE; i = batch_edge(b, i)->next) {
+		struct edge *e = batch_edge(b, i);
+		if (!e->delivered || e->kind == EDGE_NEED || e->slot >= count)
+			continue;
+		if (e->kind == EDGE_REF)
+			rewrite(core, batch_task(b, e->to), e, &slots[e->slot]);
+		else if (batch_group(b, e->to)->complete)
+			update_group(core, b, batch_group(b, e->to), i, &slots[e->slot]);
+		else
+			*group_entry(b, batch_group(b, e->to), e->offset) =
+				slots[e->slot];
+	}
+	flow_deliver(core, t, slots, count); /* what was never delivered */
+}
+
+/* ---- beginning and ending ---- */
+
+static void begin(struct core *core, struct revival *r)
+{
+	struct task *t = r->task;
+	struct func *func = task_function(core, t)->func;
+	enum core_cache cache = task_options(core, t)->cache;
+	uint8_t args_hash[DIGEST_SIZE];
+	sha256_digest(t->args, t->args_size, args_hash);
+	struct execution *e = exec_find(core, func, args_hash, cache, task_nonce(t));
+	if (e && e->state == EXEC_DONE && !r->force) {
+		deliver_again(core, t, e->kept->slots, e->kept->slot_count);
+		finish(core, r);
+		return;
+	}
+	if (e && e->state == EXEC_DONE) {
+		exec_forget(
+			core,
+			e); /* its bytes are gone: nobody may be told that it is there */
+		e = NULL;
+	}
+	bool fresh = !e;
+	if (fresh)
+		e = exec_new(core, func, args_hash, cache, task_nonce(t));
+	e->flags |= EXEC_WANT_SLOTS | EXEC_WANT_BYTES;
+	r->exec = e->slot;
+	list_add_tail(&exec_extra(e)->revivals, &r->in_exec);
+	if (!fresh)
+		return;
+	e->extra->parent = t->commit;
+	if (!r->force) {
+		lookup_want(core, e);
+		return;
+	}
+	exec_become(core, e, EXEC_READY);
+	schedule_add(core, e, false);
+}
+
+void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
+		      uint32_t count)
+{
+	while (revive_uses(e)) {
+		struct revival *r =
+			container_of(e->extra->revivals.next, struct revival, in_exec);
+		list_del(&r->in_exec);
+		deliver_again(core, r->task, slots, count);
+		finish(core, r);
+	}
+}
+
+/* Revivals behind one that failed never get their arguments. */
+static void fail_behind(struct core *core, struct batch *b, uint32_t out)
+{
+	for (uint32_t i = out; i != NO_EDGE; i = batch_edge(b, i)->next) {
+		const struct edge *e = batch_edge(b, i);
+		if (e->kind == EDGE_MEMBER)
+			continue;
+		struct task *t = batch_task(b, e->to);
+		struct revival *r = t->flags & TASK_REVIVED ? find(b, t) : NULL;
+		if (r && r->exec == NO_SLOT && t->pending) {
+			r->failed = true;
+			want(core, r);
+		}
+	}
+}
+
+static void fail(struct core *core, struct revival *r)
+{
+	struct task *t = r->task;
+	struct batch *b = task_batch(core, t);
+	list_del(&r->in_exec);
+	for (uint32_t i = 0; i < r->waiter_count; i++) {
+		struct execution *e = exec_find_id(core, r->waiters[i]);
+		if (e && e->state == EXEC_BLOCKED)
+			outcome_lost_input(core, e, NULL, 0);
+	}
+	r->waiter_count = 0;
+	flow_fail(core, t, t->index); /* who never got its content never will */
+	fail_behind(core, b, t->out);
+	for (uint32_t i = t->out; i != NO_EDGE; i = batch_edge(b, i)->next)
+		if (batch_edge(b, i)->kind == EDGE_MEMBER)
+			fail_behind(core, b, batch_group(b, batch_edge(b, i)->to)->out);
+	finish(core, r);
+}
+
+void revive_failed(struct core *core, struct execution *e)
+{
+	while (revive_uses(e)) {
+		struct revival *r =
+			container_of(e->extra->revivals.next, struct revival, in_exec);
+		list_del(&r->in_exec);
+		r->failed = true;
+		want(core, r);
+	}
+}
+
+void revive_run(struct core *core)
+{
+	while (!list_empty(&core->reviving)) {
+		struct revival *r =
+			container_of(core->reviving.next, struct revival, todo);
+		list_del(&r->todo);
+		if (r->failed)
+			fail(core, r);
+		else
+			begin(core, r);
+	}
+}
+
+void revive_drop_batch(struct core *core, struct batch *b)
+{
+	while (!list_empty(&b->revivals)) {
+		struct revival *r = container_of(b->revivals.next, struct revival, link);
+		bool begun = !list_empty(&r->in_exec);
+		uint32_t slot = r->exec;
+		finish(core, r);
+		if (begun)
+			exec_abandon(core, exec_at(core, slot));
+	}
+}
+
+/* ---- a worker misses an input ---- */
+
+/* Readers of a list that has changed since they were resolved. */
+static void resolve_anew(struct core *core, struct execution *e, struct lease *l)
+{
+	core_exec_id id = exec_id(e);
+	lease_end(core, l);
+	exec_become(core, e, EXEC_BLOCKED);
+	e->extra->blocked = 1;
+	struct task *t = e->subs, *next;
+	for (uint32_t n = e->sub_count; n; n--, t = next) {
+		next = t->next;
+		if (t->in != NO_EDGE)
+			update_lists(core, t);
+		if (exec_find_id(core, id) != e)
+			return;
+	}
+	unblock(core, id);
+}
+
+static void block(struct core *core, struct execution *e, struct lease *l,
+		  const struct tasks *makers, bool force)
+{
+	lease_end(core, l);
+	exec_become(core, e, EXEC_BLOCKED);
+	e->extra->blocked = 0;
+	if (!exec_drop_cancelled(core, e))
+		return;
+	for (uint32_t i = 0; i < makers->count; i++)
+		revive_task(core, makers->items[i], force, e);
+}
+
+static enum found search_users(struct core *core, const struct execution *e,
+			       const uint8_t digest[DIGEST_SIZE], struct tasks *makers)
+{
+	enum found found = FOUND_NOTHING;
+	const struct task *t = e->subs;
+	for (uint32_t n = e->sub_count; n && !found; n--, t = t->next)
+		found = search(core, t, digest, makers);
+	if (!found && revive_first_task(e))
+		found = search(core, revive_first_task(e), digest, makers);
+	return found;
+}
+
+enum revive_result revive_missing(struct core *core, struct execution *e, struct lease *l,
+				  const uint8_t digest[DIGEST_SIZE])
+{
+	CLEANUP(tasks_fini) struct tasks makers = {0};
+	const struct exec_extra *x = e->extra;
+	if (x->missing_same > SAME_MAX || x->missing_total > TOTAL_MAX)
+		return REVIVE_LOST;
+	switch (search_users(core, e, digest, &makers)) {
+	case FOUND_TASK:
+		block(core, e, l, &makers, true);
+		return REVIVE_WAITS;
+	case FOUND_LIST:
+		lease_end(core, l);
+		outcome_back(core, e, 0);
+		return REVIVE_WAITS;
+	case FOUND_OLD_LIST:
+		resolve_anew(core, e, l);
+		return REVIVE_WAITS;
+	case FOUND_NOTHING:
+		break;
+	}
+	search_nested(core, exec_any_task(e), &makers);
+	if (!makers.count)
+		return REVIVE_LOST;
+	block(core, e, l, &makers, false);
+	return REVIVE_WAITS;
+}

@@ -1,0 +1,320 @@
+/* schedule.c - which execution goes where.
+ *
+ * READY executions wait in queues, first in first out, one per (priority, request, batch with a
+ * max_parallel). Higher priority goes first; queues of one priority take turns. Free capacity is
+ * filled first, round robin over the workers that may take something; what fits on no worker now
+ * may be queued on one by its credit. A request for which there was no room is not tried again
+ * before room was made somewhere (core->room).
+ *
+ * Queues without a class hold: core->held until the workers of the last boot are here, a batch's own
+ * while it is paused. */
+#include "broker/core/state.h"
+
+#include <stdlib.h>
+
+void queue_init(struct queue *q)
+{
+	*q = (struct queue){.head = NO_SLOT, .tail = NO_SLOT, .limit = NO_SLOT};
+}
+
+void queue_push(struct core *core, struct queue *q, struct execution *e, bool front)
+{
+	assert(!e->queue);
+	e->queue = q;
+	e->prev = front ? NO_SLOT : q->tail;
+	e->next = front ? q->head : NO_SLOT;
+	if (e->prev != NO_SLOT)
+		exec_at(core, e->prev)->next = e->slot;
+	else
+		q->head = e->slot;
+	if (e->next != NO_SLOT)
+		exec_at(core, e->next)->prev = e->slot;
+	else
+		q->tail = e->slot;
+	q->count++;
+}
+
+void queue_remove(struct core *core, struct execution *e)
+{
+	struct queue *q = e->queue;
+	if (e->prev != NO_SLOT)
+		exec_at(core, e->prev)->next = e->next;
+	else
+		q->head = e->next;
+	if (e->next != NO_SLOT)
+		exec_at(core, e->next)->prev = e->prev;
+	else
+		q->tail = e->prev;
+	e->prev = e->next = NO_SLOT;
+	e->queue = NULL;
+	q->count--;
+}
+
+struct queue_key {
+	int32_t priority;
+	struct class *class;
+	uint32_t limit;
+};
+
+static int compare(const struct queue *q, const struct queue_key *k)
+{
+	if (q->priority != k->priority)
+		return q->priority > k->priority ? -1 : 1;
+	if (q->class->slot != k->class->slot)
+		return q->class->slot < k->class->slot ? -1 : 1;
+	return q->limit == k->limit ? 0 : q->limit < k->limit ? -1 : 1;
+}
+
+static struct queue *find_queue(struct core *core, const struct queue_key *k)
+{
+	uint32_t low = 0, high = core->ready_count;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int order = compare(core->ready[middle], k);
+		if (order == 0)
+			return core->ready[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	mem_grow(core->ready, core->ready_count, core->ready_capacity);
+	memmove(core->ready + low + 1, core->ready + low,
+		(core->ready_count - low) * sizeof *core->ready);
+	core->ready_count++;
+	struct queue *q = mem_alloc(sizeof *q);
+	queue_init(q);
+	q->priority = k->priority;
+	q->class = k->class;
+	q->limit = k->limit;
+	class_ref(q->class);
+	core->ready[low] = q;
+	return q;
+}
+
+static void free_queue(struct core *core, struct queue *q)
+{
+	assert(!q->count);
+	class_unref(core, q->class);
+	free(q);
+}
+
+/* Empty queues stay until here: which are used changes little from step to step. */
+static void drop_empty(struct core *core)
+{
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < core->ready_count; i++) {
+		if (core->ready[i]->count)
+			core->ready[kept++] = core->ready[i];
+		else
+			free_queue(core, core->ready[i]);
+	}
+	core->ready_count = kept;
+}
+
+static struct queue_key key_of(const struct core *core, const struct execution *e,
+			       const struct task *sponsor)
+{
+	const struct options *o = task_options(core, sponsor);
+	const struct batch *b = task_batch(core, sponsor);
+	struct queue_key k = {o->priority, o->class, b->max_parallel ? b->slot : NO_SLOT};
+	const struct task *t = e->subs;
+	for (uint32_t n = e->sub_count; n; n--, t = t->next) {
+		const struct batch *its = task_batch(core, t);
+		if (!its->paused && !its->cancelled &&
+		    task_options(core, t)->priority > k.priority)
+			k.priority = task_options(core, t)->priority;
+	}
+	return k;
+}
+
+void schedule_add(struct core *core, struct execution *e, bool front)
+{
+	assert(e->state == EXEC_READY);
+	e->flags &= ~EXEC_CHECK;
+	if (core->adopting && e->flags & EXEC_HELD && !PLANTED(PLANT_NO_ADOPTION_WAIT)) {
+		queue_push(core, &core->held, e, front);
+		return;
+	}
+	struct task *sponsor = exec_sponsor(core, e);
+	if (!sponsor) {
+		queue_push(core, &task_batch(core, e->subs)->held, e, front);
+		return;
+	}
+	struct queue_key k = key_of(core, e, sponsor);
+	queue_push(core, find_queue(core, &k), e, front);
+	core->schedule = true;
+}
+
+void schedule_room(struct core *core)
+{
+	core->room++;
+	core->schedule = true;
+}
+
+void schedule_release(struct core *core, struct queue *from)
+{
+	for (uint32_t n = from->count; n; n--) {
+		struct execution *e = exec_at(core, from->head);
+		queue_remove(core, e);
+		schedule_add(core, e, false);
+	}
+}
+
+/* Takes one queue that counts against the batch in @slot out of the list. */
+static struct queue *take_limited(struct core *core, uint32_t slot)
+{
+	uint32_t kept = 0;
+	struct queue *stranded = NULL;
+	for (uint32_t i = 0; i < core->ready_count; i++) {
+		struct queue *q = core->ready[i];
+		if (q->limit != slot || stranded) {
+			core->ready[kept++] = q;
+			continue;
+		}
+		stranded = q;
+	}
+	core->ready_count = kept;
+	return stranded;
+}
+
+/* The number of a batch may be given to another one; executions that others share move on. */
+void schedule_forget_batch(struct core *core, uint32_t slot)
+{
+	for (struct queue *q; (q = take_limited(core, slot));) {
+		schedule_release(core, q);
+		free_queue(core, q);
+	}
+}
+
+static bool still_runs_there(const struct core *core, const struct worker *w,
+			     const struct execution *e)
+{
+	if (!e->extra || !e->extra->unproven)
+		return false;
+	for (int place = 0; place < 3; place++) {
+		struct list *pos;
+		list_for_each (pos, &w->leases[place])
+			if (container_of(pos, struct lease, link)->exec == exec_id(e))
+				return true;
+	}
+	return false;
+}
+
+static bool has_credit(const struct worker *w)
+{
+	return w->counts[LEASE_QUEUED] < w->credit;
+}
+
+static struct worker *pick(struct core *core, const struct execution *e,
+			   const struct class *class, bool placed)
+{
+	for (uint32_t n = 0; n < core->open_count; n++) {
+		uint32_t i = (core->open_cursor + n) % core->open_count;
+		struct worker *w = core->open[i];
+		bool fits = placed ? worker_fits(w, class, true) ||
+					     PLANTED(PLANT_OVERSUBSCRIBE)
+				   : has_credit(w) && worker_fits(w, class, false);
+		if (!fits || still_runs_there(core, w, e))
+			continue;
+		core->open_cursor = i + 1;
+		return w;
+	}
+	return NULL;
+}
+
+enum tried { TRIED_GRANTED, TRIED_MOVED, TRIED_NO_ROOM, TRIED_NOT_THIS };
+
+static enum tried try_grant(struct core *core, struct queue *q, struct execution *e)
+{
+	struct task *sponsor = exec_sponsor(core, e);
+	struct queue_key k = {0};
+	if (sponsor && e->flags & EXEC_CHECK)
+		k = key_of(core, e, sponsor);
+	if (!sponsor || (e->flags & EXEC_CHECK && compare(q, &k))) {
+		queue_remove(core, e);
+		schedule_add(core, e, false);
+		return TRIED_MOVED;
+	}
+	const struct batch *b = task_batch(core, sponsor);
+	if (b->max_parallel && b->running >= b->max_parallel)
+		return TRIED_NOT_THIS;
+	bool placed = true;
+	struct worker *w = pick(core, e, q->class, true);
+	if (!w) {
+		placed = false;
+		w = pick(core, e, q->class, false);
+	}
+	if (!w)
+		return e->extra && e->extra->unproven ? TRIED_NOT_THIS : TRIED_NO_ROOM;
+	lease_grant(core, w, e, sponsor, placed);
+	worker_update(core, w);
+	return TRIED_GRANTED;
+}
+
+/* One execution of @q. Return: true if the queue may give another; @moved: the queues changed. */
+static bool serve(struct core *core, struct queue *q, bool *moved)
+{
+	if (q->class->blocked == core->room)
+		return false;
+	if (q->limit != NO_SLOT) {
+		const struct batch *b = core->batches[q->limit];
+		if (b->running >= b->max_parallel)
+			return false;
+	}
+	for (uint32_t slot = q->head, next; slot != NO_SLOT; slot = next) {
+		struct execution *e = exec_at(core, slot);
+		next = e->next;
+		switch (try_grant(core, q, e)) {
+		case TRIED_GRANTED:
+			return true;
+		case TRIED_MOVED:
+			*moved = true;
+			return true;
+		case TRIED_NO_ROOM:
+			q->class->blocked = core->room;
+			return false;
+		case TRIED_NOT_THIS:
+			break;
+		}
+	}
+	return false;
+}
+
+/* Queues [first, last) of one priority take turns until none can give more. */
+static bool serve_band(struct core *core, uint32_t first, uint32_t last)
+{
+	bool moved = false, more = true;
+	while (more && !moved && core->open_count) {
+		more = false;
+		for (uint32_t i = first; i < last && !moved && core->open_count; i++)
+			more |= serve(core, core->ready[i], &moved);
+	}
+	return moved;
+}
+
+void schedule_run(struct core *core)
+{
+	if (!core->schedule || core->holding || core->draining || core->recovering)
+		return;
+	core->schedule = false;
+	drop_empty(core);
+	for (uint32_t first = 0, last; first < core->ready_count && core->open_count;
+	     first = last) {
+		last = first;
+		while (last < core->ready_count &&
+		       core->ready[last]->priority == core->ready[first]->priority)
+			last++;
+		if (serve_band(core, first, last))
+			last = 0; /* an execution went to another queue: from the top */
+	}
+}
+
+void schedule_free_all(struct core *core)
+{
+	for (uint32_t i = 0; i < core->ready_count; i++) {
+		core->ready[i]->count = 0; /* executions are freed before */
+		free_queue(core, core->ready[i]);
+	}
+	free(core->ready);
+}
