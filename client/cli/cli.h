@@ -1,0 +1,120 @@
+/* cli.h - what the commands share: settings, the connection, where output goes.
+ *
+ * stdout is the product, stderr the chatter. Every command returns its exit code; errors are
+ * printed by cli_fail() and nowhere else. */
+#pragma once
+
+#include "client/cashet.h"
+#include "client/cli/options.h"
+#include "client/cli/table.h"
+#include "common/json.h"
+
+#define SHORT_HASH 8 /* digits of batches and commits where people read them */
+#define JSON_SCHEMA 1
+
+struct cli {
+	const char *program;
+	struct settings settings;
+	struct words words; /* the command's arguments */
+	struct cashet *c;   /* after cli_open() */
+	bool color_out,
+		color_err; /* standard output, error: a terminal that wants colour */
+	bool tty_out, tty_err;
+};
+
+struct command {
+	const char *name;  /* one word or two */
+	const char *words; /* for help: "BATCH[:INDEX]" */
+	const char *summary;
+	const char *help;     /* more than the summary; several lines; NULL: none */
+	unsigned options;     /* sets, beside OPTIONS_GLOBAL */
+	unsigned least, most; /* words */
+	int (*run)(struct cli *cli);
+};
+
+extern const struct command command_table[];
+extern const size_t command_count;
+
+/** cli_main() - @argv without the program's name; @command: NULL, or the only one ("submit"). */
+int cli_main(const char *program, const char *command, int argc, char *const *argv);
+
+/** cli_fail() - print @e. Return: its code. */
+int cli_fail(const struct cli *cli, const struct cashet_error *e);
+int cli_fail_err(const struct cli *cli, const struct err *e);
+int cli_usage(const struct cli *cli, const char *next, const char *fmt, ...) PRINTF(3, 4);
+/** cli_open() - connect as the settings say. @must_exist: a store that is not there is an error.
+ * @no_wait: as in struct cashet_options. Return: 0 or the exit code, printed. */
+int cli_open(struct cli *cli, bool must_exist, bool no_wait);
+/** cli_note() - chatter: a line on standard error unless --quiet; escape what strangers wrote. */
+void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
+/** cli_write() - @out to standard output, and empty it. Return: 0 or the exit code, printed. */
+int cli_write(const struct cli *cli, struct buf *out);
+
+/** cli_interrupted() - a SIGINT, SIGTERM or SIGHUP came; cli_catch() begins to notice them. */
+bool cli_interrupted(void *arg);
+void cli_catch(void);
+void cli_forget_interrupt(void);
+
+/** cli_task() - "BATCH:INDEX" to its parts. Return: 0; 1 if @word has no colon; 2, printed. */
+int cli_task(const struct cli *cli, const char *word, char batch[CASHET_HEX_SIZE],
+	     uint32_t *index);
+
+/* ---- how results look (show.c) ---- */
+
+/** show_value() - doubles to 6 digits, unless @exact; strings as they are, not escaped. */
+void show_value(struct buf *out, const struct cashet_value *value, bool exact);
+/** show_title() - "train[lr=0.1,seed=2]"; escaped. */
+void show_title(struct buf *out, const char *name, const struct cashet_param *params,
+		size_t count);
+/** show_status() - one word: that of the status, or "cached". */
+const char *show_status(const struct cashet_result *r);
+void show_duration(struct buf *out, uint64_t ns); /* "0.42s", "3m10s" */
+void show_ago(struct buf *out, uint64_t wall_ms);
+void show_counts(struct buf *out, const struct cashet_counts *counts);
+void show_short(char out[SHORT_HASH + 1], const uint8_t digest[32]);
+/** show_table() - all of @results: parameters, metrics, status. */
+int show_table(struct cli *cli, struct cashet_results *results, bool csv);
+
+/* ---- JSON (show_json.c) ---- */
+
+void json_begin(struct json *j,
+		struct buf *out); /* {"schema":1, and the caller goes on */
+void json_counts(struct json *j, const struct cashet_counts *counts, bool live);
+void json_result(struct json *j, const struct cashet_result *r);
+void json_hash(struct json *j, const char *key, bool is, const uint8_t digest[32]);
+/** show_json() - {"schema", "batch", ..., "counts", "tasks"} to standard output, in pieces. */
+int show_json(struct cli *cli, struct cashet_results *results);
+/** json_finish() - close the object, end the line, write. */
+int json_finish(struct cli *cli, struct json *j);
+
+/* ---- following a batch (follow.c) ---- */
+
+/** follow_batch() - wait with a progress line until @batch has ended. @submitted: it was sent on
+ * this handle without waiting for its acceptance; its short name is printed once it is known.
+ * Return: 0 ended; an exit code, printed. *@pausedp: it was left paused. */
+int follow_batch(struct cli *cli, const char *batch, bool submitted, uint64_t timeout_ns,
+		 struct cashet_counts *counts, bool *pausedp);
+/** follow_outcome() - exit code of an ended batch. */
+int follow_outcome(const struct cashet_counts *counts);
+
+/* ---- the commands ---- */
+
+int cmd_submit(struct cli *cli);
+int cmd_wait(struct cli *cli);
+int cmd_retry(struct cli *cli);
+int cmd_cancel(struct cli *cli);
+int cmd_ps(struct cli *cli);
+int cmd_results(struct cli *cli);
+int cmd_best(struct cli *cli);
+int cmd_get(struct cli *cli);
+int cmd_logs(struct cli *cli);
+int cmd_worker_ls(struct cli *cli);
+int cmd_worker_drain(struct cli *cli);
+int cmd_broker_status(struct cli *cli);
+int cmd_broker_drain(struct cli *cli);
+int cmd_key_new(struct cli *cli);
+int cmd_key_trust(struct cli *cli);
+int cmd_key_ls(struct cli *cli);
+int cmd_key_revoke(struct cli *cli);
+int cmd_version(struct cli *cli);
+int cmd_help(struct cli *cli);

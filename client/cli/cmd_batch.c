@@ -1,0 +1,392 @@
+/* cmd_batch.c - submit, wait, retry, cancel, ps. */
+#include "client/cli/cli.h"
+
+#include "common/pure/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE_TASKS_MAX                                                                  \
+	40 /* batches up to this size end with a table of all their tasks */
+#define NAMES_MAX 100
+
+/* ---- how a batch ends: a table of its tasks, or of their names when there are many ---- */
+
+struct by_name {
+	char *name;
+	uint64_t tasks, cached, executed, failed, skipped, cancelled;
+};
+
+static struct by_name *find_name(struct by_name *names, size_t *count, const char *name)
+{
+	for (size_t i = *count; i-- > 0;)
+		if (strcmp(names[i].name, name) == 0)
+			return &names[i];
+	if (*count == NAMES_MAX)
+		return NULL;
+	names[*count] = (struct by_name){.name = mem_strdup(name)};
+	return &names[(*count)++];
+}
+
+static void count_result(struct by_name *n, const struct cashet_result *r)
+{
+	n->tasks++;
+	n->cached += r->cached;
+	n->executed += r->status == CASHET_COMPLETED && !r->cached;
+	n->failed += r->status == CASHET_TASK_FAILED;
+	n->skipped += r->status == CASHET_SKIPPED;
+	n->cancelled += r->status == CASHET_CANCELLED;
+}
+
+static int render_names(struct cli *cli, const struct by_name *names, size_t count)
+{
+	struct table t;
+	CLEANUP_BUF struct buf out = {0};
+	static const char *const heads[] = {"task",   "tasks",	 "cached",   "executed",
+					    "failed", "skipped", "cancelled"};
+	table_init(&t, ARRAY_LEN(heads));
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		table_cell(&t, heads[i]);
+	for (size_t i = 0; i < count; i++) {
+		const struct by_name *n = &names[i];
+		const uint64_t cells[] = {n->tasks,  n->cached,	 n->executed,
+					  n->failed, n->skipped, n->cancelled};
+		table_cell(&t, n->name);
+		for (size_t k = 0; k < ARRAY_LEN(cells); k++)
+			table_cellf(&t, "%" PRIu64, cells[k]);
+	}
+	table_render(&t, &out, cli->color_out);
+	table_fini(&t);
+	return cli_write(cli, &out);
+}
+
+static int show_names(struct cli *cli, struct cashet_results *results)
+{
+	struct by_name names[NAMES_MAX];
+	size_t count = 0;
+	struct cashet_error e;
+	int code = 0;
+	bool all = true;
+	while (all) {
+		const struct cashet_result *r;
+		if (cashet_results_next(results, &r, &e)) {
+			code = cli_fail(cli, &e);
+			break;
+		}
+		if (!r)
+			break;
+		struct by_name *n = find_name(names, &count, r->name);
+		all = n != NULL;
+		if (n)
+			count_result(n, r);
+	}
+	if (code == 0 &&
+	    all) /* else every task has its own name: the counts say it all */
+		code = render_names(cli, names, count);
+	for (size_t i = 0; i < count; i++)
+		free(names[i].name);
+	return code;
+}
+
+static int show_end(struct cli *cli, const char *batch)
+{
+	struct cashet_error e;
+	struct cashet_results *results;
+	if (cashet_results_open(cli->c, batch, &results, &e))
+		return cli_fail(cli, &e);
+	const struct cashet_counts *counts = &cashet_results_batch(results)->counts;
+	CLEANUP_BUF struct buf text = {0};
+	show_counts(&text, counts);
+	int code;
+	if (cli->settings.json)
+		code = show_json(cli, results);
+	else if (counts->total <= TABLE_TASKS_MAX)
+		code = show_table(cli, results, false);
+	else
+		code = show_names(cli, results);
+	cashet_results_close(results);
+	if (code == 0 && !cli->settings.json)
+		cli_note(cli, "%s", buf_cstr(&text));
+	return code;
+}
+
+static int print_batch(struct cli *cli, const char *batch)
+{
+	CLEANUP_BUF struct buf out = {0};
+	struct json j;
+	if (!cli->settings.json) {
+		buf_printf(&out, "%.*s\n", SHORT_HASH, batch);
+		return cli_write(cli, &out);
+	}
+	json_begin(&j, &out);
+	json_key(&j, "batch");
+	json_string(&j, batch);
+	return json_finish(cli, &j);
+}
+
+static int follow_to_the_end(struct cli *cli, const char *batch, bool submitted)
+{
+	struct cashet_counts counts;
+	bool paused = false;
+	int code = follow_batch(cli, batch, submitted, 0, &counts, &paused);
+	if (code == 0)
+		code = show_end(cli, batch);
+	return code ? code : paused ? CASHET_FAILED : follow_outcome(&counts);
+}
+
+/* "key=value" to its parts; the texts are in @copies. */
+static int split_tags(struct cli *cli, struct cashet_pair **pairsp, char **copiesp)
+{
+	const struct text_list *tags = &cli->settings.tags;
+	size_t size = 1;
+	for (size_t i = 0; i < tags->count; i++)
+		size += strlen(tags->items[i]) + 1;
+	char *to = *copiesp = mem_alloc(size);
+	struct cashet_pair *pairs = *pairsp =
+		mem_alloc((tags->count + 1) * sizeof *pairs);
+	for (size_t i = 0; i < tags->count; i++) {
+		strcpy(to, tags->items[i]);
+		char *equals = strchr(to, '=');
+		if (!equals || equals == to)
+			return cli_usage(cli, "", "--tag takes KEY=VALUE, not \"%s\"",
+					 tags->items[i]);
+		*equals = '\0';
+		pairs[i] = (struct cashet_pair){.key = to, .value = equals + 1};
+		to += strlen(tags->items[i]) + 1;
+	}
+	return 0;
+}
+
+static int submit(struct cli *cli, const struct cashet_pair *tags)
+{
+	const struct settings *s = &cli->settings;
+	struct cashet_error e;
+	char batch[CASHET_HEX_SIZE];
+	cli_catch();
+	int code = cli_open(cli, false, true);
+	if (code)
+		return code;
+	struct cashet_submit_options options = {
+		.tags = tags,
+		.tag_count = s->tags.count,
+		.force = s->force,
+		.no_cache = s->no_cache,
+		.no_sync = !s->detach,
+		.format = s->format,
+	};
+	if (cashet_submit_file(cli->c, cli->words.items[0], &options, batch, &e))
+		return cli_fail(cli, &e);
+	return s->detach ? print_batch(cli, batch) : follow_to_the_end(cli, batch, true);
+}
+
+int cmd_submit(struct cli *cli)
+{
+	struct cashet_pair *tags = NULL;
+	char *copies = NULL;
+	int code;
+	if (cli->settings.force && cli->settings.no_cache)
+		code = cli_usage(cli, "",
+				 "--force keeps the new results, --no-cache does not: "
+				 "one of them");
+	else
+		code = split_tags(cli, &tags, &copies);
+	if (code == 0)
+		code = submit(cli, tags);
+	free(tags);
+	free(copies);
+	return code;
+}
+
+int cmd_wait(struct cli *cli)
+{
+	const char *batch = cli->words.count ? cli->words.items[0] : "";
+	struct cashet_counts counts;
+	bool paused = false;
+	cli_catch();
+	int code = cli_open(cli, true, true);
+	if (code == 0)
+		code = follow_batch(cli, batch, false, cli->settings.timeout_ns, &counts,
+				    &paused);
+	if (code)
+		return code;
+	code = paused ? CASHET_FAILED : follow_outcome(&counts);
+	CLEANUP_BUF struct buf out = {0};
+	struct json j;
+	if (!cli->settings.json) {
+		show_counts(&out, &counts);
+		buf_add_byte(&out, '\n');
+		int failed = cli_write(cli, &out);
+		return failed ? failed : code;
+	}
+	struct cashet_batch found;
+	struct cashet_error e;
+	if (cashet_batch_find(cli->c, batch, &found, &e))
+		return cli_fail(cli, &e);
+	json_begin(&j, &out);
+	json_key(&j, "batch");
+	json_string(&j, found.batch);
+	json_key(&j, "ended");
+	json_bool(&j, !paused);
+	json_counts(&j, &counts, paused);
+	int failed = json_finish(cli, &j);
+	return failed ? failed : code;
+}
+
+int cmd_retry(struct cli *cli)
+{
+	char again[CASHET_HEX_SIZE];
+	struct cashet_error e;
+	cli_catch();
+	int code = cli_open(cli, true, false);
+	if (code)
+		return code;
+	if (cashet_retry(cli->c, cli->words.items[0], again, &e))
+		return cli_fail(cli, &e);
+	if (cli->settings.detach)
+		return print_batch(cli, again);
+	code = cli->settings.json ? 0 : print_batch(cli, again);
+	return code ? code : follow_to_the_end(cli, again, false);
+}
+
+int cmd_cancel(struct cli *cli)
+{
+	char batch[CASHET_HEX_SIZE];
+	uint32_t index = 0;
+	struct cashet_error e;
+	const char *word = cli->words.items[0];
+	int form = cli_task(cli, word, batch, &index);
+	if (form == 2)
+		return CASHET_USAGE;
+	int code = cli_open(cli, true, false);
+	if (code)
+		return code;
+	if (cashet_cancel(cli->c, form ? word : batch, form ? NULL : &index, &e))
+		return cli_fail(cli, &e);
+	if (!cli->settings.json) {
+		cli_note(cli, "cancelled");
+		return 0;
+	}
+	struct cashet_batch found;
+	if (cashet_batch_find(cli->c, form ? word : batch, &found, &e))
+		return cli_fail(cli, &e);
+	CLEANUP_BUF struct buf out = {0};
+	struct json j;
+	json_begin(&j, &out);
+	json_key(&j, "batch");
+	json_string(&j, found.batch);
+	json_key(&j, "index");
+	if (form)
+		json_null(&j);
+	else
+		json_uint(&j, index);
+	json_key(&j, "cancelled");
+	json_bool(&j, true);
+	return json_finish(cli, &j);
+}
+
+/* ---- ps ---- */
+
+struct listing {
+	struct table table;
+	struct json json;
+	bool is_json;
+	size_t count;
+};
+
+static const char *batch_state(const struct cashet_batch *b)
+{
+	const struct cashet_counts *c = &b->counts;
+	if (b->paused && !b->ended)
+		return "paused";
+	if (!b->ended)
+		return c->running ? "running" : "waiting";
+	return c->failed      ? "failed"
+	       : c->cancelled ? "cancelled"
+	       : c->skipped   ? "skipped"
+			      : "completed";
+}
+
+static int list_batch(void *arg, const struct cashet_batch *b)
+{
+	struct listing *l = arg;
+	const struct cashet_counts *c = &b->counts;
+	l->count++;
+	if (l->is_json) {
+		json_object(&l->json);
+		json_key(&l->json, "batch");
+		json_string(&l->json, b->batch);
+		json_key(&l->json, "name");
+		json_string(&l->json, b->name);
+		json_key(&l->json, "file");
+		json_string(&l->json, b->file);
+		json_key(&l->json, "state");
+		json_string(&l->json, batch_state(b));
+		json_key(&l->json, "ended");
+		json_bool(&l->json, b->ended);
+		json_counts(&l->json, c, true);
+		json_key(&l->json, "submitted_ms");
+		json_uint(&l->json, b->submitted_wall_ms);
+		json_key(&l->json, "ended_ms");
+		if (b->ended_wall_ms)
+			json_uint(&l->json, b->ended_wall_ms);
+		else
+			json_null(&l->json);
+		json_end_object(&l->json);
+		return 0;
+	}
+	CLEANUP_BUF struct buf ago = {0};
+	show_ago(&ago, b->submitted_wall_ms);
+	uint64_t done = c->cached + c->executed + c->deduplicated + c->failed +
+			c->skipped + c->cancelled;
+	table_cellf(&l->table, "%.*s", SHORT_HASH, b->batch);
+	table_cell(&l->table, *b->name ? b->name : b->file);
+	table_cell(&l->table, batch_state(b));
+	table_cellf(&l->table, "%" PRIu64 "/%" PRIu64, done, c->total);
+	table_cellf(&l->table, "%" PRIu64, c->cached);
+	table_cellf(&l->table, "%" PRIu64, c->running);
+	table_cellf(&l->table, "%" PRIu64, c->failed);
+	table_cell(&l->table, buf_cstr(&ago));
+	return 0;
+}
+
+int cmd_ps(struct cli *cli)
+{
+	static const char *const heads[] = {"batch",  "name",	 "state",  "done",
+					    "cached", "running", "failed", "submitted"};
+	struct listing l = {.is_json = cli->settings.json};
+	CLEANUP_BUF struct buf out = {0};
+	struct cashet_error e;
+	uint64_t left_out = 0;
+	int code = cli_open(cli, true, false);
+	if (code)
+		return code;
+	table_init(&l.table, ARRAY_LEN(heads));
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		table_cell(&l.table, heads[i]);
+	json_begin(&l.json, &out);
+	json_key(&l.json, "batches");
+	json_array(&l.json);
+	if (cashet_batches(cli->c, cli->settings.all, 0, list_batch, &l, &left_out, &e)) {
+		code = cli_fail(cli, &e);
+	} else if (l.is_json) {
+		json_end_array(&l.json);
+		json_key(&l.json, "left_out");
+		json_uint(&l.json, left_out);
+		code = json_finish(cli, &l.json);
+	} else if (l.count) {
+		buf_reset(&out);
+		table_render(&l.table, &out, cli->color_out);
+		code = cli_write(cli, &out);
+		if (left_out)
+			cli_note(cli, "and %" PRIu64 " older ones", left_out);
+	} else {
+		cli_note(cli,
+			 cli->settings.all
+				 ? "no batches yet"
+				 : "nothing is going on; -a lists ended batches too");
+	}
+	table_fini(&l.table);
+	return code;
+}

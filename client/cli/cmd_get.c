@@ -1,0 +1,396 @@
+/* cmd_get.c - get, logs: exact bytes to standard output or into files. */
+#include "client/cli/cli.h"
+
+#include "common/fs.h"
+#include "common/pure/hex.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FOLLOW_PAUSE_NS 200000000
+
+static int fail(struct cli *cli, int code, const char *next, const char *fmt, ...)
+	PRINTF(4, 5);
+
+static int fail(struct cli *cli, int code, const char *next, const char *fmt, ...)
+{
+	struct cashet_error e = {.code = code};
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(e.what, sizeof e.what, fmt, args);
+	va_end(args);
+	snprintf(e.next, sizeof e.next, "%s", next);
+	return cli_fail(cli, &e);
+}
+
+/* ---- get ---- */
+
+struct chosen {
+	struct cashet_content content;
+	const char *what; /* for messages */
+};
+
+static void list_outputs(const struct cashet_result *r, struct buf *out)
+{
+	buf_add_str(out, "its outputs: ");
+	for (size_t i = 0; i < r->output_count; i++)
+		buf_printf(out, "%s%s (%s)", i ? ", " : "", r->outputs[i].name,
+			   r->outputs[i].path);
+}
+
+/* Return: 0; 1 several outputs and none was named; an exit code + 1000, printed. */
+enum { CHOICE_SEVERAL = 1, CHOICE_FAILED = 1000 };
+
+static int choose(struct cli *cli, const struct cashet_result *r, struct chosen *out)
+{
+	const struct settings *s = &cli->settings;
+	CLEANUP_BUF struct buf outputs = {0};
+	if (r->output_count)
+		list_outputs(r, &outputs);
+	*out = (struct chosen){.content = r->output, .what = "standard output"};
+	if (s->want_stderr)
+		*out = (struct chosen){.content = r->log, .what = "standard error"};
+	else if (s->output_name) {
+		size_t i = 0;
+		while (i < r->output_count && strcmp(r->outputs[i].name, s->output_name))
+			i++;
+		if (i == r->output_count)
+			return CHOICE_FAILED +
+			       fail(cli, CASHET_NOT_FOUND, buf_cstr(&outputs),
+				    "the task has no output \"%s\"", s->output_name);
+		*out = (struct chosen){.content = r->outputs[i].content,
+				       .what = s->output_name};
+	} else if (!s->want_stdout && r->output_count == 1) {
+		*out = (struct chosen){.content = r->outputs[0].content,
+				       .what = r->outputs[0].name};
+	} else if (!s->want_stdout && r->output_count > 1) {
+		return CHOICE_SEVERAL;
+	} else if (!s->want_stdout && r->result.type != CASHET_CONTENT_NONE) {
+		out->content = r->result;
+	}
+	if (out->content.type == CASHET_CONTENT_NONE) {
+		CLEANUP_BUF struct buf why = {0};
+		buf_printf(&why, "the task %s %s",
+			   r->status == CASHET_TASK_FAILED ? "" : "is",
+			   r->status == CASHET_TASK_FAILED
+				   ? "failed"
+				   : cashet_status_name(r->status));
+		return CHOICE_FAILED +
+		       fail(cli, CASHET_NOT_FOUND, *r->error ? r->error : "",
+			    "there is no %s: %s", out->what, buf_cstr(&why));
+	}
+	return 0;
+}
+
+/* Into a new file beside it, so that what was there stays whole if the bytes do not come. */
+static int write_file(struct cli *cli, const struct cashet_content *content,
+		      const char *path)
+{
+	struct cashet_error e;
+	char *temporary = NULL;
+	if (asprintf(&temporary, "%s.part.%d", path, (int)getpid()) < 0)
+		abort();
+	int code = 0, mode = content->type == CASHET_CONTENT_EXEC ? 0777 : 0666;
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0) {
+		code = fail(cli, CASHET_FAILED, "", "%s cannot be written: %s", path,
+			    strerror(errno));
+	} else {
+		if (cashet_get_blob_fd(cli->c, content->digest, fd, &e))
+			code = cli_fail(cli, &e);
+		if (close(fd) < 0 && code == 0)
+			code = fail(cli, CASHET_FAILED, "", "%s cannot be written: %s",
+				    path, strerror(errno));
+		if (code == 0 && rename(temporary, path) < 0)
+			code = fail(cli, CASHET_FAILED, "", "%s cannot be written: %s",
+				    path, strerror(errno));
+		if (code)
+			unlink(temporary);
+	}
+	free(temporary);
+	return code;
+}
+
+static int write_content(struct cli *cli, const struct cashet_content *content,
+			 const char *path)
+{
+	struct cashet_error e;
+	struct stat st;
+	bool is_file = path && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+		       !S_ISDIR(st.st_mode);
+	if (content->type == CASHET_CONTENT_TREE) {
+		if (!path)
+			return cli_usage(cli, "name a new one: -o DIR",
+					 "that output is a folder, not a file");
+		return cashet_get_tree(cli->c, content->digest, path, &e)
+			       ? cli_fail(cli, &e)
+			       : 0;
+	}
+	if (path && strcmp(path, "-") && !is_file)
+		return write_file(cli, content, path);
+	int fd = STDOUT_FILENO;
+	if (is_file) { /* a device or a pipe: /dev/null, >(...) */
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			return fail(cli, CASHET_FAILED, "", "%s cannot be written: %s",
+				    path, strerror(errno));
+	}
+	int code = cashet_get_blob_fd(cli->c, content->digest, fd, &e) ? cli_fail(cli, &e)
+								       : 0;
+	if (is_file)
+		close(fd);
+	return code;
+}
+
+/* All outputs below a new folder, at their own paths. */
+static int write_outputs(struct cli *cli, const struct cashet_result *r,
+			 const char *folder)
+{
+	if (mkdir(folder, 0777) < 0)
+		return fail(cli, CASHET_FAILED,
+			    errno == EEXIST ? "name a folder that does not exist yet"
+					    : "",
+			    "%s cannot be made: %s", folder, strerror(errno));
+	int code = 0;
+	for (size_t i = 0; code == 0 && i < r->output_count; i++) {
+		char *path = NULL;
+		if (!fs_path_is_inside(r->outputs[i].path))
+			return fail(cli, CASHET_FAILED, "",
+				    "output %s has a path that leads outside",
+				    r->outputs[i].name);
+		if (asprintf(&path, "%s/%s", folder, r->outputs[i].path) < 0)
+			abort();
+		char *slash = strrchr(path, '/');
+		*slash = '\0';
+		int made = fs_mkdir_p(path, 0777);
+		*slash = '/';
+		if (made < 0)
+			code = fail(cli, CASHET_FAILED, "", "%s cannot be made: %s", path,
+				    strerror(-made));
+		else
+			code = write_content(cli, &r->outputs[i].content, path);
+		free(path);
+	}
+	return code;
+}
+
+static int json_got(struct cli *cli, const struct cashet_result *r,
+		    const struct chosen *c, const char *path)
+{
+	CLEANUP_BUF struct buf out = {0};
+	struct json j;
+	json_begin(&j, &out);
+	json_hash(&j, "digest", c != NULL, c ? c->content.digest : NULL);
+	json_key(&j, "size");
+	if (c)
+		json_uint(&j, c->content.size);
+	else
+		json_null(&j);
+	json_key(&j, "file");
+	if (path)
+		json_string(&j, path);
+	else
+		json_null(&j);
+	json_key(&j, "task");
+	json_result(&j, r);
+	return json_finish(cli, &j);
+}
+
+static int get(struct cli *cli, const struct cashet_result *r)
+{
+	const struct settings *s = &cli->settings;
+	const char *path = s->output_file;
+	struct chosen chosen;
+	int choice = choose(cli, r, &chosen), code = 0;
+	if (choice >= CHOICE_FAILED)
+		return choice - CHOICE_FAILED;
+	if (choice == CHOICE_SEVERAL && !path && !s->json) {
+		CLEANUP_BUF struct buf outputs = {0};
+		list_outputs(r, &outputs);
+		return cli_usage(
+			cli, buf_cstr(&outputs),
+			"the task has %zu outputs: name one with --output NAME, or a new "
+			"folder for all with -o DIR",
+			r->output_count);
+	}
+	if (choice == CHOICE_SEVERAL && path)
+		code = write_outputs(cli, r, path);
+	else if (choice == 0 && (path || !s->json))
+		code = write_content(cli, &chosen.content, path);
+	if (code || !s->json)
+		return code;
+	return json_got(cli, r, choice ? NULL : &chosen, path);
+}
+
+int cmd_get(struct cli *cli)
+{
+	const struct settings *s = &cli->settings;
+	char batch[CASHET_HEX_SIZE];
+	uint32_t index;
+	struct cashet_error e;
+	struct cashet_results *results = NULL;
+	const struct cashet_result *r;
+	if (s->want_stdout + s->want_stderr + (s->output_name != NULL) > 1)
+		return cli_usage(cli, "", "one of --output, --stdout and --stderr");
+	int form = cli_task(cli, cli->words.items[0], batch, &index);
+	if (form == 2)
+		return CASHET_USAGE;
+	cli_catch();
+	int code = cli_open(cli, true, true);
+	if (code)
+		return code;
+	if (form ? cashet_commit_find(cli->c, cli->words.items[0], &results, &r, &e)
+		 : cashet_result_one(cli->c, batch, index, &results, &r, &e))
+		return cli_fail(cli, &e);
+	code = get(cli, r);
+	cashet_results_close(results);
+	return code;
+}
+
+/* ---- logs ---- */
+
+struct stream {
+	int fd;
+	bool escape; /* a terminal */
+	uint64_t offset;
+	struct buf text;
+};
+
+/* Colours may stay out of a terminal's way, cursor movements must: all but line ends, tabs and
+ * carriage returns are shown, not done. */
+static int write_escaped(struct stream *s, const uint8_t *data, size_t size)
+{
+	buf_reset(&s->text);
+	for (size_t at = 0; at < size;) {
+		size_t run = at;
+		while (run < size && !strchr("\n\t\r", data[run] ? data[run] : 1))
+			run++;
+		text_escape(&s->text, (const char *)data + at, run - at);
+		if (run < size)
+			buf_add_byte(&s->text, data[run++]);
+		at = run;
+	}
+	return s->text.failed ? -ENOMEM : fs_write_all(s->fd, s->text.data, s->text.size);
+}
+
+static int write_log(void *arg, const void *data, size_t size)
+{
+	struct stream *s = arg;
+	s->offset += size;
+	return s->escape ? write_escaped(s, data, size) : fs_write_all(s->fd, data, size);
+}
+
+static bool has_ended(struct cli *cli, const char *batch, uint32_t index)
+{
+	struct cashet_results *results;
+	const struct cashet_result *r;
+	if (cashet_result_one(cli->c, batch, index, &results, &r, NULL))
+		return true; /* the next look says why */
+	bool ended = r->status >= CASHET_COMPLETED;
+	cashet_results_close(results);
+	return ended;
+}
+
+/* Both streams at once: turn by turn, until a look that began after the end has seen all. */
+static int follow_both(struct cli *cli, const char *batch, uint32_t index,
+		       struct stream *out, struct stream *err)
+{
+	struct cashet_error e;
+	for (;;) {
+		bool last = has_ended(cli, batch, index);
+		for (int i = 0; i < 2; i++) {
+			struct stream *s = i ? err : out;
+			struct cashet_log_options options = {.is_stderr = i,
+							     .offset = s->offset};
+			int r = cashet_log(cli->c, batch, index, &options, write_log, s,
+					   &e);
+			if (r && !(r == CASHET_NOT_FOUND && !last))
+				return cli_fail(cli, &e);
+		}
+		if (last)
+			return 0;
+		struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_NS};
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int read_logs(struct cli *cli, const char *batch, uint32_t index,
+		     struct stream *out, struct stream *err)
+{
+	const struct settings *s = &cli->settings;
+	struct cashet_error e;
+	bool both = s->want_stdout == s->want_stderr;
+	if (both && s->follow)
+		return follow_both(cli, batch, index, out, err);
+	for (int i = 0; i < 2; i++) {
+		struct cashet_log_options options = {.is_stderr = i, .follow = s->follow};
+		if (!both && i != s->want_stderr)
+			continue;
+		if (cashet_log(cli->c, batch, index, &options, write_log, i ? err : out,
+			       &e))
+			return cli_fail(cli, &e);
+	}
+	return 0;
+}
+
+static int collect(void *arg, const void *data, size_t size)
+{
+	buf_add(arg, data, size);
+	return 0;
+}
+
+static int json_logs(struct cli *cli, const char *batch, uint32_t index)
+{
+	const struct settings *s = &cli->settings;
+	bool both = s->want_stdout == s->want_stderr;
+	CLEANUP_BUF struct buf out = {0};
+	struct json j;
+	json_begin(&j, &out);
+	for (int i = 0; i < 2; i++) {
+		struct cashet_log_options options = {.is_stderr = i, .follow = s->follow};
+		CLEANUP_BUF struct buf text = {0};
+		struct cashet_error e;
+		if (!both && i != s->want_stderr)
+			continue;
+		if (cashet_log(cli->c, batch, index, &options, collect, &text, &e))
+			return cli_fail(cli, &e);
+		json_key(&j, i ? "stderr" : "stdout");
+		json_string_n(&j, (const char *)text.data, text.size);
+	}
+	return json_finish(cli, &j);
+}
+
+int cmd_logs(struct cli *cli)
+{
+	char batch[CASHET_HEX_SIZE];
+	uint32_t index;
+	int form = cli_task(cli, cli->words.items[0], batch, &index);
+	if (form == 1)
+		return cli_usage(cli, "",
+				 "\"%s\" is not a task: BATCH:INDEX, for example b7f3:12",
+				 cli->words.items[0]);
+	if (form)
+		return CASHET_USAGE;
+	cli_catch();
+	int code = cli_open(cli, true, true);
+	if (code)
+		return code;
+	if (cli->settings.json)
+		return json_logs(cli, batch, index);
+	/* With only one of them wanted, it is the product. */
+	bool only_err = cli->settings.want_stderr && !cli->settings.want_stdout;
+	struct stream out = {.fd = STDOUT_FILENO, .escape = cli->tty_out};
+	struct stream err = {.fd = only_err ? STDOUT_FILENO : STDERR_FILENO,
+			     .escape = only_err ? cli->tty_out : cli->tty_err};
+	code = read_logs(cli, batch, index, &out, &err);
+	buf_fini(&out.text);
+	buf_fini(&err.text);
+	return code;
+}

@@ -1,0 +1,239 @@
+/* options.c - see options.h. */
+#include "client/cli/options.h"
+
+#include "common/names.h"
+#include "common/num.h"
+#include "common/pure/mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AT(member) offsetof(struct settings, member)
+
+const struct option_row option_table[] = {
+	{"detach", 'd', OPTION_FLAG, OPTIONS_DETACH, AT(detach), NULL,
+	 "submit and do not wait"},
+	{"force", 0, OPTION_FLAG, OPTIONS_SUBMIT, AT(force), NULL,
+	 "run every task again; the new results take the place of the old"},
+	{"no-cache", 0, OPTION_FLAG, OPTIONS_SUBMIT, AT(no_cache), NULL,
+	 "run every task, and keep the results out of the cache"},
+	{"tag", 't', OPTION_LIST, OPTIONS_SUBMIT, AT(tags), "KEY=VALUE",
+	 "tag every task; may be repeated"},
+	{"format", 0, OPTION_TEXT, OPTIONS_SUBMIT, AT(format), "FORMAT",
+	 "yaml, json or jsonl; else by the file's name"},
+	{"all", 'a', OPTION_FLAG, OPTIONS_ALL, AT(all), NULL,
+	 "also those that have ended"},
+	{"timeout", 0, OPTION_DURATION, OPTIONS_TIMEOUT, AT(timeout_ns), "DURATION",
+	 "give up waiting after, for example, 90s or 2h (exit 7)"},
+	{"csv", 0, OPTION_FLAG, OPTIONS_CSV, AT(csv), NULL,
+	 "print comma-separated values"},
+	{"top", 'k', OPTION_NUMBER, OPTIONS_BEST, AT(top), "N", "how many; 10"},
+	{"by", 0, OPTION_TEXT, OPTIONS_BEST, AT(by), "METRIC",
+	 "the metric; else what metrics.best of the tasks says"},
+	{"max", 0, OPTION_FLAG, OPTIONS_BEST, AT(max), NULL, "the largest is the best"},
+	{"min", 0, OPTION_FLAG, OPTIONS_BEST, AT(min), NULL, "the smallest is the best"},
+	{"file", 'o', OPTION_TEXT, OPTIONS_GET, AT(output_file), "PATH",
+	 "write to this file; a folder, when there are several outputs"},
+	{"output", 0, OPTION_TEXT, OPTIONS_GET, AT(output_name), "NAME",
+	 "this one of the task's outputs"},
+	{"stdout", 0, OPTION_FLAG, OPTIONS_STREAM, AT(want_stdout), NULL,
+	 "its standard output"},
+	{"stderr", 0, OPTION_FLAG, OPTIONS_STREAM, AT(want_stderr), NULL,
+	 "its standard error"},
+	{"follow", 'f', OPTION_FLAG, OPTIONS_FOLLOW, AT(follow), NULL,
+	 "go on until the task has ended"},
+	{"role", 0, OPTION_TEXT, OPTIONS_ROLE, AT(role), "ROLE",
+	 "client, worker, admin, observer; or broker, for one that we connect to"},
+	{"name", 0, OPTION_TEXT, OPTIONS_ROLE, AT(name), "NAME",
+	 "whose key it is; of a broker: HOST:PORT"},
+	{"deadline", 0, OPTION_DURATION, OPTIONS_DEADLINE, AT(deadline_ns), "DURATION",
+	 "stop what still runs then, and hand it back"},
+	{"broker", 0, OPTION_TEXT, OPTIONS_GLOBAL, AT(broker), "URL",
+	 "tcp://HOST:PORT or ipc://PATH; else CASHET_BROKER"},
+	{"store", 0, OPTION_TEXT, OPTIONS_GLOBAL, AT(store), "DIR",
+	 "the store of this folder; else CASHET_DIR, else ./.cashet"},
+	{"key", 0, OPTION_TEXT, OPTIONS_GLOBAL, AT(key), "FILE",
+	 "our secret key; else CASHET_KEY, else the one in ~/.config/cashet"},
+	{"insecure", 0, OPTION_FLAG, OPTIONS_GLOBAL, AT(insecure), NULL,
+	 "use no keys towards a broker that runs --insecure"},
+	{"json", 0, OPTION_FLAG, OPTIONS_GLOBAL, AT(json), NULL,
+	 "print one JSON object, see docs/cli.md"},
+	{"quiet", 'q', OPTION_FLAG, OPTIONS_GLOBAL, AT(quiet), NULL,
+	 "no progress, no remarks"},
+	{"color", 0, OPTION_TEXT, OPTIONS_GLOBAL, AT(color), "WHEN",
+	 "auto, always or never; NO_COLOR counts as never"},
+	{"help", 'h', OPTION_FLAG, OPTIONS_GLOBAL, AT(help), NULL, "explain the command"},
+	{"version", 'V', OPTION_FLAG, OPTIONS_GLOBAL, AT(version), NULL,
+	 "print the version"},
+};
+const size_t option_count = ARRAY_LEN(option_table);
+
+static const struct option_row *find_long(const char *name, size_t size, unsigned sets)
+{
+	for (size_t i = 0; i < option_count; i++)
+		if ((option_table[i].set & sets) &&
+		    strlen(option_table[i].name) == size &&
+		    memcmp(option_table[i].name, name, size) == 0)
+			return &option_table[i];
+	return NULL;
+}
+
+static const struct option_row *find_letter(char letter, unsigned sets)
+{
+	for (size_t i = 0; i < option_count; i++)
+		if ((option_table[i].set & sets) && option_table[i].letter == letter)
+			return &option_table[i];
+	return NULL;
+}
+
+static int unknown_long(const char *name, size_t size, unsigned sets, struct err *e)
+{
+	const char *names[ARRAY_LEN(option_table)];
+	char word[64];
+	size_t count = 0;
+	for (size_t i = 0; i < option_count; i++)
+		if (option_table[i].set & sets)
+			names[count++] = option_table[i].name;
+	snprintf(word, sizeof word, "%.*s", (int)size, name);
+	const char *near = names_suggest(word, names, count);
+	err_set(e, ERR_USAGE, "there is no option --%s here%s%s%s", word,
+		near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
+	if (!near)
+		err_next(e, "add --help to see the options");
+	return -1;
+}
+
+static int parse_number(const char *text, uint64_t *out)
+{
+	char *end;
+	errno = 0;
+	uint64_t value = strtoull(text, &end, 10);
+	if (errno || *end || text[0] < '0' || text[0] > '9' || value == 0)
+		return 1;
+	*out = value;
+	return 0;
+}
+
+static int set_value(struct settings *s, const struct option_row *row, const char *value,
+		     struct err *e)
+{
+	void *to = (char *)s + row->offset;
+	switch (row->type) {
+	case OPTION_FLAG:
+		*(bool *)to = true;
+		return 0;
+	case OPTION_TEXT:
+		*(const char **)to = value;
+		return 0;
+	case OPTION_LIST: {
+		struct text_list *list = to;
+		mem_grow(list->items, list->count, list->capacity);
+		list->items[list->count++] = value;
+		return 0;
+	}
+	case OPTION_NUMBER:
+		if (parse_number(value, to) == 0)
+			return 0;
+		err_set(e, ERR_USAGE, "--%s takes a whole number above 0, not \"%s\"",
+			row->name, value);
+		return -1;
+	case OPTION_DURATION:
+		if (num_parse_duration(value, to) == 0)
+			return 0;
+		err_set(e, ERR_USAGE,
+			"--%s takes a duration such as 30s, 10m or 1h30m, not \"%s\"",
+			row->name, value);
+		return -1;
+	}
+	return -1;
+}
+
+static int no_value(const struct option_row *row, struct err *e)
+{
+	err_set(e, ERR_USAGE, "--%s needs a value: %s", row->name, row->value);
+	return -1;
+}
+
+/* "--name" or "--name=value". Return: arguments used, or -1. */
+static int parse_long(struct settings *s, unsigned sets, int left, char *const *argv,
+		      struct err *e)
+{
+	const char *name = argv[0] + 2, *equals = strchr(name, '=');
+	size_t size = equals ? (size_t)(equals - name) : strlen(name);
+	const struct option_row *row = find_long(name, size, sets);
+	if (!row)
+		return unknown_long(name, size, sets, e);
+	if (row->type == OPTION_FLAG) {
+		if (equals) {
+			err_set(e, ERR_USAGE, "--%s takes no value", row->name);
+			return -1;
+		}
+		return set_value(s, row, NULL, e) ? -1 : 1;
+	}
+	if (!equals && left < 2)
+		return no_value(row, e);
+	if (set_value(s, row, equals ? equals + 1 : argv[1], e))
+		return -1;
+	return equals ? 1 : 2;
+}
+
+/* "-k 3", "-k3", "-qa". Return: arguments used, or -1. */
+static int parse_letters(struct settings *s, unsigned sets, int left, char *const *argv,
+			 struct err *e)
+{
+	for (const char *at = argv[0] + 1; *at; at++) {
+		const struct option_row *row = find_letter(*at, sets);
+		if (!row) {
+			err_set(e, ERR_USAGE, "there is no option -%c here", *at);
+			err_next(e, "add --help to see the options");
+			return -1;
+		}
+		if (row->type == OPTION_FLAG) {
+			set_value(s, row, NULL, e);
+			continue;
+		}
+		if (at[1])
+			return set_value(s, row, at + 1, e) ? -1 : 1;
+		if (left < 2)
+			return no_value(row, e);
+		return set_value(s, row, argv[1], e) ? -1 : 2;
+	}
+	return 1;
+}
+
+int options_parse(struct settings *s, unsigned sets, int argc, char *const *argv,
+		  bool stop_at_word, struct words *words, struct err *e)
+{
+	int at = 0;
+	bool over = false;
+	while (at < argc) {
+		const char *arg = argv[at];
+		if (over || arg[0] != '-' || arg[1] == '\0') {
+			if (stop_at_word)
+				break;
+			words->items[words->count++] = arg;
+			at++;
+		} else if (strcmp(arg, "--") == 0) {
+			over = true;
+			at++;
+		} else {
+			int used =
+				arg[1] == '-'
+					? parse_long(s, sets, argc - at, argv + at, e)
+					: parse_letters(s, sets, argc - at, argv + at, e);
+			if (used < 0)
+				return -1;
+			at += used;
+		}
+	}
+	return at;
+}
+
+void settings_fini(struct settings *s)
+{
+	free(s->tags.items);
+	*s = (struct settings){0};
+}

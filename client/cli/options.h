@@ -1,0 +1,75 @@
+/* options.h - the options of all commands: one table, one struct that they fill in.
+ *
+ * To add one: a member of struct settings, a row of option_table[] in options.c with the commands'
+ * letter set, and its bit in the commands that take it (commands.c). */
+#pragma once
+
+#include "common/err.h"
+
+struct text_list {
+	const char **items;
+	size_t count, capacity;
+};
+
+struct settings {
+	/* of every command */
+	const char *broker, *store, *key, *color;
+	bool json, quiet, help, insecure, version;
+	/* of some */
+	bool detach, force, no_cache, all, csv, max, min, want_stdout, want_stderr,
+		follow;
+	const char *format, *by, *output_file, *output_name, *role, *name;
+	uint64_t timeout_ns, deadline_ns, top;
+	struct text_list tags;
+};
+
+/* Sets of options; a command takes OPTIONS_GLOBAL and those of its row. */
+enum {
+	OPTIONS_GLOBAL = 1 << 0,
+	OPTIONS_SUBMIT = 1 << 1, /* --force --no-cache --tag --format */
+	OPTIONS_DETACH = 1 << 2,
+	OPTIONS_ALL = 1 << 3,
+	OPTIONS_TIMEOUT = 1 << 4,
+	OPTIONS_CSV = 1 << 5,
+	OPTIONS_BEST = 1 << 6,	 /* -k --by --max --min */
+	OPTIONS_GET = 1 << 7,	 /* -o --output */
+	OPTIONS_STREAM = 1 << 8, /* --stdout --stderr */
+	OPTIONS_FOLLOW = 1 << 9,
+	OPTIONS_ROLE = 1 << 10, /* --role --name */
+	OPTIONS_DEADLINE = 1 << 11,
+};
+
+enum option_type {
+	OPTION_FLAG,	 /* bool */
+	OPTION_TEXT,	 /* const char * */
+	OPTION_LIST,	 /* struct text_list: may be repeated */
+	OPTION_NUMBER,	 /* uint64_t, at least 1 */
+	OPTION_DURATION, /* uint64_t nanoseconds */
+};
+
+struct option_row {
+	const char *name; /* without -- */
+	char letter;	  /* 0: none */
+	enum option_type type;
+	unsigned set;
+	size_t offset;	   /* in struct settings */
+	const char *value; /* what the value is called in help; NULL for flags */
+	const char *help;
+};
+
+extern const struct option_row option_table[];
+extern const size_t option_count;
+
+struct words { /* what is not an option, in order; borrowed from argv */
+	const char **items;
+	size_t count;
+};
+
+/** options_parse() - take the options of @sets out of @argv (the program's name excluded).
+ * --name=value, --name value, -k value, -kvalue, -ab for flags; "--" ends options; "-" is a word.
+ * @stop_at_word: stop in front of the first word that is no option.
+ * @words:   appended to; has room for @argc more
+ * Return: number of arguments used (@argc unless stopped), or -1 with ERR_USAGE in @e. */
+int options_parse(struct settings *s, unsigned sets, int argc, char *const *argv,
+		  bool stop_at_word, struct words *words, struct err *e);
+void settings_fini(struct settings *s);

@@ -1,0 +1,98 @@
+/* table.c - see table.h. */
+#include "client/cli/table.h"
+
+#include "common/json.h"
+#include "common/pure/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GAP 2
+#define BOLD "\033[1m"
+#define PLAIN "\033[0m"
+
+void table_init(struct table *t, size_t columns)
+{
+	assert(columns > 0 && columns <= TABLE_COLUMNS_MAX);
+	*t = (struct table){.columns = columns};
+}
+
+void table_fini(struct table *t)
+{
+	buf_fini(&t->text);
+	free(t->cells);
+	*t = (struct table){0};
+}
+
+void table_cell(struct table *t, const char *text)
+{
+	mem_grow(t->cells, t->cell_count, t->cell_capacity);
+	t->cells[t->cell_count++] = t->text.size;
+	text_escape(&t->text, text, strlen(text));
+	buf_add_byte(&t->text, '\0');
+}
+
+void table_cellf(struct table *t, const char *fmt, ...)
+{
+	CLEANUP_BUF struct buf text = {0};
+	va_list args;
+	va_start(args, fmt);
+	buf_vprintf(&text, fmt, args);
+	va_end(args);
+	table_cell(t, buf_cstr(&text));
+}
+
+size_t text_width(const char *text)
+{
+	size_t width = 0;
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static bool is_number(const char *text)
+{
+	char *end;
+	if (!*text)
+		return true; /* nothing there does not make a column of text */
+	strtod(text, &end);
+	return end != text &&
+	       (*end == '\0' || strcmp(end, "s") == 0 || strcmp(end, "ms") == 0);
+}
+
+static const char *cell_at(const struct table *t, size_t i)
+{
+	return (const char *)t->text.data + t->cells[i];
+}
+
+void table_render(struct table *t, struct buf *out, bool color)
+{
+	size_t widths[TABLE_COLUMNS_MAX] = {0};
+	if (!t->cell_count || t->text.failed)
+		return;
+	memset(t->right, true, sizeof t->right);
+	for (size_t i = 0; i < t->cell_count; i++) {
+		size_t column = i % t->columns, width = text_width(cell_at(t, i));
+		if (width > widths[column])
+			widths[column] = width;
+		if (i >= t->columns && !is_number(cell_at(t, i)))
+			t->right[column] = false;
+	}
+	for (size_t i = 0; i < t->cell_count; i++) {
+		size_t column = i % t->columns,
+		       pad = widths[column] - text_width(cell_at(t, i));
+		bool last = column == t->columns - 1, right = t->right[column];
+		if (color && i == 0)
+			buf_add_str(out, BOLD);
+		if (right)
+			buf_printf(out, "%*s", (int)pad, "");
+		buf_add_str(out, cell_at(t, i));
+		if (!last)
+			buf_printf(out, "%*s", (int)(GAP + (right ? 0 : pad)), "");
+		else {
+			if (color && i == t->columns - 1)
+				buf_add_str(out, PLAIN);
+			buf_add_byte(out, '\n');
+		}
+	}
+}
