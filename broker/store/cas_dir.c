@@ -241,7 +241,7 @@ static int dir_each(struct cas *cas, each_fn *fn, void *arg)
 static void dir_free(struct cas *cas)
 {
 	struct cas_dir *d = container_of(cas, struct cas_dir, cas);
-	pool_fini(&d->pool);
+	cas_pool_fini(&d->pool);
 	for (int *fd = (int[]){d->objects, d->quarantine, d->tmp, -2}; *fd != -2; fd++) {
 		if (*fd >= 0)
 			close(*fd);
@@ -303,7 +303,7 @@ int cas_open_dir(struct cas **casp, const char *path, struct err *e)
 	pthread_mutex_init(&d->names, NULL);
 	pthread_mutex_init(&d->sync_lock, NULL);
 	pthread_cond_init(&d->sync_done, NULL);
-	pool_init(&d->pool);
+	cas_pool_init(&d->pool);
 	/* Names in quarantine/ go on where no earlier run can have been. */
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);

@@ -16,7 +16,7 @@
 #define AHEAD 3 /* chunks: one handed out, two on their way */
 
 struct slot {
-	struct pool_job job;
+	struct cas_pool_job job;
 	int fd;
 	struct frame_record record;
 	uint8_t *content;
@@ -96,7 +96,7 @@ int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **ge
 
 /* ---- chunks ---- */
 
-static void run_unpack(struct pool_job *job, struct pool_tools *tools)
+static void run_unpack(struct cas_pool_job *job, struct cas_pool_tools *tools)
 {
 	struct slot *slot = container_of(job, struct slot, job);
 	slot->error = frame_read(tools->unpack, slot->fd, &slot->record, slot->content,
@@ -127,10 +127,10 @@ static int start_slot(struct dir_get *get)
 	get->announced += slot->record.content;
 	get->count++;
 	if (get->get.size > FRAME_CHUNK) {
-		pool_submit(&get->dir->pool, &slot->job);
+		cas_pool_submit(&get->dir->pool, &slot->job);
 		return 0;
 	}
-	struct pool_tools tools = pool_borrow(&get->dir->pool);
+	struct cas_pool_tools tools = pool_borrow(&get->dir->pool);
 	run_unpack(&slot->job, &tools);
 	pool_give_back(&get->dir->pool, &tools);
 	slot->job.is_done = true;
@@ -158,7 +158,7 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 	struct slot *slot = &get->slots[get->head];
 	if (get->taken == 0) {
 		if (base->size > FRAME_CHUNK)
-			pool_wait(&get->dir->pool, &slot->job);
+			cas_pool_wait(&get->dir->pool, &slot->job);
 		if (slot->error)
 			return slot->error;
 	}
@@ -186,7 +186,7 @@ void cas_dir_get_free(struct cas_get *base)
 {
 	struct dir_get *get = get_of(base);
 	for (unsigned i = 0; i < get->count && base->size > FRAME_CHUNK; i++)
-		pool_wait(&get->dir->pool, &get->slots[(get->head + i) % AHEAD].job);
+		cas_pool_wait(&get->dir->pool, &get->slots[(get->head + i) % AHEAD].job);
 	for (unsigned i = 0; i < AHEAD; i++)
 		free(get->slots[i].content);
 	if (get->fd >= 0)

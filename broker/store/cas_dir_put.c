@@ -29,13 +29,13 @@
 #define WRITE_BACK (16u << 20)
 
 struct chunk {
-	struct pool_job job;
+	struct cas_pool_job job;
 	uint8_t *in, *out;	  /* FRAME_CHUNK, frame_bound(FRAME_CHUNK) bytes */
 	size_t in_size, out_size; /* out_size 0: does not compress */
 };
 
 struct direct { /* a piece written raw from the caller's memory */
-	struct pool_job job;
+	struct cas_pool_job job;
 	struct dir_put *put;
 	struct frame_raw raw;
 	int error;
@@ -123,7 +123,7 @@ static int write_raw(struct dir_put *put, const uint8_t *data, size_t size)
 
 /* ---- chunks ---- */
 
-static void pack_chunk(struct chunk *chunk, struct pool_tools *tools)
+static void pack_chunk(struct chunk *chunk, struct cas_pool_tools *tools)
 {
 	chunk->out_size = 0;
 	if (frame_compresses(chunk->in, chunk->in_size))
@@ -131,7 +131,7 @@ static void pack_chunk(struct chunk *chunk, struct pool_tools *tools)
 						 chunk->out, frame_bound(chunk->in_size));
 }
 
-static void run_pack(struct pool_job *job, struct pool_tools *tools)
+static void run_pack(struct cas_pool_job *job, struct cas_pool_tools *tools)
 {
 	pack_chunk(container_of(job, struct chunk, job), tools);
 }
@@ -153,7 +153,7 @@ static int reap(struct dir_put *put, unsigned keep)
 	while (put->count) {
 		struct chunk *chunk = put->ring[put->head];
 		if (put->count > keep)
-			pool_wait(&put->dir->pool, &chunk->job);
+			cas_pool_wait(&put->dir->pool, &chunk->job);
 		else if (!pool_is_done(&put->dir->pool, &chunk->job))
 			return 0;
 		put->head = (put->head + 1) % RING;
@@ -187,7 +187,7 @@ static int submit_fill(struct dir_put *put)
 	put->room = FRAME_CHUNK;
 	put->filled = 0;
 	put->count++;
-	pool_submit(&put->dir->pool, &chunk->job);
+	cas_pool_submit(&put->dir->pool, &chunk->job);
 	return 0;
 }
 
@@ -210,7 +210,7 @@ static size_t add_to_fill(struct dir_put *put, const uint8_t *data, size_t size)
 
 /* ---- pieces that do not compress ---- */
 
-static void run_direct(struct pool_job *job, struct pool_tools *tools)
+static void run_direct(struct cas_pool_job *job, struct cas_pool_tools *tools)
 {
 	struct direct *direct = container_of(job, struct direct, job);
 	(void)tools;
@@ -232,7 +232,7 @@ static int start_direct(struct dir_put *put, const uint8_t *data, size_t size)
 	frame_make_raw(&put->direct->raw, data, size);
 	put->written += size;
 	put->is_direct = true;
-	pool_submit(&put->dir->pool, &put->direct->job);
+	cas_pool_submit(&put->dir->pool, &put->direct->job);
 	return 0;
 }
 
@@ -240,7 +240,7 @@ static int settle(struct dir_put *put)
 {
 	if (!put->is_direct)
 		return 0;
-	pool_wait(&put->dir->pool, &put->direct->job);
+	cas_pool_wait(&put->dir->pool, &put->direct->job);
 	put->is_direct = false;
 	return put->direct->error;
 }
@@ -293,7 +293,7 @@ static int pack_rest(struct dir_put *put)
 	if (!put->filled)
 		return 0;
 	struct chunk chunk = {.in = put->fill, .in_size = put->filled};
-	struct pool_tools tools = pool_borrow(&put->dir->pool);
+	struct cas_pool_tools tools = pool_borrow(&put->dir->pool);
 	chunk.out = mem_resize(NULL, frame_bound(put->filled));
 	pack_chunk(&chunk, &tools);
 	pool_give_back(&put->dir->pool, &tools);
@@ -339,7 +339,7 @@ void cas_dir_put_free(struct cas_put *base)
 	struct dir_put *put = put_of(base);
 	(void)settle(put);
 	for (unsigned i = 0; i < put->count; i++)
-		pool_wait(&put->dir->pool, &put->ring[(put->head + i) % RING]->job);
+		cas_pool_wait(&put->dir->pool, &put->ring[(put->head + i) % RING]->job);
 	for (unsigned i = 0; i < RING; i++) {
 		if (!put->ring[i])
 			continue;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <zstd.h>
 
-static void tools_init(struct pool_tools *tools)
+static void tools_init(struct cas_pool_tools *tools)
 {
 	tools->pack = ZSTD_createCCtx();
 	tools->unpack = ZSTD_createDCtx();
@@ -17,16 +17,16 @@ static void tools_init(struct pool_tools *tools)
 		abort(); /* as mem_alloc() does */
 }
 
-static void tools_fini(struct pool_tools *tools)
+static void tools_fini(struct cas_pool_tools *tools)
 {
 	ZSTD_freeCCtx(tools->pack);
 	ZSTD_freeDCtx(tools->unpack);
 	free(tools->scratch);
 }
 
-struct pool_tools pool_borrow(struct pool *pool)
+struct cas_pool_tools pool_borrow(struct cas_pool *pool)
 {
-	struct pool_tools tools = {0};
+	struct cas_pool_tools tools = {0};
 	pthread_mutex_lock(&pool->lock);
 	if (pool->spares)
 		tools = pool->spare[--pool->spares];
@@ -36,7 +36,7 @@ struct pool_tools pool_borrow(struct pool *pool)
 	return tools;
 }
 
-void pool_give_back(struct pool *pool, struct pool_tools *tools)
+void pool_give_back(struct cas_pool *pool, struct cas_pool_tools *tools)
 {
 	pthread_mutex_lock(&pool->lock);
 	bool is_kept = pool->spares < POOL_SPARE;
@@ -45,12 +45,12 @@ void pool_give_back(struct pool *pool, struct pool_tools *tools)
 	pthread_mutex_unlock(&pool->lock);
 	if (!is_kept)
 		tools_fini(tools);
-	*tools = (struct pool_tools){0};
+	*tools = (struct cas_pool_tools){0};
 }
 
-void pool_init(struct pool *pool)
+void cas_pool_init(struct cas_pool *pool)
 {
-	*pool = (struct pool){0};
+	*pool = (struct cas_pool){0};
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->done, NULL);
@@ -61,7 +61,7 @@ void pool_init(struct pool *pool)
 						: (unsigned)cpus;
 }
 
-void pool_fini(struct pool *pool)
+void cas_pool_fini(struct cas_pool *pool)
 {
 	pthread_mutex_lock(&pool->lock);
 	assert(!pool->first);
@@ -77,9 +77,9 @@ void pool_fini(struct pool *pool)
 	pthread_mutex_destroy(&pool->lock);
 }
 
-static struct pool_job *take_job(struct pool *pool)
+static struct cas_pool_job *take_job(struct cas_pool *pool)
 {
-	struct pool_job *job = pool->first;
+	struct cas_pool_job *job = pool->first;
 	pool->first = job->next;
 	if (!pool->first)
 		pool->last = &pool->first;
@@ -88,8 +88,8 @@ static struct pool_job *take_job(struct pool *pool)
 
 static void *pool_main(void *arg)
 {
-	struct pool *pool = arg;
-	struct pool_tools tools;
+	struct cas_pool *pool = arg;
+	struct cas_pool_tools tools;
 	tools_init(&tools);
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
@@ -100,7 +100,7 @@ static void *pool_main(void *arg)
 		}
 		if (!pool->first)
 			break;
-		struct pool_job *job = take_job(pool);
+		struct cas_pool_job *job = take_job(pool);
 		pthread_mutex_unlock(&pool->lock);
 		job->run(job, &tools);
 		pthread_mutex_lock(&pool->lock);
@@ -113,7 +113,7 @@ static void *pool_main(void *arg)
 }
 
 /* start_thread() - with all signals blocked: they are for the loop. */
-static void start_thread(struct pool *pool)
+static void start_thread(struct cas_pool *pool)
 {
 	sigset_t all, old;
 	sigfillset(&all);
@@ -124,7 +124,7 @@ static void start_thread(struct pool *pool)
 		pool->started++;
 }
 
-void pool_submit(struct pool *pool, struct pool_job *job)
+void cas_pool_submit(struct cas_pool *pool, struct cas_pool_job *job)
 {
 	pthread_mutex_lock(&pool->lock);
 	job->is_done = false;
@@ -141,13 +141,13 @@ void pool_submit(struct pool *pool, struct pool_job *job)
 	if (has_threads)
 		return;
 	/* The system gives us no thread: slower, but just as right. */
-	struct pool_tools tools = pool_borrow(pool);
+	struct cas_pool_tools tools = pool_borrow(pool);
 	job->run(job, &tools);
 	pool_give_back(pool, &tools);
 	job->is_done = true;
 }
 
-void pool_wait(struct pool *pool, struct pool_job *job)
+void cas_pool_wait(struct cas_pool *pool, struct cas_pool_job *job)
 {
 	pthread_mutex_lock(&pool->lock);
 	while (!job->is_done)
@@ -155,7 +155,7 @@ void pool_wait(struct pool *pool, struct pool_job *job)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-bool pool_is_done(struct pool *pool, struct pool_job *job)
+bool pool_is_done(struct cas_pool *pool, struct cas_pool_job *job)
 {
 	pthread_mutex_lock(&pool->lock);
 	bool is_done = job->is_done;

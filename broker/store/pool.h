@@ -10,37 +10,37 @@
 struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
 
-struct pool_tools { /* one set per thread, reused from job to job */
+struct cas_pool_tools { /* one set per thread, reused from job to job */
 	struct ZSTD_CCtx_s *pack;
 	struct ZSTD_DCtx_s *unpack;
 	uint8_t *scratch; /* frame_bound(FRAME_CHUNK) bytes */
 };
 
-struct pool_job {
-	void (*run)(struct pool_job *job, struct pool_tools *tools);
-	struct pool_job *next;
+struct cas_pool_job {
+	void (*run)(struct cas_pool_job *job, struct cas_pool_tools *tools);
+	struct cas_pool_job *next;
 	bool is_done; /* under the pool's lock */
 };
 
 #define POOL_THREADS_MAX 4
 #define POOL_SPARE 4
-struct pool {
+struct cas_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
-	struct pool_job *first, **last;
+	struct cas_pool_job *first, **last;
 	pthread_t threads[POOL_THREADS_MAX];
 	unsigned started, idle, limit;
-	struct pool_tools spare[POOL_SPARE];
+	struct cas_pool_tools spare[POOL_SPARE];
 	unsigned spares;
 	bool is_stopping;
 };
 
-void pool_init(struct pool *pool);
-void pool_fini(struct pool *pool); /* no job may be left */
-void pool_submit(struct pool *pool, struct pool_job *job);
-void pool_wait(struct pool *pool, struct pool_job *job);
-bool pool_is_done(struct pool *pool, struct pool_job *job);
+void cas_pool_init(struct cas_pool *pool);
+void cas_pool_fini(struct cas_pool *pool); /* no job may be left */
+void cas_pool_submit(struct cas_pool *pool, struct cas_pool_job *job);
+void cas_pool_wait(struct cas_pool *pool, struct cas_pool_job *job);
+bool pool_is_done(struct cas_pool *pool, struct cas_pool_job *job);
 
 /** pool_borrow() - tools for who does a job on its own thread; then pool_give_back(). */
-struct pool_tools pool_borrow(struct pool *pool);
-void pool_give_back(struct pool *pool, struct pool_tools *tools);
+struct cas_pool_tools pool_borrow(struct cas_pool *pool);
+void pool_give_back(struct cas_pool *pool, struct cas_pool_tools *tools);
