@@ -38,7 +38,7 @@ struct cas_dir {
 	pthread_cond_t sync_done;
 	struct dir_sync syncs[FAN_OUT];
 	struct dir_sync root_sync; /* of objects/ itself, for new fan-out folders */
-	struct pool pool;
+	struct cas_pool pool;
 };
 
 #define OBJECT_PATH_SIZE (2 + 1 + 62 + 1)

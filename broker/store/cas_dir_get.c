@@ -130,9 +130,9 @@ static int start_slot(struct dir_get *get)
 		cas_pool_submit(&get->dir->pool, &slot->job);
 		return 0;
 	}
-	struct cas_pool_tools tools = pool_borrow(&get->dir->pool);
+	struct cas_pool_tools tools = cas_pool_borrow(&get->dir->pool);
 	run_unpack(&slot->job, &tools);
-	pool_give_back(&get->dir->pool, &tools);
+	cas_pool_give_back(&get->dir->pool, &tools);
 	slot->job.is_done = true;
 	return 0;
 }

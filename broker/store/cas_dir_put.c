@@ -293,10 +293,10 @@ static int pack_rest(struct dir_put *put)
 	if (!put->filled)
 		return 0;
 	struct chunk chunk = {.in = put->fill, .in_size = put->filled};
-	struct cas_pool_tools tools = pool_borrow(&put->dir->pool);
+	struct cas_pool_tools tools = cas_pool_borrow(&put->dir->pool);
 	chunk.out = mem_resize(NULL, frame_bound(put->filled));
 	pack_chunk(&chunk, &tools);
-	pool_give_back(&put->dir->pool, &tools);
+	cas_pool_give_back(&put->dir->pool, &tools);
 	int rc = write_chunk(put, &chunk);
 	free(chunk.out);
 	return rc;

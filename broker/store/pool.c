@@ -24,7 +24,7 @@ static void tools_fini(struct cas_pool_tools *tools)
 	free(tools->scratch);
 }
 
-struct cas_pool_tools pool_borrow(struct cas_pool *pool)
+struct cas_pool_tools cas_pool_borrow(struct cas_pool *pool)
 {
 	struct cas_pool_tools tools = {0};
 	pthread_mutex_lock(&pool->lock);
@@ -36,7 +36,7 @@ struct cas_pool_tools pool_borrow(struct cas_pool *pool)
 	return tools;
 }
 
-void pool_give_back(struct cas_pool *pool, struct cas_pool_tools *tools)
+void cas_pool_give_back(struct cas_pool *pool, struct cas_pool_tools *tools)
 {
 	pthread_mutex_lock(&pool->lock);
 	bool is_kept = pool->spares < POOL_SPARE;
@@ -141,9 +141,9 @@ void cas_pool_submit(struct cas_pool *pool, struct cas_pool_job *job)
 	if (has_threads)
 		return;
 	/* The system gives us no thread: slower, but just as right. */
-	struct cas_pool_tools tools = pool_borrow(pool);
+	struct cas_pool_tools tools = cas_pool_borrow(pool);
 	job->run(job, &tools);
-	pool_give_back(pool, &tools);
+	cas_pool_give_back(pool, &tools);
 	job->is_done = true;
 }
 

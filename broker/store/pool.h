@@ -41,6 +41,6 @@ void cas_pool_submit(struct cas_pool *pool, struct cas_pool_job *job);
 void cas_pool_wait(struct cas_pool *pool, struct cas_pool_job *job);
 bool pool_is_done(struct cas_pool *pool, struct cas_pool_job *job);
 
-/** pool_borrow() - tools for who does a job on its own thread; then pool_give_back(). */
-struct cas_pool_tools pool_borrow(struct cas_pool *pool);
-void pool_give_back(struct cas_pool *pool, struct cas_pool_tools *tools);
+/** cas_pool_borrow() - tools for who does a job on its own thread; then cas_pool_give_back(). */
+struct cas_pool_tools cas_pool_borrow(struct cas_pool *pool);
+void cas_pool_give_back(struct cas_pool *pool, struct cas_pool_tools *tools);
