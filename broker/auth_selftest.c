@@ -72,6 +72,7 @@ static char *dial_url(const char *url)
 		{"tcp://0.0.0.0:", "tcp://127.0.0.1:"},
 		{"tcp://*:", "tcp://127.0.0.1:"},
 		{"tcp://[::]:", "tcp://[::1]:"},
+		{"tcp://[::ffff:0.0.0.0]:", "tcp://127.0.0.1:"},
 	};
 	char *out = NULL;
 	for (size_t i = 0; i < ARRAY_LEN(any); i++) {

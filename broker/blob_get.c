@@ -135,8 +135,8 @@ static int flush(struct blobs *b, struct blob_stream *s)
 				       s->peer->route_size, &m, &piece->msg, &error)) {
 			if (error != EAGAIN)
 				blobs_forget_peer(b, s->peer);
-			else if (list_empty(&s->stall_link))
-				list_add_tail(&b->stalled, &s->stall_link);
+			else
+				stream_stall(b, s);
 			return 1;
 		}
 		s->moved += piece->size;
@@ -155,9 +155,8 @@ static void finish(struct blobs *b, struct blob_stream *s)
 	m.kind = CASHET__BLOB_MESSAGE__KIND__END;
 	m.digest = (ProtobufCBinaryData){DIGEST_SIZE, s->digest};
 	m.size = s->blob_size;
-	blobs_say(b, s, &m);
 	b->gets++;
-	stream_end(b, s);
+	blobs_finish(b, s, &m);
 }
 
 /* submit_get() - have the next pieces made; credit is spent when they are. */
@@ -177,19 +176,18 @@ static void get_pump(struct blobs *b, struct blob_stream *s)
 {
 	if (!stream_may_move(s))
 		return;
-	bool is_over = s->is_done || s->rc;
-	/* The next ones are made while these are sent. */
-	if (!is_over && list_empty(&s->stall_link) && !needs_credit(s))
-		submit_get(b, s);
-	if (flush(b, s) || !is_over)
+	/* Nothing is made before the last was sent: that bounds what waits for a slow peer. */
+	if (flush(b, s))
 		return;
-	const char *what;
-	if (!s->rc) {
+	if (s->rc) {
+		const char *what;
+		enum err_code code = stream_explain(s->rc, &what);
+		blobs_fail(b, s, code, what);
+	} else if (s->is_done) {
 		finish(b, s);
-		return;
+	} else if (!needs_credit(s)) {
+		submit_get(b, s);
 	}
-	enum err_code code = stream_explain(s->rc, &what);
-	blobs_fail(b, s, code, what);
 }
 
 static void get_back(struct blobs *b, struct blob_stream *s)
@@ -265,17 +263,15 @@ static void have_back(struct blobs *b, struct blob_stream *s)
 		return;
 	}
 	size_t count = s->found.size / DIGEST_SIZE;
-	ProtobufCBinaryData *missing = mem_alloc((count + 1) * sizeof *missing);
+	s->missing = mem_alloc((count + 1) * sizeof *s->missing);
 	for (size_t i = 0; i < count; i++)
-		missing[i] = (ProtobufCBinaryData){DIGEST_SIZE,
-						   s->found.data + i * DIGEST_SIZE};
+		s->missing[i] = (ProtobufCBinaryData){DIGEST_SIZE,
+						      s->found.data + i * DIGEST_SIZE};
 	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
 	m.kind = CASHET__BLOB_MESSAGE__KIND__HAVE_REPLY;
 	m.n_digests = count;
-	m.digests = missing;
-	blobs_say(b, s, &m);
-	free(missing);
-	stream_end(b, s);
+	m.digests = s->missing;
+	blobs_finish(b, s, &m);
 }
 
 static void have_pump(struct blobs *b, struct blob_stream *s)

@@ -51,10 +51,7 @@ static void give_credit(struct blobs *b, struct blob_stream *s, uint64_t queued)
 	if (!grant || (grant < window / 4 && grant < left))
 		return;
 	s->credit += grant;
-	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
-	m.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
-	m.credit = grant;
-	blobs_say(b, s, &m);
+	blobs_credit(b, s, grant);
 }
 
 static void put_pump(struct blobs *b, struct blob_stream *s)
@@ -89,9 +86,8 @@ static void put_back(struct blobs *b, struct blob_stream *s)
 		m.kind = CASHET__BLOB_MESSAGE__KIND__OK;
 		m.digest = (ProtobufCBinaryData){DIGEST_SIZE, s->digest};
 		m.size = s->moved;
-		blobs_say(b, s, &m);
 		b->puts++;
-		stream_end(b, s);
+		blobs_finish(b, s, &m);
 		return;
 	}
 	uint64_t queued = 0;
@@ -116,19 +112,15 @@ void blob_on_put(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMess
 		return;
 	}
 	s->credit = s->size;
-	if (s->size <= WIRE_BLOB_UNASKED_MAX)
-		return;
-	Cashet__BlobMessage reply = CASHET__BLOB_MESSAGE__INIT;
-	reply.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
-	reply.credit = s->credit;
-	blobs_say(b, s, &reply);
+	if (s->size > WIRE_BLOB_UNASKED_MAX)
+		blobs_credit(b, s, s->credit);
 }
 
 void blob_on_data(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMessage *m,
 		  struct wire_frame *frame)
 {
 	struct blob_stream *s = stream_find(peer, m->stream);
-	if (!s)
+	if (!s || s->is_finished)
 		return; /* it has ended here, and the news is on its way to the peer */
 	uint64_t size = frame->payload_size;
 	const char *wrong = s->kind != STREAM_PUT ? "data for something that is no put"
@@ -158,7 +150,7 @@ void blob_on_end(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMess
 {
 	(void)frame;
 	struct blob_stream *s = stream_find(peer, m->stream);
-	if (!s)
+	if (!s || s->is_finished)
 		return;
 	const char *wrong = s->kind != STREAM_PUT ? "an end of something that is no put"
 			    : s->has_ended	  ? "a second end"

@@ -63,6 +63,9 @@ struct blob_stream *stream_open(struct blobs *b, struct blob_peer *peer,
 	list_add_tail(&peer->streams, &s->link);
 	peer->stream_count++;
 	b->streams_now++;
+	/* It does not even read that it has too many: what waits to be said to it is bounded too. */
+	if (peer->stream_count > 2 * BLOBS_STREAMS)
+		blobs_forget_peer(b, peer);
 	if (peer->stream_count > BLOBS_STREAMS) {
 		blobs_fail(b, s, ERR_UNREACHABLE, "too many transfers at once");
 		return NULL;
@@ -79,6 +82,7 @@ static void stream_free(struct blobs *b, struct blob_stream *s)
 	cas_get_close(s->get);
 	buf_fini(&s->found);
 	buf_fini(&s->digests);
+	free(s->missing);
 	free(s);
 	b->streams_now--;
 }
@@ -116,7 +120,14 @@ void stream_set_large(struct blobs *b, struct blob_stream *s)
 
 bool stream_may_move(const struct blob_stream *s)
 {
-	return !s->is_busy && !s->is_dying && (!s->is_large || s->has_turn);
+	return !s->is_busy && !s->is_dying && !s->is_finished &&
+	       (!s->is_large || s->has_turn);
+}
+
+void stream_stall(struct blobs *b, struct blob_stream *s)
+{
+	if (list_empty(&s->stall_link))
+		list_add_tail(&b->stalled, &s->stall_link);
 }
 
 /* next_in_turn() - of the streams that wait for a turn of this kind, the first one of the peer
@@ -204,6 +215,12 @@ void stream_check_times(struct blobs *b, struct blob_peer *peer)
 		if (s->is_busy || (s->is_large && !s->has_turn) ||
 		    b->now_ns - s->progress_ns < limit)
 			continue;
+		if (s->is_finished) {
+			log_warn("peer does not read its answers", "streams=%u",
+				 peer->stream_count);
+			blobs_forget_peer(b, peer);
+			return;
+		}
 		log_warn("transfer ended without progress",
 			 "stream=%" PRIu64 " moved=%" PRIu64, s->id, s->moved);
 		blobs_fail(b, s, ERR_UNREACHABLE, "the transfer made no progress");

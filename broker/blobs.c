@@ -88,20 +88,54 @@ static void free_gone(struct blobs *b)
 
 /* ---- saying something ---- */
 
-void blobs_say(struct blobs *b, struct blob_stream *s, Cashet__BlobMessage *m)
+/* say() - Return: 0; 1 if the peer's queue is full; it is forgotten if it is gone. */
+static int say(struct blobs *b, struct blob_stream *s, Cashet__BlobMessage *m)
 {
 	struct blob_peer *peer = s->peer;
+	int error = 0;
 	if (!peer || peer->is_gone)
-		return;
+		return 0;
 	m->stream = s->id;
-	int error;
 	if (wire_send_blob(b->sockets[peer->endpoint], peer->route, peer->route_size, m,
 			   NULL, 0, &error) == 0)
-		return;
+		return 0;
 	if (error == EAGAIN)
-		log_warn("peer does not read its answers", "streams=%u",
-			 peer->stream_count);
+		return 1;
 	blobs_forget_peer(b, peer);
+	return 0;
+}
+
+void blobs_credit(struct blobs *b, struct blob_stream *s, uint64_t credit)
+{
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	m.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
+	m.credit = s->unsaid_credit + credit;
+	if (say(b, s, &m) == 0) {
+		s->unsaid_credit = 0;
+		return;
+	}
+	s->unsaid_credit = m.credit;
+	stream_stall(b, s);
+}
+
+void blobs_finish(struct blobs *b, struct blob_stream *s, const Cashet__BlobMessage *m)
+{
+	list_del(&s->turn_link);
+	s->last = *m;
+	s->is_finished = true;
+	blobs_retry(b, s);
+}
+
+void blobs_retry(struct blobs *b, struct blob_stream *s)
+{
+	if (!s->is_finished && s->unsaid_credit)
+		blobs_credit(b, s, 0);
+	if (!s->is_finished)
+		return;
+	if (say(b, s, &s->last))
+		stream_stall(b, s);
+	else
+		stream_end(b, s);
 }
 
 static void say_error(struct blobs *b, unsigned endpoint, const struct wire_frame *frame,
@@ -121,14 +155,15 @@ static void say_error(struct blobs *b, unsigned endpoint, const struct wire_fram
 void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
 		const char *what)
 {
-	Cashet__Error error = CASHET__ERROR__INIT;
+	if (s->is_finished)
+		return;
 	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
-	error.code = code;
-	error.what = (char *)what;
+	cashet__error__init(&s->error);
+	s->error.code = code;
+	s->error.what = (char *)what;
 	m.kind = CASHET__BLOB_MESSAGE__KIND__ERROR;
-	m.error = &error;
-	blobs_say(b, s, &m);
-	stream_end(b, s);
+	m.error = &s->error;
+	blobs_finish(b, s, &m);
 }
 
 void blobs_refuse(struct blobs *b, struct blob_peer *peer, const char *why)
@@ -188,6 +223,8 @@ static void on_credit(struct blobs *b, struct blob_peer *peer,
 		      const Cashet__BlobMessage *m, struct wire_frame *frame)
 {
 	struct blob_stream *s = stream_find(peer, m->stream);
+	if (s && s->is_finished)
+		return;
 	if (!s) {
 		/* Credit of 0 asks whether the stream is alive; more may just have crossed its end. */
 		if (!m->credit)
@@ -196,9 +233,7 @@ static void on_credit(struct blobs *b, struct blob_peer *peer,
 		return;
 	}
 	if (!m->credit) {
-		Cashet__BlobMessage alive = CASHET__BLOB_MESSAGE__INIT;
-		alive.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
-		blobs_say(b, s, &alive);
+		blobs_credit(b, s, 0);
 	} else if (s->kind == STREAM_GET) {
 		blob_get_credit(b, s, m->credit);
 	} else {
@@ -252,7 +287,7 @@ static void dispatch(struct blobs *b, struct blob_peer *peer,
 		return;
 	}
 	struct blob_stream *same = row->opens ? stream_find(peer, m->stream) : NULL;
-	if (same) {
+	if (same) { /* also one whose last word is not sent yet */
 		blobs_refuse(b, peer, "a stream that is open already");
 		blobs_fail(b, same, ERR_USAGE, "this stream was opened twice");
 		return;
@@ -315,17 +350,26 @@ static void take_back(struct blobs *b)
 			b->o.broken(b->o.arg, cas_broken(b->o.cas));
 		if (s->is_dying)
 			stream_end(b, s);
-		else
+		else if (!s->is_finished)
 			stream_ops(s)->back(b, s);
 	}
 }
 
 static void retry_stalled(struct blobs *b)
 {
-	struct list *at, *next;
-	list_for_each_safe (at, next, &b->stalled) {
-		struct blob_stream *s = container_of(at, struct blob_stream, stall_link);
-		stream_ops(s)->pump(b, s);
+	struct list now = b->stalled;
+	if (list_empty(&b->stalled))
+		return;
+	now.next->prev = now.prev->next = &now;
+	list_init(&b->stalled); /* those that stall again come back to it */
+	while (!list_empty(&now)) {
+		struct blob_stream *s =
+			container_of(now.next, struct blob_stream, stall_link);
+		list_del(&s->stall_link);
+		if (s->is_finished || s->unsaid_credit)
+			blobs_retry(b, s);
+		else
+			stream_ops(s)->pump(b, s);
 	}
 }
 
@@ -399,12 +443,10 @@ static int bind_endpoint(struct blobs *b, size_t i, struct err *e)
 		err_next(e, "choose another address: --blob-listen URL");
 		return ERR_FAILED;
 	}
-	char bound[512];
-	size_t size = sizeof bound;
-	if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) < 0)
+	b->urls[i] = endpoint_bound(socket);
+	if (!b->urls[i])
 		return err_set(e, ERR_FAILED, "cannot listen for blobs on %s",
 			       endpoint->url);
-	b->urls[i] = mem_strdup(bound);
 	return 0;
 }
 

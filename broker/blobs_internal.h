@@ -52,6 +52,10 @@ struct blob_stream {
 	struct list link;	/* in the peer */
 	struct list turn_link;	/* in blobs->waiting while it waits for a turn */
 	struct list stall_link; /* in blobs->stalled while its peer's queue is full */
+	uint64_t unsaid_credit; /* that could not be told yet */
+	bool is_finished;	/* @last is what remains to be said, then it ends */
+	Cashet__BlobMessage last;
+	Cashet__Error error;
 	struct blob_peer *peer; /* NULL: the peer was forgotten */
 	enum stream_kind kind;
 	uint64_t id;
@@ -80,7 +84,8 @@ struct blob_stream {
 	uint64_t offset;	     /* get: next byte of the blob to read */
 	uint64_t skip;		     /* get: first byte to send */
 	uint64_t blob_size;
-	struct buf digests; /* have: asked for */
+	struct buf digests;	      /* have: asked for */
+	ProtobufCBinaryData *missing; /* have: what the answer points to */
 };
 
 struct stream_ops {
@@ -129,12 +134,16 @@ struct blobs {
 };
 
 /* ---- blobs.c ---- */
-/** blobs_say() - send a message of stream @s. A peer that is gone, or whose queue is full of answers
- * that it does not read, is forgotten. */
-void blobs_say(struct blobs *b, struct blob_stream *s, Cashet__BlobMessage *m);
-/** blobs_fail() - tell the peer and end the stream. */
+/* A peer that is gone is forgotten; with one whose queue is full, what is to be said waits. */
+/** blobs_credit() - the peer may send @credit more; 0: the stream is alive. */
+void blobs_credit(struct blobs *b, struct blob_stream *s, uint64_t credit);
+/** blobs_finish() - say the last word of the stream and end it. What @m points to is the stream's. */
+void blobs_finish(struct blobs *b, struct blob_stream *s, const Cashet__BlobMessage *m);
+/** blobs_fail() - the last word is an error. @what: a literal. */
 void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
 		const char *what);
+/** blobs_retry() - say what waits. */
+void blobs_retry(struct blobs *b, struct blob_stream *s);
 /** blobs_refuse() - count a message that breaks the rules; a peer with many is forgotten. */
 void blobs_refuse(struct blobs *b, struct blob_peer *peer, const char *why);
 /** blobs_forget_peer() - nothing more is said to it or heard from it. Its memory and its streams
@@ -150,6 +159,8 @@ void stream_end(struct blobs *b,
 		struct blob_stream *s); /* now, or when its job is back */
 /** stream_set_large() - from now on @s needs a turn to move. */
 void stream_set_large(struct blobs *b, struct blob_stream *s);
+/** stream_stall() - the queue of its peer is full: it is tried again soon. */
+void stream_stall(struct blobs *b, struct blob_stream *s);
 bool stream_may_move(const struct blob_stream *s);
 void stream_submit(struct blobs *b, struct blob_stream *s); /* give it to a job */
 void stream_give_turns(struct blobs *b); /* at the end of the loop's turn */

@@ -142,6 +142,22 @@ void endpoint_setup(void *socket, size_t message_max)
 	}
 }
 
+char *endpoint_bound(void *socket)
+{
+	static const char mapped[] = TCP "[::ffff:";
+	char bound[512], *out = NULL;
+	size_t size = sizeof bound;
+	if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) < 0 || !bound[0])
+		return NULL;
+	const char *close = strrchr(bound, ']'), *host = bound + strlen(mapped);
+	if (strncmp(bound, mapped, strlen(mapped)) != 0 || !close ||
+	    !memchr(host, '.', (size_t)(close - host)))
+		return strdup(bound);
+	return asprintf(&out, TCP "%.*s%s", (int)(close - host), host, close + 1) < 0
+		       ? NULL
+		       : out;
+}
+
 static int set_key(void *socket, int option, const uint8_t key[KEY_SIZE])
 {
 	return zmq_setsockopt(socket, option, key, KEY_SIZE) < 0 ? -errno : 0;

@@ -20,6 +20,9 @@ char *endpoint_blob_url(const char *url, uint32_t blob_port, const char *blob_pa
  * MAXMSGSIZE (@message_max), ZMTP heartbeats (2 s interval, 6 s timeout), handshake interval 3 s,
  * IPv6; ROUTERs MANDATORY on, HANDOVER off. */
 void endpoint_setup(void *socket, size_t message_max);
+/** endpoint_bound() - where @socket was bound last, with its real port, as a peer may write it (an IPv4
+ * address in IPv6 clothes is undressed). Heap; NULL if it is not bound. */
+char *endpoint_bound(void *socket);
 /** endpoint_secure_client() - CURVE with @self towards the broker key @server, if both are given. */
 int endpoint_secure_client(void *socket, const struct key_pair *self,
 			   const uint8_t server[KEY_SIZE]);
