@@ -54,9 +54,9 @@ static size_t find_slot(const struct gap_map *map, const uint8_t key[DIGEST_SIZE
 	return slot;
 }
 
-static void grow(struct gap_map *map)
+static void set_bits(struct gap_map *map, unsigned bits)
 {
-	map->bits = map->bits ? map->bits + 1 : 8;
+	map->bits = bits;
 	free(map->slots);
 	map->slots = mem_alloc(sizeof *map->slots << map->bits);
 	for (size_t i = 0; i < map->count; i++)
@@ -67,7 +67,7 @@ static void grow(struct gap_map *map)
 static bool map_put(struct gap_map *map, const struct gap_entry *entry)
 {
 	if (!map->bits || 2 * (map->count + 1) > (size_t)1 << map->bits)
-		grow(map);
+		set_bits(map, map->bits ? map->bits + 1 : 8);
 	size_t slot = find_slot(map, entry->key);
 	if (map->slots[slot]) {
 		struct gap_entry *old = &map->items[map->slots[slot] - 1];
@@ -86,6 +86,27 @@ static bool map_put(struct gap_map *map, const struct gap_entry *entry)
 struct gap_layer *gap_layer_new(void)
 {
 	return mem_alloc(sizeof(struct gap_layer));
+}
+
+/* layer_after() - an empty layer with room for as much as @last had: growing a big table would keep
+ * look-ups waiting for milliseconds. */
+static struct gap_layer *layer_after(const struct gap_layer *last)
+{
+	struct gap_layer *layer = gap_layer_new();
+	layer->mark = last->mark;
+	for (size_t i = 0; i < GAP_KINDS; i++) {
+		size_t count = last->maps[i].count;
+		struct gap_map *map = &layer->maps[i];
+		if (!count)
+			continue;
+		unsigned bits = 8;
+		while ((size_t)1 << bits < 2 * (count + 1))
+			bits++;
+		map->capacity = count;
+		map->items = mem_alloc(count * sizeof *map->items);
+		set_bits(map, bits);
+	}
+	return layer;
 }
 
 void gap_layer_free(struct gap_layer *layer)
@@ -284,8 +305,7 @@ struct gap_layer *gap_seal(struct gap *gap)
 	}
 	if (gap->fresh->count) {
 		layer = gap->sealed = gap->fresh;
-		gap->fresh = gap_layer_new();
-		gap->fresh->mark = layer->mark;
+		gap->fresh = layer_after(layer);
 		pthread_cond_broadcast(&gap->changed);
 	}
 	pthread_mutex_unlock(&gap->lock);

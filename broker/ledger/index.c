@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define CATCH_UP_STEP 1000000 /* entries per transaction when made anew: about 60 MiB */
-#define CHECKPOINT_PAGES 1000 /* 8 MiB */
+#define IDLE_PAGES 512	      /* 4 MiB in the log */
+#define BUSY_PAGES 8192	      /* 64 MiB */
 #define WANTED_MIN 16384
 #define WANTED_MAX 150000
 
@@ -264,15 +265,17 @@ int index_write(struct index *index, const struct gap_layer *layer)
 	return rc;
 }
 
-int index_checkpoint(struct index *index, bool all)
+int index_checkpoint(struct index *index, enum index_when when)
 {
-	if (index->wal_pages - index->wal_done < (all ? 1 : CHECKPOINT_PAGES))
+	static const uint64_t enough[] = {[INDEX_BUSY] = BUSY_PAGES,
+					  [INDEX_IDLE] = IDLE_PAGES,
+					  [INDEX_CLOSING] = 1};
+	if (index->wal_pages - index->wal_done < enough[when])
 		return SQLITE_OK;
+	int mode = when == INDEX_CLOSING ? SQLITE_CHECKPOINT_TRUNCATE
+					 : SQLITE_CHECKPOINT_PASSIVE;
 	int pages = 0, done = 0;
-	int rc = sqlite3_wal_checkpoint_v2(index->db, NULL,
-					   all ? SQLITE_CHECKPOINT_TRUNCATE
-					       : SQLITE_CHECKPOINT_PASSIVE,
-					   &pages, &done);
+	int rc = sqlite3_wal_checkpoint_v2(index->db, NULL, mode, &pages, &done);
 	if ((rc & 0xff) == SQLITE_BUSY)
 		return SQLITE_OK; /* a reader is in the way; next time */
 	index->wal_done = done > 0 ? (uint64_t)done : 0;
@@ -301,7 +304,7 @@ static int catch_up(struct index *index, sqlite3 *journal)
 		if (rc == SQLITE_OK && layer->count)
 			rc = index_write(index, layer);
 		if (rc == SQLITE_OK)
-			rc = index_checkpoint(index, false);
+			rc = index_checkpoint(index, INDEX_BUSY);
 		written += layer->count;
 		gap_layer_free(layer);
 		if (rc == SQLITE_OK && (more || told))

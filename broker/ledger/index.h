@@ -34,8 +34,10 @@ int index_open(struct index *index, const char *dir, sqlite3 *journal,
 void index_close(struct index *index);
 /** index_write() - one layer, one transaction, rolled back on failure. Return: SQLite's code. */
 int index_write(struct index *index, const struct gap_layer *layer);
-/** index_checkpoint() - if there is enough to move. Return: SQLite's code. */
-int index_checkpoint(struct index *index, bool all);
+/** index_checkpoint() - if there is enough to move: much while busy (what one layer wrote, the next
+ * one writes again), all when closing. Return: SQLite's code. */
+enum index_when { INDEX_BUSY, INDEX_IDLE, INDEX_CLOSING };
+int index_checkpoint(struct index *index, enum index_when when);
 /** index_wanted() - how many entries make a layer worth writing. */
 size_t index_wanted(const struct index *index);
 /** index_move_aside() - rename index.db and its companions, so that the next start makes a new

@@ -71,6 +71,20 @@ static void set_wanted(struct ledger *l)
 	pthread_mutex_unlock(&l->gap.lock);
 }
 
+/* checkpoint() - without room or with a reader in the way it is only put off. Return: false if the
+ * index cannot be used any more. */
+static bool checkpoint(struct ledger *l, bool busy)
+{
+	int rc = index_checkpoint(&l->index, busy ? INDEX_BUSY : INDEX_IDLE);
+	enum db_trouble t = db_trouble(l->index.db, rc);
+	bool told = true;
+	ledger_release_readers(l, false, true);
+	if (!busy)
+		sqlite3_db_release_memory(
+			l->index.db); /* the next layer may be far away */
+	return t == DB_FINE || t == DB_NO_ROOM || trouble(l, rc, &told);
+}
+
 void *ledger_index_main(void *arg)
 {
 	struct ledger *l = arg;
@@ -80,18 +94,14 @@ void *ledger_index_main(void *arg)
 	set_wanted(l);
 	while ((layer = gap_seal(&l->gap))) {
 		uint64_t began = clock_mono_ns();
+		bool busy = layer->count >= index_wanted(&l->index);
 		if (!write_layer(l, layer))
 			break;
 		log_debug("index written", "entries=%zu ms=%" PRIu64, layer->count,
 			  (uint64_t)((clock_mono_ns() - began) / NS_PER_MS));
 		ledger_release_readers(l, false, true);
 		gap_drop_sealed(&l->gap);
-		/* Without room or with a reader in the way it is only put off. */
-		int rc = index_checkpoint(&l->index, false);
-		ledger_release_readers(l, false, true);
-		enum db_trouble t = db_trouble(l->index.db, rc);
-		bool full = true;
-		if (t != DB_FINE && t != DB_NO_ROOM && !trouble(l, rc, &full))
+		if (!checkpoint(l, busy))
 			break;
 		set_wanted(l);
 	}

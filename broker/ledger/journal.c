@@ -350,86 +350,25 @@ int journal_apply(struct journal *j, const struct ledger_turn *t)
 
 /* ---- the end of a group ---- */
 
-/* @batch and @order come first in both kinds of entry. */
-static int by_batch(const void *a, const void *b)
-{
-	const struct journal_end *x = a, *y = b;
-	if (x->batch != y->batch)
-		return x->batch < y->batch ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-static int by_batch_lease(const void *a, const void *b)
-{
-	const struct journal_lease *x = a, *y = b;
-	if (x->batch != y->batch)
-		return x->batch < y->batch ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
 static int by_number(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
 	return *x < *y ? -1 : *x > *y;
 }
 
-static int put_row(struct journal *j, enum journal_stmt which, uint64_t batch)
+bool journal_has_ended(const struct journal *j, uint64_t batch)
 {
-	sqlite3_stmt *s = j->stmts[which];
-	if (j->row.failed)
-		return SQLITE_NOMEM;
-	sqlite3_bind_int64(s, 2, (int64_t)(j->boot << 32 | ++j->now.rows));
-	bind_blob(s, 3, j->row.data, j->row.size);
-	return run1(j, which, batch);
-}
-
-static int flush_ends(struct journal *j)
-{
-	int rc = SQLITE_OK;
-	if (j->end_count)
-		qsort(j->ends, j->end_count, sizeof *j->ends, by_batch);
-	for (size_t at = 0; at < j->end_count && rc == SQLITE_OK;) {
-		uint64_t batch = j->ends[at].batch;
-		buf_reset(&j->row);
-		for (size_t n = 0; n < PACK_ROW_MAX && at < j->end_count; n++, at++) {
-			if (j->ends[at].batch != batch)
-				break;
-			pack_end(&j->row, &j->ends[at].end);
-		}
-		rc = put_row(j, J_END_ROW, batch);
-	}
-	return rc;
-}
-
-static int flush_leases(struct journal *j)
-{
-	const struct ledger_lease *row[PACK_ROW_MAX];
-	int rc = SQLITE_OK;
-	if (j->lease_count)
-		qsort(j->leases, j->lease_count, sizeof *j->leases, by_batch_lease);
-	for (size_t at = 0; at < j->lease_count && rc == SQLITE_OK;) {
-		uint64_t batch = j->leases[at].batch;
-		size_t n = 0;
-		while (n < PACK_ROW_MAX && at < j->lease_count &&
-		       j->leases[at].batch == batch)
-			row[n++] = j->leases[at++].lease;
-		if (j->ended_count &&
-		    bsearch(&batch, j->ended, j->ended_count, sizeof batch, by_number))
-			continue; /* granted and over in one group */
-		buf_reset(&j->row);
-		pack_leases(&j->row, row, n);
-		rc = put_row(j, J_LEASE_ROW, batch);
-	}
-	return rc;
+	return j->ended_count &&
+	       bsearch(&batch, j->ended, j->ended_count, sizeof batch, by_number);
 }
 
 int journal_commit(struct journal *j)
 {
 	if (j->ended_count)
 		qsort(j->ended, j->ended_count, sizeof *j->ended, by_number);
-	int rc = flush_ends(j);
+	int rc = journal_flush_ends(j);
 	if (rc == SQLITE_OK)
-		rc = flush_leases(j);
+		rc = journal_flush_leases(j);
 	for (size_t i = 0; i < j->ended_count && rc == SQLITE_OK; i++)
 		rc = run1(j, J_LEASES_GONE, j->ended[i]);
 	if (rc == SQLITE_OK &&

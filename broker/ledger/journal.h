@@ -91,3 +91,8 @@ int journal_read_totals(sqlite3 *db, struct journal_totals *totals);
 int journal_checkpoint(struct journal *j);
 /** journal_wal_pages() - pages of the log that a checkpoint has neither moved nor tried to. */
 uint64_t journal_wal_pages(const struct journal *j);
+
+/* Between journal.c and journal_rows.c: */
+int journal_flush_ends(struct journal *j);
+int journal_flush_leases(struct journal *j);
+bool journal_has_ended(const struct journal *j, uint64_t batch); /* by this group */

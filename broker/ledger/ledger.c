@@ -187,7 +187,7 @@ void ledger_close(struct ledger *l)
 	stop_threads(l);
 	if (l->index.db) {
 		if (!l->broken)
-			index_checkpoint(&l->index, true);
+			index_checkpoint(&l->index, INDEX_CLOSING);
 		index_close(&l->index);
 	}
 	sqlite3 *db = l->journal.db;

@@ -11,7 +11,9 @@
  *     room (LEDGER_FULL meanwhile). If it fails otherwise, LEDGER_BROKEN: nothing more becomes
  *     durable and the broker must stop.
  *   - index.db carries a high-water mark in each of its transactions. Commits above it (the gap)
- *     are in memory here, so that ledger_find() sees every durable commit.
+ *     are in memory here, so that ledger_find() sees every durable commit; one that is handed in
+ *     and not durable yet is not seen.
+ *   - Numbers of commits and of batches ascend in the order in which turns are handed in.
  *
  * Threads: ledger_* calls on `struct ledger` from the loop's thread only, unless said otherwise; a
  * `struct ledger_reader` from the thread that opened it. */
@@ -42,7 +44,8 @@ struct ledger_info {
  * (quick_check of its b-tree heads; a corrupt one is refused with what to do), start the threads.
  * The caller holds the store's lock. */
 int ledger_open(struct ledger **ledgerp, const char *dir, struct ledger_info *info, struct err *e);
-/** ledger_close() - make durable what was handed in (unless BROKEN), checkpoint, join threads. */
+/** ledger_close() - make durable what was handed in (unless BROKEN; on a full disk it is tried once
+ * more and then lost, unacknowledged), checkpoint, join threads. */
 void ledger_close(struct ledger *ledger);
 
 /* ---- writing: build a turn, hand it in; everything passed is copied ---- */
@@ -113,7 +116,8 @@ uint64_t ledger_queued_bytes(const struct ledger *ledger);
  * @ledger NULL: a read-only program, opens @dir, scans the gap. */
 int ledger_reader_open(struct ledger_reader **readerp, struct ledger *ledger, const char *dir,
 		       struct err *e);
-void ledger_reader_close(struct ledger_reader *reader);
+void ledger_reader_close(struct ledger_reader *reader); /* before its ledger */
+/* All that follow: negative errno when the store cannot be read; -EBADMSG: a row is damaged. */
 
 struct ledger_hit {
 	uint64_t seq;
@@ -142,11 +146,13 @@ struct ledger_batch_row {
 	struct core_counts counts; /* once ended */
 	uint64_t ended_wall_ms;
 };
-/** ledger_find_batch() - by id prefix; @nibbles 0: the newest. Return as ledger_find_commit(). */
+/** ledger_find_batch() - by id prefix, unsealed ones too; @nibbles 0: the newest sealed one. Return
+ * as ledger_find_commit(). */
 int ledger_find_batch(struct ledger_reader *r, const uint8_t *prefix, unsigned nibbles,
 		      struct ledger_batch_row *rows, size_t max, size_t *countp);
 int ledger_read_batch(struct ledger_reader *r, uint64_t batch, struct ledger_batch_row *row);
-/** ledger_list_batches() - newest first, sealed ones; @max 0: all. @fn returns non-zero to stop. */
+/** ledger_list_batches() - newest first, sealed ones; @max 0: all. @fn returns non-zero to stop, and
+ * that is returned then (also below). Callbacks may use the reader. */
 int ledger_list_batches(struct ledger_reader *r, size_t max,
 			int (*fn)(void *arg, const struct ledger_batch_row *row), void *arg);
 int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk, struct buf *out);

@@ -1,12 +1,10 @@
-/* reader.c - see reader.h: connections, snapshots, and look-ups by key. */
+/* reader.c - see reader.h: connections and snapshots. */
 #include "broker/ledger/reader.h"
 
 #include "broker/ledger/impl.h"
-#include "broker/ledger/pack.h"
 #include "broker/ledger/schema.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
-#include "common/pure/sha256.h"
 #include "version.h"
 
 #include <errno.h>
@@ -97,8 +95,7 @@ static int check_version(struct ledger_reader *r, struct err *e)
 	return ERR_FAILED;
 }
 
-/* read_layer() - begin with what the index covers. */
-static int read_layer(struct ledger_reader *r)
+int reader_begin_layer(struct ledger_reader *r)
 {
 	uint8_t store_id[16];
 	gap_layer_free(r->layer);
@@ -112,10 +109,10 @@ static int open_index(struct ledger_reader *r, const char *path, struct err *e)
 	int rc = db_open(&r->index, path, DB_READ, e);
 	if (r->ledger || rc != SQLITE_OK)
 		return rc;
-	rc = read_layer(r);
+	rc = reader_begin_layer(r);
 	if (rc != SQLITE_OK) {
 		db_close(steal(r->index));
-		rc = read_layer(r);
+		rc = reader_begin_layer(r);
 	}
 	return rc;
 }
@@ -136,7 +133,7 @@ static int open_files(struct ledger_reader *r, struct err *e)
 		return 0;
 	if (r->ledger)
 		return ERR_FAILED;
-	return read_layer(r) == SQLITE_OK ? 0 : ERR_FAILED;
+	return reader_begin_layer(r) == SQLITE_OK ? 0 : ERR_FAILED;
 }
 
 /* ---- snapshots ---- */
@@ -252,220 +249,4 @@ void ledger_reader_close(struct ledger_reader *r)
 	pthread_mutex_destroy(&r->lock);
 	free(r->dir);
 	free(r);
-}
-
-/* ---- look-up by key ---- */
-
-#define LAYER_MAX                                                                        \
-	200000 /* entries of a program's own gap: then it asks how far the index is */
-
-/* refresh() - a program of its own: learn what the journal has got since. */
-static int refresh(struct ledger_reader *r)
-{
-	bool more = true;
-	int rc = SQLITE_OK;
-	if (r->layer->count > LAYER_MAX && r->index)
-		rc = read_layer(r);
-	while (rc == SQLITE_OK && more)
-		rc = gap_scan(r->scan, r->layer, r->layer->count + LAYER_MAX, &more);
-	return rc == SQLITE_OK ? 0 : reader_errno(r, r->meta, rc);
-}
-
-static const enum reader_stmt by_key[GAP_KINDS] = {
-	[GAP_FINGERPRINT] = R_FP,
-	[GAP_COMMIT] = R_HASH,
-	[GAP_BLOB] = R_BLOB_SEQ,
-	[GAP_BATCH] = R_BATCH_NUMBER,
-};
-
-static int lookup_index(struct ledger_reader *r, enum gap_kind kind,
-			const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
-{
-	int rc = reader_enter_index(r);
-	if (rc != SQLITE_OK)
-		return reader_errno(r, r->index, rc);
-	sqlite3_stmt *s = r->stmts[by_key[kind]];
-	sqlite3_bind_blob(s, 1, key, DIGEST_SIZE, SQLITE_STATIC);
-	rc = sqlite3_step(s);
-	if (rc == SQLITE_ROW) {
-		memcpy(entry->key, key, DIGEST_SIZE);
-		entry->seq = (uint64_t)sqlite3_column_int64(s, 0);
-		entry->extra = (uint64_t)sqlite3_column_int64(s, 1);
-	}
-	sqlite3_reset(s);
-	reader_leave(r);
-	return rc == SQLITE_ROW	   ? 0
-	       : rc == SQLITE_DONE ? 1
-				   : reader_errno(r, r->index, rc);
-}
-
-int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
-		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
-{
-	if (r->ledger)
-		return gap_find(&r->ledger->gap, kind, key, entry)
-			       ? 0
-			       : lookup_index(r, kind, key, entry);
-	int err = refresh(r);
-	if (err)
-		return err;
-	const struct gap_entry *found = gap_layer_find(r->layer, kind, key);
-	if (found)
-		*entry = *found;
-	return found ? 0 : r->index ? lookup_index(r, kind, key, entry) : 1;
-}
-
-struct match {
-	uint64_t *seqs;
-	size_t count, max;
-};
-
-static bool add_match(void *arg, uint64_t seq)
-{
-	struct match *m = arg;
-	for (size_t i = 0; i < m->count; i++)
-		if (m->seqs[i] == seq)
-			return true;
-	if (m->count == m->max)
-		return false;
-	m->seqs[m->count++] = seq;
-	return true;
-}
-
-static int match_index(struct ledger_reader *r, enum gap_kind kind, const uint8_t *prefix,
-		       unsigned nibbles, struct match *m)
-{
-	uint8_t low[DIGEST_SIZE], high[DIGEST_SIZE];
-	int rc = reader_enter_index(r);
-	if (rc != SQLITE_OK)
-		return reader_errno(r, r->index, rc);
-	sqlite3_stmt *s = r->stmts[kind == GAP_COMMIT ? R_HASH_RANGE : R_BATCH_RANGE];
-	pack_prefix_range(prefix, nibbles, low, high);
-	sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
-	sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 3,
-			   (int64_t)(2 * m->max)); /* some may be in the gap as well */
-	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-		if (!add_match(m, (uint64_t)sqlite3_column_int64(s, 0)))
-			break;
-	sqlite3_reset(s);
-	reader_leave(r);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW ? 0 : reader_errno(r, r->index, rc);
-}
-
-int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *prefix,
-		 unsigned nibbles, uint64_t *seqs, size_t max, size_t *countp)
-{
-	struct match m = {.seqs = seqs, .max = max};
-	int err = 0;
-	*countp = 0;
-	if (nibbles > 2 * DIGEST_SIZE)
-		return 0;
-	if (r->ledger)
-		gap_match(&r->ledger->gap, kind, prefix, nibbles, add_match, &m);
-	else if (!(err = refresh(r)))
-		gap_layer_match(r->layer, kind, prefix, nibbles, add_match, &m);
-	if (!err && r->index)
-		err = match_index(r, kind, prefix, nibbles, &m);
-	*countp = m.count;
-	return err;
-}
-
-/* ---- commits and small blobs ---- */
-
-int ledger_find(struct ledger_reader *r, const uint8_t func_hash[DIGEST_SIZE],
-		const uint8_t args_hash[DIGEST_SIZE], struct ledger_hit *hit)
-{
-	uint8_t key[DIGEST_SIZE];
-	struct gap_entry entry;
-	pack_fingerprint(key, func_hash, args_hash);
-	int rc = reader_lookup(r, GAP_FINGERPRINT, key, &entry);
-	if (rc == 0)
-		*hit = (struct ledger_hit){.seq = entry.seq,
-					   .expires_wall_ms = entry.extra};
-	return rc;
-}
-
-/* read_checked() - columns digest, bytes of row @seq, appended to @out if they agree. Return: 0; 1
- * if there is no such row; 2 if it is not what was written. */
-static int read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_t seq,
-			struct buf *out, uint8_t digest[DIGEST_SIZE])
-{
-	sqlite3_stmt *s = r->stmts[which];
-	int rc = reader_enter(r), result = 1;
-	if (rc != SQLITE_OK)
-		return reader_errno(r, r->meta, rc);
-	sqlite3_bind_int64(s, 1, (int64_t)seq);
-	rc = sqlite3_step(s);
-	if (rc == SQLITE_ROW) {
-		const void *bytes = sqlite3_column_blob(s, 1);
-		size_t size = (size_t)sqlite3_column_bytes(s, 1);
-		sha256_digest(size ? bytes : "", size, digest);
-		bool whole = sqlite3_column_bytes(s, 0) == DIGEST_SIZE &&
-			     memcmp(sqlite3_column_blob(s, 0), digest, DIGEST_SIZE) == 0;
-		if (whole)
-			buf_add(out, bytes, size);
-		result = whole ? 0 : 2;
-	} else if (rc != SQLITE_DONE) {
-		result = reader_errno(r, r->meta, rc);
-	}
-	sqlite3_reset(s);
-	reader_leave(r);
-	return out->failed ? -ENOMEM : result;
-}
-
-int ledger_read_commit(struct ledger_reader *r, uint64_t seq, struct buf *body,
-		       uint8_t hash[DIGEST_SIZE])
-{
-	uint8_t digest[DIGEST_SIZE];
-	int rc = read_checked(r, R_COMMIT, seq, body, digest);
-	if (rc == 2) {
-		log_error("commit found damaged", "seq=%" PRIu64, seq);
-		return 1;
-	}
-	if (rc == 0 && hash)
-		memcpy(hash, digest, DIGEST_SIZE);
-	return rc;
-}
-
-int ledger_find_commit(struct ledger_reader *r, const uint8_t *prefix, unsigned nibbles,
-		       uint64_t *seqs, size_t max, size_t *countp)
-{
-	size_t count, room = max > 2 ? max : 2;
-	CLEANUP_FREE uint64_t *found = mem_alloc(room * sizeof *found);
-	int rc = reader_match(r, GAP_COMMIT, prefix, nibbles, found, room, &count);
-	if (rc)
-		return rc;
-	*countp = count < max ? count : max;
-	memcpy(seqs, found, *countp * sizeof *seqs);
-	return count == 0 ? 1 : count == 1 ? 0 : 2;
-}
-
-int ledger_find_blob(struct ledger_reader *r, const uint8_t digest[DIGEST_SIZE],
-		     struct buf *out)
-{
-	struct gap_entry entry;
-	uint8_t found[DIGEST_SIZE];
-	size_t before = out->size;
-	int rc = reader_lookup(r, GAP_BLOB, digest, &entry);
-	if (rc == 0)
-		rc = read_checked(r, R_BLOB, entry.seq, out, found);
-	if (rc == 0 && memcmp(found, digest, DIGEST_SIZE) != 0)
-		rc = 2;
-	if (rc != 2)
-		return rc;
-	out->size = before;
-	log_error("small blob found damaged", "seq=%" PRIu64, entry.seq);
-	if (r->ledger)
-		gap_note_damaged(&r->ledger->gap, digest, entry.seq);
-	return 1;
-}
-
-int ledger_has_blob(struct ledger_reader *r, const uint8_t digest[DIGEST_SIZE])
-{
-	struct gap_entry entry;
-	int rc = reader_lookup(r, GAP_BLOB, digest, &entry);
-	if (rc == 0 && r->ledger && gap_is_damaged(&r->ledger->gap, digest, entry.seq))
-		return 1;
-	return rc;
 }

@@ -46,6 +46,8 @@ void reader_leave(struct ledger_reader *r);
 
 /** reader_errno() - the negative errno for @rc; tells the ledger when index.db is damaged. */
 int reader_errno(struct ledger_reader *r, sqlite3 *db, int rc);
+/** reader_begin_layer() - a program of its own: begin anew with what the index covers. */
+int reader_begin_layer(struct ledger_reader *r);
 /** reader_lookup() - the gap first, then the index (see gap.h). Return: 0; 1 if none. */
 int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
 		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry);

@@ -230,6 +230,8 @@ static bool next_group(struct ledger *l, struct group *g, bool *okp)
 		l->writer_idle = false;
 		pthread_mutex_unlock(&l->lock);
 		*okp = checkpoint(l);
+		/* What the cache holds is in the database now; under load it is filled again soon. */
+		sqlite3_db_release_memory(l->journal.db);
 		pthread_mutex_lock(&l->lock);
 		l->writer_idle = true;
 	}
