@@ -144,13 +144,19 @@ static enum batch_format by_extension(const char *path)
 	return BATCH_AUTO;
 }
 
+static const char *skip_blanks(const char *text, const char *end)
+{
+	while (text < end && (*text == ' ' || *text == '\t' || *text == '\r'))
+		text++;
+	return text;
+}
+
 /* by_content() - the first line that is not blank: a whole object is JSONL, unless it is a batch;
  * what begins like an object is JSON; all else is YAML. */
 static enum batch_format by_content(const struct source *line)
 {
 	const char *text = line->text, *end = line->text + line->size;
-	while (text < end && strchr(" \t\r", *text))
-		text++;
+	text = skip_blanks(text, end);
 	if (text == end || *text != '{')
 		return BATCH_YAML;
 	struct err unused;
@@ -161,9 +167,7 @@ static enum batch_format by_content(const struct source *line)
 			node_find(&doc.root, "version") || node_find(&doc.root, "tasks");
 		format = is_batch ? BATCH_JSON : BATCH_JSONL;
 	} else {
-		text++;
-		while (text < end && strchr(" \t\r", *text))
-			text++;
+		text = skip_blanks(text + 1, end);
 		if (text == end || *text == '"')
 			format = BATCH_JSON;
 	}
@@ -255,6 +259,7 @@ static int open_batch(struct batch *b, const struct batch_options *options, stru
 		r = find_format(b, options, &format, e);
 	if (r)
 		return r;
+	lines_rewind(&b->lines);
 	b->is_lines = format == BATCH_JSONL;
 	r = b->is_lines ? open_lines(b, e) : open_whole(b, format, e);
 	if (!r && !b->is_lines)

@@ -9,7 +9,7 @@
 
 void lines_init(struct lines *l, int fd, const char *name)
 {
-	*l = (struct lines){.fd = fd, .name = name};
+	*l = (struct lines){.fd = fd, .name = name, .keeps = true};
 }
 
 void lines_fini(struct lines *l)
@@ -20,7 +20,7 @@ void lines_fini(struct lines *l)
 /* read_more() - one read, so that a slow writer's lines are seen as they come. */
 static int read_more(struct lines *l, struct err *e)
 {
-	if (l->at) {
+	if (l->at && !l->keeps) {
 		memmove(l->buf.data, l->buf.data + l->at, l->buf.size - l->at);
 		l->buf.size -= l->at;
 		l->at = 0;
@@ -42,7 +42,7 @@ static int read_more(struct lines *l, struct err *e)
 
 static bool is_blank(const char *text, size_t size)
 {
-	while (size && strchr(" \t\r", *text)) {
+	while (size && (*text == ' ' || *text == '\t' || *text == '\r')) {
 		text++;
 		size--;
 	}
@@ -106,6 +106,14 @@ void lines_take(struct lines *l)
 {
 	l->at = l->line_end;
 	l->number++;
+}
+
+void lines_rewind(struct lines *l)
+{
+	assert(l->keeps);
+	l->keeps = false;
+	l->at = 0;
+	l->number = 0;
 }
 
 int lines_rest(struct lines *l, struct err *e)

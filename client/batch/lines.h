@@ -12,6 +12,7 @@ struct lines {
 	size_t at;	 /* of what has not been given */
 	size_t line_end; /* behind the line that was given, its break included */
 	uint64_t number; /* of the line that was given; 1 is the first */
+	bool keeps;	 /* what was taken, for lines_rewind() */
 	bool at_end;	 /* of the file: all is in @buf */
 };
 
@@ -21,5 +22,7 @@ void lines_fini(struct lines *l); /* does not close */
  * until lines_take(). Borrowed until then. Return: 0; 1 at the end; ERR_USAGE, ERR_FAILED. */
 int lines_peek(struct lines *l, struct source *line, struct err *e);
 void lines_take(struct lines *l);
+/** lines_rewind() - back to the first line, once; until then what is taken stays in memory. */
+void lines_rewind(struct lines *l);
 /** lines_rest() - read all that is left; it is then in l->buf from l->at on. */
 int lines_rest(struct lines *l, struct err *e);

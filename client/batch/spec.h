@@ -10,6 +10,7 @@
 #include "client/batch/targets.h"
 
 #define SPEC_RESOURCES_MAX 16
+#define SPEC_PAIRS_MAX 1000 /* entries of env, tags, inputs, outputs */
 
 struct spec_pair {
 	const char *key, *value;
@@ -111,6 +112,10 @@ struct spec {
 	bool force, no_cache;		     /* over every task's cache mode */
 	const struct spec_pairs *extra_tags; /* of the command line, over every task's */
 	const struct node *defaults;	     /* or NULL */
+	const struct node *code_items;	     /* what was read last, and what it came to */
+	uint32_t code_items_count;
+	struct spec_code *code;
+	uint32_t code_count;
 	uint64_t need_edges; /* so far: pairs of a task and one that it needs */
 };
 

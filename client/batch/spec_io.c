@@ -187,6 +187,9 @@ int spec_read_inputs(struct spec *s, const struct node *own, const struct node *
 		if (e)
 			return e;
 		most += maps[m] ? maps[m]->count : 0;
+		if (maps[m] && maps[m]->count > SPEC_PAIRS_MAX)
+			return doc_fail(s->doc, maps[m], "inputs has %d entries at most",
+					SPEC_PAIRS_MAX);
 	}
 	if (!most)
 		return 0;
@@ -294,6 +297,15 @@ int spec_read_code(struct spec *s, const struct node *code, struct spec_task *ta
 {
 	uint32_t capacity = 0;
 	int e = get_is_list(s->doc, code, "code");
+	/* The code of the defaults is that of every task: laid out once. */
+	bool is_again = !e && s->form != SPEC_LINES && code->count &&
+			code->items == s->code_items &&
+			code->count == s->code_items_count;
+	if (is_again) {
+		task->code = s->code;
+		task->code_count = s->code_count;
+		return 0;
+	}
 	for (uint32_t i = 0; !e && i < code->count; i++)
 		e = read_code_entry(s, &code->items[i], task, &capacity);
 	if (e || !task->code_count)
@@ -312,6 +324,10 @@ int spec_read_code(struct spec *s, const struct node *code, struct spec_task *ta
 					"out elsewhere with {path: ..., as: ...}",
 					PATH_SHOWN, path);
 	}
+	s->code_items = code->items;
+	s->code_items_count = code->count;
+	s->code = task->code;
+	s->code_count = task->code_count;
 	return 0;
 }
 

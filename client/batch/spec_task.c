@@ -80,6 +80,9 @@ static int set_pairs(struct spec *s, const struct node *map, const char *what,
 {
 	if (!map)
 		return 0;
+	if (map->count > SPEC_PAIRS_MAX)
+		return doc_fail(s->doc, map, "%s has %d entries at most", what,
+				SPEC_PAIRS_MAX);
 	for (uint32_t i = 0; i < map->count; i++) {
 		struct spec_pair pair = {.key = map->pairs[i].key.text,
 					 .node = &map->pairs[i].value};
@@ -195,6 +198,9 @@ static int read_params(struct spec *s, const struct node *node, struct spec_task
 	int e = get_is_map(s->doc, node, "params");
 	if (e)
 		return e;
+	if (node->count > SWEEP_PARAMS_MAX)
+		return doc_fail(s->doc, node, "a task has %d parameters at most",
+				SWEEP_PARAMS_MAX);
 	if (!(task->params = spec_take(s, node->count, sizeof *task->params)))
 		return ERR_FAILED;
 	for (uint32_t i = 0; i < node->count; i++) {

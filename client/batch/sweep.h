@@ -14,7 +14,9 @@
 #include "common/format/value.h"
 
 #define SWEEP_MAX 1000000u	 /* tasks of a file */
-#define SWEEP_WALK_MAX 20000000u /* combinations of a grid with exclude */
+#define SWEEP_WALK_MAX 20000000u /* combinations and samples that exclude is tried on */
+#define SWEEP_WORK_MAX 1000000000u /* and that times its conditions */
+#define SWEEP_PARAMS_MAX 256
 
 enum sweep_method { SWEEP_GRID, SWEEP_RANDOM, SWEEP_LIST };
 enum axis_kind { AXIS_VALUES, AXIS_RANGE, AXIS_UNIFORM, AXIS_LOG_UNIFORM };
@@ -52,6 +54,7 @@ struct sweep {
 	uint32_t row_count, include_count;
 	const struct exclusion *exclusions;
 	uint32_t exclusion_count;
+	uint64_t try_max; /* combinations or samples that are tried */
 	uint64_t n, sample_seed;
 	uint64_t count; /* of tasks, all told */
 };

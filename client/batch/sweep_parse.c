@@ -180,14 +180,24 @@ static int get_axis(struct parse *p, const struct node_pair *pair, struct axis *
 			axis->name, pair->value.text);
 }
 
+static int check_width(struct parse *p, const struct node *map)
+{
+	if (!map->count)
+		return doc_fail(p->doc, map, "a sweep needs a parameter at least");
+	if (map->count > SWEEP_PARAMS_MAX)
+		return doc_fail(p->doc, map, "a task has %d parameters at most",
+				SWEEP_PARAMS_MAX);
+	return 0;
+}
+
 static int get_axes(struct parse *p, const struct node *params)
 {
 	struct sweep *s = p->sweep;
 	int e = get_is_map(p->doc, params, "params");
 	if (e)
 		return e;
-	if (!params->count)
-		return doc_fail(p->doc, params, "a sweep needs a parameter at least");
+	if ((e = check_width(p, params)))
+		return e;
 	if (!(s->axes = take(p, params->count, sizeof *s->axes)))
 		return ERR_FAILED;
 	for (uint32_t i = 0; i < params->count; i++) {
@@ -266,8 +276,8 @@ static int get_list(struct parse *p, const struct node *params)
 	const struct node *first = &params->items[0];
 	if ((e = get_is_map(p->doc, first, "a row of params")))
 		return e;
-	if (!first->count)
-		return doc_fail(p->doc, first, "a sweep needs a parameter at least");
+	if ((e = check_width(p, first)))
+		return e;
 	if (!(s->axes = take(p, first->count, sizeof *s->axes)))
 		return ERR_FAILED;
 	for (uint32_t i = 0; i < first->count; i++) {
@@ -409,6 +419,43 @@ static int count_by_walk(struct parse *p)
 	return 0;
 }
 
+/* try_max() - how many combinations exclude may be tried on, so that checking a file takes
+ * seconds at most. */
+static uint64_t try_max(const struct sweep *s)
+{
+	uint64_t work = 1;
+	for (uint32_t i = 0; i < s->exclusion_count; i++)
+		for (uint32_t k = 0; k < s->exclusions[i].count; k++)
+			work += s->exclusions[i].conditions[k].count;
+	uint64_t most = SWEEP_WORK_MAX / work;
+	return most < SWEEP_WALK_MAX ? most : SWEEP_WALK_MAX;
+}
+
+static int count_excluded(struct parse *p, const struct node *node,
+			  const struct node *exclude)
+{
+	struct sweep *s = p->sweep;
+	uint64_t count = s->method == SWEEP_GRID ? grid_size(s) : s->row_count;
+	s->try_max = try_max(s);
+	if (count > SWEEP_WALK_MAX)
+		return fail_limit(p, node, count);
+	if (count > s->try_max)
+		return doc_fail(p->doc, exclude,
+				"exclude has too many conditions to be tried on %" PRIu64
+				" combinations",
+				count);
+	int e = count_by_walk(p);
+	if (!e && s->method == SWEEP_RANDOM && s->count < s->n + s->include_count)
+		e = doc_fail(p->doc, exclude,
+			     "exclude leaves too little to draw %" PRIu64 " samples from",
+			     s->n);
+	if (!e && !s->count)
+		e = doc_fail(p->doc, exclude,
+			     "exclude leaves nothing of the sweep of task \"%s\"",
+			     p->task);
+	return e;
+}
+
 static int count_tasks(struct parse *p, const struct node *node,
 		       const struct node *exclude)
 {
@@ -416,28 +463,13 @@ static int count_tasks(struct parse *p, const struct node *node,
 	uint64_t count = s->method == SWEEP_GRID     ? grid_size(s)
 			 : s->method == SWEEP_RANDOM ? s->n
 						     : s->row_count;
-	uint64_t bound = s->exclusion_count && s->method == SWEEP_GRID ? SWEEP_WALK_MAX
-								       : SWEEP_MAX;
-	if (count > bound)
+	bool excludes = s->exclusion_count;
+	if (count > SWEEP_MAX && !(excludes && s->method == SWEEP_GRID))
 		return fail_limit(p, node, count);
 	s->count = count + s->include_count;
-	if (s->exclusion_count) {
-		int e = count_by_walk(p);
-		if (e)
-			return e;
-		if (s->method == SWEEP_RANDOM && s->count < s->n + s->include_count)
-			return doc_fail(p->doc, exclude,
-					"exclude leaves too little to draw %" PRIu64
-					" samples from",
-					s->n);
-	}
-	if (s->count > SWEEP_MAX)
-		return fail_limit(p, node, s->count);
-	if (!s->count)
-		return doc_fail(p->doc, exclude,
-				"exclude leaves nothing of the sweep of task \"%s\"",
-				p->task);
-	return 0;
+	s->try_max = UINT64_MAX;
+	int e = excludes ? count_excluded(p, node, exclude) : 0;
+	return !e && s->count > SWEEP_MAX ? fail_limit(p, node, s->count) : e;
 }
 
 static int get_max(struct parse *p, const struct node *max)

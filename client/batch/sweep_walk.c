@@ -193,7 +193,7 @@ static bool next_of_grid(struct sweep_walk *w)
 static bool next_of_random(struct sweep_walk *w)
 {
 	const struct sweep *s = w->sweep;
-	if (w->found == s->n)
+	if (w->found == s->n || w->step == s->try_max)
 		return false;
 	for (uint32_t i = 0; i < s->axis_count; i++)
 		w->values[i] = random_value(&s->axes[i], w->step);
@@ -227,14 +227,11 @@ static bool next_candidate(struct sweep_walk *w)
 bool sweep_walk_next(struct sweep_walk *w)
 {
 	const struct sweep *s = w->sweep;
-	uint64_t rejected = 0;
 	while (!w->included && next_candidate(w)) {
-		if (!is_excluded(s, w->values)) {
-			w->found++;
-			return true;
-		}
-		if (s->method == SWEEP_RANDOM && ++rejected == REJECTED_MAX)
-			break;
+		if (is_excluded(s, w->values))
+			continue;
+		w->found++;
+		return true;
 	}
 	if (w->included == s->include_count)
 		return false;

@@ -74,6 +74,14 @@ Test(batch_lines, the_format_is_known_by_content, SAMPLE)
 	cr_expect(strstr(dump, "function a "), "%s", dump);
 	dump = sample_text("data", "\xef\xbb\xbfversion: 1\ntasks: {a: {run: x}}\n");
 	cr_expect(strstr(dump, "function a "), "%s", dump);
+	dump = sample_text(
+		"data", "\n\n{\"version\": 1, \"tasks\": {\"a\": {\"run\": \"x\"}}}\n");
+	cr_expect(strstr(dump, "function a "), "%s", dump);
+	cr_expect_str_eq(sample_error("data", "\n\nversion: 3\n"),
+			 "data:3:10: unknown version 3: this cashet reads version 1\n"
+			 "  version: 3\n"
+			 "           ^\n"
+			 "> a newer cashet may read it");
 	dump = sample_text("data.jsonl", "\xef\xbb\xbf{\"run\": \"x\"}");
 	cr_expect(strstr(dump, "function x "), "%s", dump);
 }
