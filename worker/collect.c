@@ -27,10 +27,15 @@ static int collect_log(const struct collect *c, struct report *r, enum dir_place
 		       Cashet__Content *content, Cashet__Content **where)
 {
 	const char *path = c->dir->paths[place];
+	struct stat st;
+	if (stat(path, &st) == 0 && st.st_size == 0) {
+		report_content(r, content, CONTENT_FILE, sha256_empty, 0);
+		*where = content;
+		return 0;
+	}
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	struct stat st;
 	int rc = fstat(fd, &st) < 0 ? -errno : 0;
 	bool whole = place == DIR_OUT && c->stdout_is_result;
 	if (rc == 0 && !whole && log_needs_trim((uint64_t)st.st_size)) {

@@ -258,7 +258,8 @@ static void wake(struct worker *w, uint64_t what)
 {
 	switch (what >> 32) {
 	case TAG_BROKER:
-		break; /* it is read in each round */
+		w->has_input = true;
+		break;
 	case TAG_SPAWNER:
 		read_spawner(w);
 		break;
@@ -276,7 +277,8 @@ static void wake(struct worker *w, uint64_t what)
 
 static int sleep_ms(struct worker *w, uint64_t until_ns)
 {
-	if (session_has_input(&w->session) || until_ns <= w->now_ns)
+	w->has_input = session_has_input(&w->session);
+	if (w->has_input || until_ns <= w->now_ns)
 		return 0;
 	uint64_t ms = (until_ns - w->now_ns + NS_PER_MS - 1) / NS_PER_MS;
 	return ms > 10000 ? 10000 : (int)ms;
@@ -290,7 +292,8 @@ static void one_round(struct worker *w, uint64_t *wake_ns)
 	w->now_ns = clock_mono_ns();
 	for (int i = 0; i < count; i++)
 		wake(w, events[i].data.u64);
-	read_broker(w);
+	if (w->has_input)
+		read_broker(w);
 	uint64_t session_ns = tend_session(w);
 	uint64_t keep_ns = housekeeping(w);
 	schedule_start(w);

@@ -32,6 +32,19 @@ uint64_t resources_get(const struct resources *r, const char *name)
 	return item ? item->amount : 0;
 }
 
+bool resources_equal(const struct resources *a, const struct resources *b)
+{
+	if (a == b)
+		return true;
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (a->items[i].amount != b->items[i].amount ||
+		    strcmp(a->items[i].name, b->items[i].name))
+			return false;
+	return true;
+}
+
 int capacity_add(struct capacity *c, const char *name, uint64_t amount)
 {
 	return resources_set(&c->total, name, amount) || resources_set(&c->used, name, 0);
@@ -81,7 +94,7 @@ static bool take_devices(const struct capacity *c, uint64_t milli, struct grant 
 
 bool capacity_take(struct capacity *c, const struct resources *want, struct grant *grant)
 {
-	struct grant g = {.held = *want};
+	struct grant g = {.held = want};
 	for (size_t i = 0; i < want->count; i++) {
 		const char *name = want->items[i].name;
 		uint64_t total = resources_get(&c->total, name);
@@ -105,8 +118,8 @@ bool capacity_take(struct capacity *c, const struct resources *want, struct gran
 
 void capacity_give(struct capacity *c, struct grant *grant)
 {
-	for (size_t i = 0; i < grant->held.count; i++) {
-		const struct resource *r = &grant->held.items[i];
+	for (size_t i = 0; grant->held && i < grant->held->count; i++) {
+		const struct resource *r = &grant->held->items[i];
 		if (!r->amount)
 			continue;
 		uint64_t used = resources_get(&c->used, r->name);

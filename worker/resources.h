@@ -25,8 +25,8 @@ struct capacity {
 	size_t gpu_count;
 };
 
-struct grant { /* what one running task holds */
-	struct resources held;
+struct grant {			      /* what one running task holds */
+	const struct resources *held; /* borrowed; NULL: nothing */
 	uint16_t gpu_milli[GPUS_MAX]; /* of each device */
 	bool has_gpus;
 };
@@ -40,7 +40,9 @@ int capacity_add(struct capacity *c, const char *name, uint64_t amount);
 int capacity_add_gpu(struct capacity *c, uint32_t index);
 /** capacity_never() - name of a resource of which @want asks for more than there is, or NULL. */
 const char *capacity_never(const struct capacity *c, const struct resources *want);
-/** capacity_take() - all of @want or nothing. A whole GPU is a device of its own; a fraction shares
+/** resources_equal() - the same amounts, in the same order. */
+bool resources_equal(const struct resources *a, const struct resources *b);
+/** capacity_take() - all of @want (which stays borrowed until capacity_give()) or nothing. A whole GPU is a device of its own; a fraction shares
  * the device with the least room that suffices. Return: false if it does not fit now. */
 bool capacity_take(struct capacity *c, const struct resources *want, struct grant *grant);
 void capacity_give(struct capacity *c, struct grant *grant);

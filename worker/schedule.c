@@ -16,7 +16,8 @@
 #include <string.h>
 
 #define PASSING_NS (2 * NS_PER_S)
-#define LOOK_AHEAD 256 /* waiting attempts that are looked at in a round */
+#define LOOK_AHEAD 64 /* waiting attempts that are looked at in a round */
+#define PASSED_MAX 32 /* kinds of attempts that do not fit, before we stop looking */
 #define HAND_BACK_AFTER_NS (500 * NS_PER_MS)
 #define STARTING_MAX 16
 
@@ -197,26 +198,39 @@ static void start(struct worker *w, struct attempt *a)
 	}
 }
 
-/* Return: false if nothing more can start in this round. */
-static bool try_start(struct worker *w, struct attempt *a)
+struct pass {		 /* one look at those that wait */
+	bool closed;	 /* nothing more can start */
+	uint32_t passed; /* that did not fit */
+	const struct resources
+		*unfit; /* of the last of them: its equals need not be tried */
+};
+
+static void try_start(struct worker *w, struct attempt *a, struct pass *pass)
 {
-	const char *never = capacity_never(&w->capacity, &a->options->resources);
+	const struct resources *want = &a->options->resources;
+	if (pass->unfit && resources_equal(pass->unfit, want))
+		return;
+	const char *never = capacity_never(&w->capacity, want);
 	if (never) {
 		finish_unstarted(w, a, CASHET__OUTCOME__KIND__LOST,
 				 "it asks for more %s than this worker has", never);
-		return true;
+		return;
 	}
-	if (!capacity_take(&w->capacity, &a->options->resources, &a->grant))
-		return w->now_ns - a->received_ns < PASSING_NS;
+	if (!capacity_take(&w->capacity, want, &a->grant)) {
+		pass->unfit = want;
+		pass->closed = ++pass->passed >= PASSED_MAX ||
+			       w->now_ns - a->received_ns >= PASSING_NS;
+		return;
+	}
 	a->has_grant = true;
 	if (w->slots.idle) {
 		start(w, a);
-		return true;
+		return;
 	}
 	give_back_grant(w, a);
 	if (w->slots.starting < STARTING_MAX)
 		slots_request(&w->slots);
-	return false;
+	pass->closed = true;
 }
 
 void schedule_start(struct worker *w)
@@ -226,7 +240,7 @@ void schedule_start(struct worker *w)
 	uint64_t cpus = resources_get(&w->capacity.total, "cpus") / 1000;
 	uint32_t ahead = (uint32_t)(cpus < 2 ? 2 : cpus) * 2;
 	const size_t *counts = w->attempts.counts;
-	bool room = true;
+	struct pass pass = {0};
 	int looked = 0;
 	struct list *at, *next;
 	list_for_each_safe (at, next, &w->attempts.lists[ATTEMPT_WAITING]) {
@@ -241,9 +255,9 @@ void schedule_start(struct worker *w)
 				begin_prepare(w, a);
 			continue;
 		}
-		if (room)
-			room = try_start(w, a);
-		if (!room &&
+		if (!pass.closed)
+			try_start(w, a, &pass);
+		if (pass.closed &&
 		    counts[ATTEMPT_PREPARING] + counts[ATTEMPT_PREPARED] >= ahead)
 			return;
 	}

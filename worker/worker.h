@@ -34,6 +34,7 @@ struct worker {
 	pid_t spawner_pid, parent_pid;
 	bool spawner_died;
 	uint64_t now_ns;
+	bool has_input; /* of the broker's */
 
 	struct session session;
 	struct jobs *jobs;
