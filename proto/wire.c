@@ -116,6 +116,33 @@ void wire_arena_fini(struct wire_arena *a)
 	wire_arena_init(a);
 }
 
+/* forget_unknown() - fields of later versions are ignored, and not packed again: protobuf-c would
+ * write some of them (of tag 0) so that nobody can read them. Deep as the schema, which is finite. */
+static void forget_unknown(ProtobufCMessage *message)
+{
+	const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+	message->n_unknown_fields = 0;
+	message->unknown_fields = NULL;
+	for (unsigned i = 0; i < descriptor->n_fields; i++) {
+		const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+		if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+			continue;
+		const uint8_t *value = (uint8_t *)message + field->offset;
+		const uint8_t *quantifier = (uint8_t *)message + field->quantifier_offset;
+		if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+			ProtobufCMessage *const *each =
+				*(ProtobufCMessage * *const *)value;
+			for (size_t k = 0; k < *(const size_t *)quantifier; k++)
+				forget_unknown(each[k]);
+		} else if (!(field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) ||
+			   *(const uint32_t *)quantifier == field->id) {
+			ProtobufCMessage *one = *(ProtobufCMessage *const *)value;
+			if (one)
+				forget_unknown(one);
+		}
+	}
+}
+
 static ProtobufCMessage *unpack(struct wire_arena *a,
 				const ProtobufCMessageDescriptor *descriptor,
 				const void *data, size_t size, size_t max)
@@ -127,7 +154,11 @@ static ProtobufCMessage *unpack(struct wire_arena *a,
 	/* Here and not in init: a struct that holds an arena may be moved between
 	 * messages. */
 	a->allocator = (ProtobufCAllocator){arena_alloc, arena_free, a};
-	return protobuf_c_message_unpack(descriptor, &a->allocator, size, data);
+	ProtobufCMessage *message =
+		protobuf_c_message_unpack(descriptor, &a->allocator, size, data);
+	if (message)
+		forget_unknown(message);
+	return message;
 }
 
 Cashet__Envelope *wire_unpack(struct wire_arena *arena, const void *data, size_t size)

@@ -123,6 +123,29 @@ Test(wire, a_chunk_of_real_tasks_fits_its_budget)
 	buf_fini(&out);
 }
 
+Test(wire, fields_of_later_versions_are_ignored_and_not_passed_on)
+{
+	/* Envelope with serial 7, an unknown field 200, and Ping with sent 5 and an unknown one. */
+	static const uint8_t data[] = {0x08, 7,	   0xc2, 0x0c, 3, 'x', 'y', 'z', 0x6a,
+				       7,    0x08, 5,	 0x85, 0, 1,   2,   3};
+	uint8_t with_tail[sizeof data + 1];
+	struct wire_arena arena;
+	struct buf out = {0};
+	memcpy(with_tail, data, sizeof data);
+	with_tail[9] = 8; /* the unknown one is of tag 0, with four bytes */
+	with_tail[sizeof data] = 4;
+	wire_arena_init(&arena);
+	Cashet__Envelope *got = wire_unpack(&arena, with_tail, sizeof with_tail);
+	cr_assert_not_null(got);
+	cr_assert_eq(got->serial, 7);
+	cr_assert_eq(got->ping->sent, 5);
+	wire_pack(&out, got);
+	cr_assert_eq(out.size, 6);
+	cr_assert_not_null(wire_unpack(&arena, out.data, out.size));
+	buf_fini(&out);
+	wire_arena_fini(&arena);
+}
+
 Test(wire, a_frame_over_the_limit_is_not_looked_at)
 {
 	struct wire_arena arena;
