@@ -190,6 +190,8 @@ Test(session, a_watch_goes_on_after_a_restart)
 	struct cashet_wait_options options = {.timeout_ns = 100 * MS};
 	cr_assert_eq(cashet_wait(c, batch, &options, NULL, &e), CASHET_TIMED_OUT);
 	f->rebind = 1;
+	while (f->rebind)
+		usleep(1000);
 	f->hold = 0;
 	cr_assert_eq(cashet_wait(c, batch, NULL, NULL, &e), 0, "%s", e.what);
 	cr_assert_geq(f->watches, 1);
@@ -205,7 +207,7 @@ Test(session, a_large_batch_keeps_its_window_and_its_order)
 	struct cashet_error e;
 	f->page = 1000;
 	cr_assert_eq(submit(c, "window", 100000, false, batch, &e), 0, "%s", e.what);
-	cr_assert_geq(f->chunks, 3);
+	cr_assert_geq(f->chunks, 2);
 	cr_assert_eq(f->repeated, 0);
 	check_results(c, batch, 100000);
 	cashet_close(c);
