@@ -349,8 +349,12 @@ int index_open(struct index *index, const char *dir, sqlite3 *journal,
 	db_describe(&text, index->db, rc);
 	err_set(e, ERR_FAILED, "cannot bring %s up to date: %s", index->path,
 		buf_cstr(&text));
-	err_next(e, "It holds nothing of its own: if it cannot be used, remove it and "
-		    "start again.");
+	if (db_trouble(index->db, rc) == DB_NO_ROOM)
+		err_next(e, "Make room on the disk of the store.");
+	else
+		err_next(e, "It holds nothing of its own: if it cannot be used, remove "
+			    "it and "
+			    "start again.");
 	index_close(index);
 	return ERR_FAILED;
 }

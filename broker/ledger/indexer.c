@@ -61,6 +61,8 @@ static bool write_layer(struct ledger *l, const struct gap_layer *layer)
 		}
 		if (!trouble(l, rc, &full))
 			return false;
+		/* What is in the log may fit into the database's file; if not, no harm is done. */
+		index_checkpoint(&l->index, INDEX_IDLE);
 	}
 }
 

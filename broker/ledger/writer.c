@@ -140,6 +140,28 @@ static int last_try(struct ledger *l, struct group *g)
 	return 1;
 }
 
+/* checkpoint() - Return: false if the journal is broken by it. A full disk is none: what is in the
+ * log is safe there. */
+static bool checkpoint(struct ledger *l)
+{
+	/* Before, so that all of the log can be moved; afterwards, so that it can be begun anew:
+	 * snapshots taken from then on do not need it. */
+	ledger_release_readers(l, true, false);
+	int rc = journal_checkpoint(&l->journal);
+	ledger_release_readers(l, true, false);
+	enum db_trouble trouble = db_trouble(l->journal.db, rc);
+	if (trouble == DB_FINE)
+		return true;
+	struct err why;
+	describe(l, rc, "checkpoint", &why);
+	if (trouble == DB_NO_ROOM) {
+		log_debug("checkpoint put off", "error=\"%s\"", why.what);
+		return true;
+	}
+	ledger_set_broken(l, &why);
+	return false;
+}
+
 /* commit_group() - Return: 0 once it is on disk; 1 if it never will be. */
 static int commit_group(struct ledger *l, struct group *g)
 {
@@ -170,6 +192,9 @@ static int commit_group(struct ledger *l, struct group *g)
 		full = true;
 		if (!wait_for_room(l))
 			return last_try(l, g);
+		/* What is in the log may fit into the database's file, and the log begins anew. */
+		if (!checkpoint(l))
+			return 1;
 		rc = apply(l, g, g->first);
 	}
 }
@@ -191,28 +216,6 @@ static void finish_group(struct ledger *l, struct group *g, bool durable)
 		next = t->next;
 		turn_give_back(t);
 	}
-}
-
-/* checkpoint() - Return: false if the journal is broken by it. A full disk is none: what is in the
- * log is safe there. */
-static bool checkpoint(struct ledger *l)
-{
-	/* Before, so that all of the log can be moved; afterwards, so that it can be begun anew:
-	 * snapshots taken from then on do not need it. */
-	ledger_release_readers(l, true, false);
-	int rc = journal_checkpoint(&l->journal);
-	ledger_release_readers(l, true, false);
-	enum db_trouble trouble = db_trouble(l->journal.db, rc);
-	if (trouble == DB_FINE)
-		return true;
-	struct err why;
-	describe(l, rc, "checkpoint", &why);
-	if (trouble == DB_NO_ROOM) {
-		log_warn("checkpoint put off", "error=\"%s\"", why.what);
-		return true;
-	}
-	ledger_set_broken(l, &why);
-	return false;
 }
 
 /* next_group() - wait for turns, checkpointing when idle. Return: false when closing and empty;
