@@ -36,6 +36,8 @@ static void flush_outbox(struct sim *s)
 
 	while (done < s->outbox_count && is_durable(s, s->outbox[done].step))
 		sim_send(s, s->outbox[done++].message);
+	if (!done)
+		return;
 	memmove(s->outbox, s->outbox + done,
 		(s->outbox_count - done) * sizeof *s->outbox);
 	s->outbox_count -= done;
@@ -114,6 +116,7 @@ static void commit(struct sim *s, const struct core_effect *fx)
 	r->commit = fx->commit.commit;
 	r->parent = fx->commit.parent;
 	r->completed = fx->commit.completed;
+	r->quarantined = fx->commit.quarantined;
 	r->current = fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF;
 	r->epoch = fx->commit.lease.epoch;
 	r->attempts = fx->commit.attempts;

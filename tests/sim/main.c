@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #ifdef CASHET_PLANTED
-enum plant core_planted;
 static const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_NO_EPOCH_CHECK] = "no epoch check",
 	[PLANT_NO_LEASE_CHECK] = "no lease check",
@@ -62,7 +61,7 @@ static struct verdict run_in_child(const struct sim_options *options, int plant)
 			dup2(out[1], 1);
 			dup2(out[1], 2);
 		}
-		alarm(120); /* a run that loops for ever is a finding */
+		alarm(30); /* a run that loops for ever is a finding */
 #ifdef CASHET_PLANTED
 		core_planted = (enum plant)plant;
 #else

@@ -290,7 +290,7 @@ static void check_ended(struct sim *s, const struct core_effect *fx)
 		if (!c || c->completed)
 			broken(s, "task %u:%u failed without a failed commit", b,
 			       fx->index);
-		if (batch->kinds[t->spec.function] == KIND_BAD &&
+		if (batch->kinds[t->spec.function] == KIND_BAD && !c->quarantined &&
 		    c->attempts < batch->options[fn->options].retries + 1)
 			broken(s, "task %u:%u failed after %u attempts and may have %u",
 			       b, fx->index, c->attempts,
@@ -479,6 +479,9 @@ void oracle_end(struct sim *s)
 				broken(s, "task %u:%u of an accepted batch never ended",
 				       b, i);
 			known[i] = (uint8_t)guess(batch, i, known);
+			if (f->status == CORE_FAILED &&
+			    ledger_commit(s, f->commit)->quarantined)
+				known[i] = GUESS_UNKNOWN; /* on three workers that died */
 			if (batch->cancelled || batch->max_failures ||
 			    known[i] == GUESS_UNKNOWN)
 				continue;

@@ -132,7 +132,10 @@ static struct message *message_copy(const struct message *m)
 {
 	struct message *copy = mem_copy(m, sizeof *m);
 
-	copy->epochs = mem_copy(m->epochs, m->epoch_count * sizeof *m->epochs);
+	if (m->epochs)
+		copy->epochs = mem_copy(m->epochs, m->epoch_count * sizeof *m->epochs);
+	if (!m->claims)
+		return copy;
 	copy->claims = mem_copy(m->claims, m->claim_count * sizeof *m->claims);
 	copy->claim_started = mem_copy(m->claim_started, m->claim_count);
 	copy->claim_finished = mem_copy(m->claim_finished, m->claim_count);
@@ -318,7 +321,7 @@ static void act(struct sim *s, struct action *a)
 		deliver(s, a->message);
 		break;
 	case A_BROKER_WAKE:
-		if (now && !s->broker_paused)
+		if (now && !s->broker_paused && s->wake_at && s->now >= s->wake_at)
 			broker_wake(s);
 		break;
 	case A_BROKER_START:

@@ -181,7 +181,7 @@ struct record {
 	uint64_t step, batch; /* the broker's number */
 	uint32_t sim_batch, index;
 	enum core_task_status status;
-	bool cached, deduplicated, completed, current;
+	bool cached, deduplicated, completed, current, quarantined;
 	uint64_t commit, parent, epoch;
 	uint32_t upstream, attempts, deaths, attempt;
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
