@@ -96,7 +96,7 @@ static int open_into(struct cashet *c, const struct cashet_options *options,
 	c->arena = calloc(1, sizeof *c->arena);
 	c->zmq = zmq_ctx_new();
 	if (!c->name || !c->arena || !c->zmq)
-	return handle_no_memory(e);
+		return handle_no_memory(e);
 	wire_arena_init(c->arena);
 	zmq_ctx_set(c->zmq, ZMQ_IO_THREADS, 1);
 	zmq_ctx_set(c->zmq, ZMQ_BLOCKY, 0);

@@ -135,12 +135,22 @@ void watch_resume(struct cashet *c, bool seal_follows);
 bool watch_take_progress(struct cashet *c, Cashet__Progress *progress);
 bool watch_take_error(struct cashet *c, uint64_t serial, const Cashet__Error *error);
 void watch_free(struct watch *w);
-/** watch_expect() - the sealing chunk of @batch (full id) asks to watch. Return: 0 or -ENOMEM. */
-int watch_expect(struct cashet *c, const uint8_t batch[DIGEST_SIZE]);
-/** watch_take_page() - the whole results page of @batch that came with its end, with its arena;
- * NULL if there was none. */
-Cashet__ResultsPage *watch_take_page(struct cashet *c, const Cashet__BatchRef *batch,
-				     struct wire_arena **arenap, bool *pausedp);
+/** watch_expect() - the sealing chunk of @batch (full id) asks to watch. @packed: that SubmitChunk
+ * if it is the only one, else NULL: the broker need not tell us what we told it.
+ * Return: 0 or ERR_FAILED. */
+int watch_expect(struct cashet *c, const uint8_t batch[DIGEST_SIZE], const void *packed,
+		 size_t size);
+struct watch_page { /* all results of a batch, and what they live in */
+	Cashet__ResultsPage *page;
+	struct wire_arena *arena;
+	Cashet__SubmitChunk
+		*chunk; /* that the batch was made of; NULL: the page has all */
+	bool paused;
+};
+/** watch_take_page() - the results of @batch that came with its end. Return: false if none did, or
+ * not with all that results consist of. */
+bool watch_take_page(struct cashet *c, const Cashet__BatchRef *batch,
+		     struct watch_page *page);
 
 /** batch_ref_parse() - hexadecimal text to a BatchRef whose bytes are in @bytes. 0 or ERR_USAGE. */
 int batch_ref_parse(const char *text, Cashet__BatchRef *ref, uint8_t bytes[DIGEST_SIZE],

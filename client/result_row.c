@@ -62,8 +62,10 @@ static int find_params(const void *description, size_t size, struct cbor_reader 
 	       cbor_skip(r) || cbor_skip(r) || cbor_read_array(r, count) || *count > size;
 }
 
-int row_function_read(struct row_function *f, const void *description, size_t size)
+int row_function_read(struct row_function *f)
 {
+	const void *description = f->description->data;
+	size_t size = f->description->len;
 	struct cbor_reader r;
 	uint64_t count;
 	f->read = true;
@@ -205,7 +207,8 @@ static int fill_lists(struct row *row, const Cashet__TaskResult *t)
 	return 0;
 }
 
-int row_fill(struct row *row, const Cashet__TaskResult *t, const struct row_function *f)
+int row_fill(struct row *row, const Cashet__TaskResult *t,
+	     const ProtobufCBinaryData *args, const struct row_function *f)
 {
 	struct cashet_result *out = &row->result;
 	*out = (struct cashet_result){
@@ -242,7 +245,7 @@ int row_fill(struct row *row, const Cashet__TaskResult *t, const struct row_func
 		buf_printf(&row->error, "task %u, which it needs, failed", t->upstream);
 		out->error = buf_cstr(&row->error);
 	}
-	return fill_lists(row, t) || fill_params(row, t->args.data, t->args.len, f);
+	return fill_lists(row, t) || fill_params(row, args->data, args->len, f);
 }
 
 static struct cashet_content commit_content(const struct content *in, uint64_t size)

@@ -17,6 +17,7 @@ struct cashet_results {
 	struct request *held; /* whose reply is @page; or @arena's: */
 	struct wire_arena *arena;
 	Cashet__ResultsPage *page;	/* NULL: none yet */
+	Cashet__SubmitChunk *chunk;	/* of a batch of ours: what @page leaves out */
 	size_t at;			/* row of @page */
 	struct row_function *functions; /* of @page */
 	size_t function_count;
@@ -45,25 +46,34 @@ static void drop_page(struct cashet_results *r)
 	r->function_count = 0;
 	request_free(steal(r->held));
 	handle_arena_free(steal(r->arena));
+	if (r->chunk)
+		cashet__submit_chunk__free_unpacked(steal(r->chunk), NULL);
 	r->page = NULL;
 }
 
+/* The functions of the page and their options: its own, or those of the chunk. */
 static int prepare_functions(struct cashet_results *r, struct err *e)
 {
 	const Cashet__ResultsPage *page = r->page;
-	if (!page->n_functions)
+	const Cashet__SubmitChunk *chunk = r->chunk;
+	size_t count = chunk ? chunk->n_functions : page->n_functions;
+	size_t option_count = chunk ? chunk->n_options : page->n_options;
+	Cashet__Function **functions = chunk ? chunk->functions : page->functions;
+	Cashet__Options **options = chunk ? chunk->options : page->options;
+	if (!count)
 		return 0;
-	r->functions = calloc(page->n_functions, sizeof *r->functions);
+	r->functions = calloc(count, sizeof *r->functions);
 	if (!r->functions)
 		return handle_no_memory(e);
-	r->function_count = page->n_functions;
-	for (size_t i = 0; i < page->n_functions; i++) {
-		const Cashet__Function *from = page->functions[i];
-		r->functions[i].name = from->name;
-		if (from->options < page->n_options) {
-			const Cashet__Options *options = page->options[from->options];
-			r->functions[i].best = (const char *const *)options->best;
-			r->functions[i].best_count = options->n_best;
+	r->function_count = count;
+	for (size_t i = 0; i < count; i++) {
+		struct row_function *f = &r->functions[i];
+		f->name = functions[i]->name;
+		f->description = &functions[i]->description;
+		if (functions[i]->options < option_count) {
+			const Cashet__Options *o = options[functions[i]->options];
+			f->best = (const char *const *)o->best;
+			f->best_count = o->n_best;
 		}
 	}
 	return 0;
@@ -132,17 +142,17 @@ static int open_at(struct cashet *c, const char *batch, uint32_t first, uint32_t
 	if (!r)
 		return handle_no_memory(e);
 	r->c = c;
-	bool paused = false;
-	Cashet__ResultsPage *page =
-		count ? NULL : watch_take_page(c, &ref, &r->arena, &paused);
-	if (page) {
-		failed = take_page(r, page, true, e);
+	struct watch_page page = {0};
+	if (!count && watch_take_page(c, &ref, &page)) {
+		r->arena = page.arena;
+		r->chunk = page.chunk;
+		failed = take_page(r, page.page, true, e);
 	} else {
 		r->next = ask(c, &ref, first, count);
 		failed = r->next ? turn_page(r, count == 0, e) : handle_no_memory(e);
 	}
 	if (!failed)
-		failed = fill_batch(r, paused, e);
+		failed = fill_batch(r, page.paused, e);
 	if (failed)
 		cashet_results_close(r);
 	else
@@ -169,15 +179,19 @@ int results_next(struct cashet_results *r, const struct cashet_result **resultp,
 			return failed;
 	}
 	const Cashet__TaskResult *t = r->page->tasks[r->at];
+	const ProtobufCBinaryData *args = &t->args;
+	uint32_t number = t->function;
 	struct row_function *f = NULL;
-	if (t->function < r->function_count) {
-		f = &r->functions[t->function];
-		const ProtobufCBinaryData *bytes =
-			&r->page->functions[t->function]->description;
-		if (!f->read && row_function_read(f, bytes->data, bytes->len))
+	if (r->chunk) { /* as many tasks as the page has, see watch_take_page() */
+		args = &r->chunk->tasks[r->at]->args;
+		number = r->chunk->tasks[r->at]->function;
+	}
+	if (number < r->function_count) {
+		f = &r->functions[number];
+		if (!f->read && row_function_read(f))
 			return handle_no_memory(e);
 	}
-	if (row_fill(&r->row, t, f))
+	if (row_fill(&r->row, t, args, f))
 		return handle_no_memory(e);
 	r->at++;
 	*resultp = &r->row.result;

@@ -24,8 +24,9 @@ struct row { /* one result, and the memory that it points to; reused from row to
 	struct buf arena; /* of a commit */
 };
 
-struct row_function {  /* what rows need to know of a function */
-	char **params; /* one allocation with the texts */
+struct row_function {				/* what rows need to know of a function */
+	const ProtobufCBinaryData *description; /* borrowed, as the texts below */
+	char **params;				/* one allocation with the texts */
 	size_t param_count;
 	const char *name;	 /* borrowed from the page */
 	const char *const *best; /* borrowed from the page */
@@ -35,10 +36,12 @@ struct row_function {  /* what rows need to know of a function */
 
 /** row_function_read() - names of parameters from the canonical description. Return: 0; 1 without
  * memory. A description that is not understood has no names. */
-int row_function_read(struct row_function *f, const void *description, size_t size);
+int row_function_read(struct row_function *f);
 void row_function_fini(struct row_function *f);
-/** row_fill() - @row->result from @t. @f may be NULL. Return: 0; 1 without memory. */
-int row_fill(struct row *row, const Cashet__TaskResult *t, const struct row_function *f);
+/** row_fill() - @row->result from @t and the arguments of its task. @f may be NULL. Return: 0; 1
+ * without memory. */
+int row_fill(struct row *row, const Cashet__TaskResult *t,
+	     const ProtobufCBinaryData *args, const struct row_function *f);
 /** row_fill_commit() - from the canonical bytes of a commit. Return: 0; 1 malformed. */
 int row_fill_commit(struct row *row, const void *body, size_t size,
 		    const uint8_t hash[DIGEST_SIZE]);

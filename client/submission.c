@@ -115,7 +115,11 @@ static int take_chunk(void *arg, const void *packed, size_t size, bool last,
 	}
 	s->seal_sent = last;
 	int r = send_chunk(c, packed, size, e);
-	return r || !last ? r : watch_expect(c, s->batch);
+	if (r || !last)
+		return r;
+	bool only = s->next_number == 1;
+	return watch_expect(c, s->batch, only ? packed : NULL, size) ? handle_no_memory(e)
+								     : 0;
 }
 
 static int take_upload(void *arg, const struct builder_upload *upload, struct err *e)

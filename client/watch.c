@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INLINE_RESULTS 64 /* tasks whose results come with the end */
-#define NOTICES_MAX 1000  /* kept until they are looked at */
+#define INLINE_RESULTS 64      /* tasks whose results come with the end */
+#define CHUNK_KEPT (64u << 10) /* bytes of a batch's only chunk */
+#define NOTICES_MAX 1000       /* kept until they are looked at */
 #define INTERVAL_NS NS_PER_S
 
 struct watch {
@@ -27,6 +28,7 @@ struct watch {
 	uint64_t left_out;
 	struct wire_arena *page_arena;
 	Cashet__ResultsPage *page;
+	struct buf chunk;  /* packed; empty: not known, or too large to keep */
 	struct err failed; /* code 0: it did not */
 };
 
@@ -46,10 +48,12 @@ void watch_free(struct watch *w)
 		return;
 	notices_free(w->notices, w->notice_count);
 	handle_arena_free(w->page_arena);
+	buf_fini(&w->chunk);
 	free(w);
 }
 
-int watch_expect(struct cashet *c, const uint8_t batch[DIGEST_SIZE])
+int watch_expect(struct cashet *c, const uint8_t batch[DIGEST_SIZE], const void *packed,
+		 size_t size)
 {
 	struct watch *w = calloc(1, sizeof *w);
 	if (!w)
@@ -58,6 +62,10 @@ int watch_expect(struct cashet *c, const uint8_t batch[DIGEST_SIZE])
 	memcpy(w->id, batch, DIGEST_SIZE);
 	w->digits = 2 * DIGEST_SIZE;
 	w->has_id = w->by_seal = true;
+	if (packed && size <= CHUNK_KEPT)
+		buf_add(&w->chunk, packed, size);
+	if (w->chunk.failed) /* the broker can be asked */
+		buf_fini(&w->chunk);
 	watch_free(c->watch);
 	c->watch = w;
 	return 0;
@@ -189,16 +197,27 @@ bool watch_take_error(struct cashet *c, uint64_t serial, const Cashet__Error *er
 	return true;
 }
 
-Cashet__ResultsPage *watch_take_page(struct cashet *c, const Cashet__BatchRef *ref,
-				     struct wire_arena **arenap, bool *pausedp)
+bool watch_take_page(struct cashet *c, const Cashet__BatchRef *ref,
+		     struct watch_page *out)
 {
 	struct watch *w = c->watch;
 	if (!w || !w->page || ref->prefix.len != DIGEST_SIZE || ref->odd ||
 	    memcmp(ref->prefix.data, w->id, DIGEST_SIZE))
-		return NULL;
-	*arenap = steal(w->page_arena);
-	*pausedp = w->paused;
-	return steal(w->page);
+		return false;
+	*out = (struct watch_page){.paused = w->paused};
+	if (!w->page->n_functions && w->page->n_tasks) {
+		if (w->chunk.size)
+			out->chunk = cashet__submit_chunk__unpack(NULL, w->chunk.size,
+								  w->chunk.data);
+		if (!out->chunk || out->chunk->n_tasks != w->page->n_tasks) {
+			if (out->chunk)
+				cashet__submit_chunk__free_unpacked(out->chunk, NULL);
+			return false;
+		}
+	}
+	out->arena = steal(w->page_arena);
+	out->page = steal(w->page);
+	return true;
 }
 
 /* ---- waiting ---- */
