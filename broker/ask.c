@@ -50,7 +50,7 @@ int resolve_batch(struct broker *b, const Cashet__BatchRef *ref, struct batch **
 		return err_set(e, ERR_USAGE,
 			       "a batch is named by 4 to 64 hexadecimal digits");
 	if (size == DIGEST_SIZE && !ref->odd) {
-		*livep = batch_find(b, ref->prefix.data);
+		*livep = batches_find(b, ref->prefix.data);
 		if (*livep)
 			return 0;
 	}

@@ -22,7 +22,7 @@ static uint64_t digest_hash(const uint8_t digest[DIGEST_SIZE])
 	return map_hash(digest, DIGEST_SIZE);
 }
 
-struct batch *batch_find(struct broker *b, const uint8_t id[DIGEST_SIZE])
+struct batch *batches_find(struct broker *b, const uint8_t id[DIGEST_SIZE])
 {
 	for (struct map_node *n = map_first(&b->batches.by_id, digest_hash(id)); n;
 	     n = map_next(n)) {

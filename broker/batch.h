@@ -67,7 +67,7 @@ struct batch *batch_new(struct broker *b, uint64_t number, const uint8_t id[DIGE
 			const uint8_t client_key[KEY_SIZE],
 			const uint8_t request[NONCE_SIZE]);
 void batch_free(struct broker *b, struct batch *batch);
-struct batch *batch_find(struct broker *b, const uint8_t id[DIGEST_SIZE]);
+struct batch *batches_find(struct broker *b, const uint8_t id[DIGEST_SIZE]);
 struct batch *batch_find_number(struct broker *b, uint64_t number);
 void batch_make_id(uint8_t id[DIGEST_SIZE], const uint8_t key[KEY_SIZE],
 		   const uint8_t request[NONCE_SIZE]);

@@ -22,6 +22,7 @@
 
 #define SHARED_SYNC_NS                                                                   \
 	300000 /* how long a lone early-granted batch waits for its result */
+#define UNSEALED_NS (3650ull * 86400 * NS_PER_S) /* batches_orphans() is about clients */
 #define LEDGER_BACKLOG (256ull << 20) /* bytes not yet on disk at which we stop reading */
 
 void broker_fail(struct broker *b, const char *what, const struct err *e)
@@ -223,7 +224,7 @@ static void end_turn(struct broker *b)
 		}
 		return;
 	}
-	if (b->turn_only_early && b->turn_small)
+	if (b->turn_only_early && b->turn_granted && b->turn_small)
 		ledger_turn_may_wait(b->turn, SHARED_SYNC_NS);
 	b->handed_step = b->step;
 	ledger_hand_in(b->ledger, b->turn, b->step);
@@ -244,7 +245,7 @@ static void turn(struct broker *b)
 {
 	b->step++;
 	b->turn_only_early = true;
-	b->turn_small = false;
+	b->turn_small = b->turn_granted = false;
 	take_durable(b);
 	look_at_store(b);
 	if (b->stop)
@@ -257,7 +258,7 @@ static void turn(struct broker *b)
 	retries_run(b);
 	workers_gone(b);
 	timers(b);
-	lookup_run(b, b->now + 2 * TURN_NS);
+	lookups_run(b, b->now + 2 * TURN_NS);
 	workers_gone(b);
 	workers_send_early(b);
 	end_turn(b);
@@ -338,7 +339,8 @@ static int open_ledger(struct broker *b, struct err *e)
 	b->commit_last = b->commit_durable = b->info.next_commit - 1;
 	b->batches.next_number = b->info.next_batch;
 	struct core_config config = {.boot = b->info.boot,
-				     .next_commit = b->info.next_commit};
+				     .next_commit = b->info.next_commit,
+				     .unsealed_ns = UNSEALED_NS};
 	memcpy(config.mac_key, b->info.mac_key, sizeof config.mac_key);
 	b->core = core_new(&config);
 	return 0;
@@ -393,9 +395,9 @@ void broker_free(struct broker *b)
 	retries_fini(b);
 	relays_fini(b);
 	outbox_fini(b);
+	workers_fini(b);
 	peers_fini(b);
 	batches_fini(b);
-	workers_fini(b);
 	if (b->turn && b->ledger && !b->exit_code)
 		ledger_hand_in(b->ledger, b->turn, b->step + 1);
 	ledger_reader_close(b->reader);

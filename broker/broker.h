@@ -99,6 +99,7 @@ struct broker {
 	bool stepping;	      /* the core's effects are being carried out */
 	bool turn_only_early; /* nothing was granted in it that waits for it */
 	bool turn_small;      /* a batch of a few tasks was sealed in it */
+	bool turn_granted;    /* something was granted early in it */
 	bool more_messages;   /* the turn ended before the sockets were empty */
 	bool ledger_full;
 	struct outbox outbox;
@@ -211,7 +212,7 @@ void lookup_init(struct broker *b);
 void lookup_fini(struct broker *b);
 void lookup_add(struct broker *b, const struct core_effect *fx);
 bool lookup_pending(const struct broker *b);
-void lookup_run(struct broker *b, uint64_t until_ns);
+void lookups_run(struct broker *b, uint64_t until_ns);
 /** lookup_has() - is the blob there? Remembers that it was. */
 bool lookup_has(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
 void lookup_note_blob(struct broker *b,

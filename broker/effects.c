@@ -1,8 +1,7 @@
 /* effects.c - what the core decided, carried out: records into the ledger's turn, messages into
  * the workers' and watchers' hands.
  *
- * During recovery only the look of things is replayed: nothing is recorded again and nobody is
- * told. To add an effect: a case here; the compiler names a forgotten one. */
+ * What is replayed in recovery is recorded already and is told to nobody. To add an effect: a case here; the compiler names a forgotten one. */
 #include "broker/broker.h"
 
 #include "common/clock.h"
@@ -39,7 +38,9 @@ static void granted(struct broker *b, const struct core_effect *fx)
 				     .deaths = fx->grant.deaths};
 	memcpy(lease.worker_key, fx->grant.lease.worker_key, KEY_SIZE);
 	ledger_add_lease(b->turn, fx->batch, &lease);
-	if (!fx->grant.early)
+	if (fx->grant.early)
+		b->turn_granted = true;
+	else
 		b->turn_only_early = false;
 	worker_grant(b, fx);
 	struct batch *batch = batch_find_number(b, fx->batch);
@@ -164,8 +165,7 @@ void effects_apply(struct broker *b)
 {
 	for (size_t i = 0; i < b->effects.count; i++) {
 		const struct core_effect *fx = &b->effects.items[i];
-		if (b->recovering && fx->type != CORE_FX_BATCH_SEALED &&
-		    fx->type != CORE_FX_BATCH_REFUSED)
+		if (b->recovering && fx->type != CORE_FX_BATCH_REFUSED)
 			continue;
 		apply(b, fx);
 	}

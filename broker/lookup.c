@@ -217,7 +217,7 @@ static void answer(struct broker *b, const struct lookup *q, uint64_t wall_ms)
 	broker_step(b, &event);
 }
 
-void lookup_run(struct broker *b, uint64_t until_ns)
+void lookups_run(struct broker *b, uint64_t until_ns)
 {
 	struct lookups *l = &b->lookups;
 	if (!lookup_pending(b))

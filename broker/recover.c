@@ -116,6 +116,14 @@ static int replay_lease(void *arg, const struct ledger_lease *lease)
 	return 0;
 }
 
+static int unreadable(const struct replay *r, struct err *e)
+{
+	err_set(e, ERR_FAILED, "batch %" PRIu64 " in meta.db cannot be read back",
+		r->number);
+	err_next(e, "keep a copy of the store's directory before anything else");
+	return ERR_FAILED;
+}
+
 static int replay_batch(struct replay *r, const struct ledger_batch_row *row,
 			struct err *e)
 {
@@ -124,21 +132,17 @@ static int replay_batch(struct replay *r, const struct ledger_batch_row *row,
 					row->batch.client_key, row->batch.request);
 	r->number = batch->number;
 	if (replay_chunks(b, batch, row->chunk_count) ||
-	    !(batch = batch_find_number(b, r->number))) {
-		err_set(e, ERR_FAILED, "batch %" PRIu64 " in meta.db cannot be read back",
-			r->number);
-		err_next(e, "cashet fsck tells more; a copy of the store's directory is "
-			    "wise");
-		return ERR_FAILED;
-	}
+	    !batch_find_number(b, r->number))
+		return unreadable(r, e);
 	if (!row->sealed)
 		return 0;
 	struct core_event event = {.type = CORE_EV_BATCH_SEAL, .batch = r->number};
 	broker_step(b, &event);
-	while (!batch->sealed) { /* large ones are checked in portions */
-		event = (struct core_event){.type = CORE_EV_TIME};
-		broker_step(b, &event);
-	}
+	batch = batch_find_number(b, r->number);
+	if (!batch)
+		return unreadable(r, e);
+	batch->sealed = true;
+	list_del(&batch->unsealed);
 	ledger_each_end(b->reader, r->number, keep_end, r);
 	replay_ends(r);
 	ledger_each_lease(b->reader, r->number, replay_lease, r);

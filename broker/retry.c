@@ -95,7 +95,7 @@ static void skip_taken(struct broker *b, struct retry *r)
 {
 	uint8_t id[DIGEST_SIZE];
 	batch_make_id(id, r->client_key, r->request);
-	const struct batch *batch = batch_find(b, id);
+	const struct batch *batch = batches_find(b, id);
 	if (batch && !batch->sealed && batch->next_chunk > r->next)
 		r->next = batch->next_chunk;
 }

@@ -181,7 +181,7 @@ int submit_chunk(struct broker *b, const struct submission *s)
 			      NULL);
 	uint8_t id[DIGEST_SIZE];
 	batch_make_id(id, s->client_key, c->request.data);
-	struct batch *batch = batch_find(b, id);
+	struct batch *batch = batches_find(b, id);
 	if (c->discard) {
 		discard(b, s, batch);
 		return 0;
@@ -231,8 +231,6 @@ void submit_sealed(struct broker *b, const struct core_effect *fx)
 		return;
 	batch->sealed = true;
 	list_del(&batch->unsealed);
-	if (b->recovering)
-		return;
 	batch->submit_step = b->step;
 	b->turn_small = batch->task_count <= WATCH_INLINE_MAX;
 	ledger_add_sealed(b->turn, batch->number, batch->task_count);
@@ -271,6 +269,10 @@ void submit_refused(struct broker *b, const struct core_effect *fx)
 	struct batch *batch = batch_find_number(b, fx->batch);
 	if (!batch)
 		return;
+	if (b->recovering) { /* recover.c finds it gone and stops */
+		batch_free(b, batch);
+		return;
+	}
 	struct err e = {0};
 	char tasks[512] = "";
 	size_t at = 0;

@@ -33,7 +33,7 @@ struct worker *worker_get(struct broker *b, uint32_t number)
 	return number < b->workers.count ? b->workers.by_number[number] : NULL;
 }
 
-struct worker *worker_find(struct broker *b, const uint8_t key[KEY_SIZE])
+struct worker *workers_find(struct broker *b, const uint8_t key[KEY_SIZE])
 {
 	for (struct map_node *n = map_first(&b->workers.by_key, map_hash(key, KEY_SIZE));
 	     n; n = map_next(n)) {
@@ -47,7 +47,7 @@ struct worker *worker_find(struct broker *b, const uint8_t key[KEY_SIZE])
 const char *worker_name(struct broker *b, const uint8_t key[KEY_SIZE])
 {
 	static char name[16];
-	const struct worker *w = worker_find(b, key);
+	const struct worker *w = workers_find(b, key);
 	if (w)
 		return w->name;
 	return hex_encode(name, key, 4);
@@ -244,7 +244,7 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 		       NULL);
 		return;
 	}
-	struct worker *w = worker_find(b, peer->key);
+	struct worker *w = workers_find(b, peer->key);
 	if (w && place_is_taken(b, w, peer)) {
 		refuse(b, peer, e->serial, ERR_NOT_ALLOWED,
 		       "another worker with this key is connected",
@@ -338,7 +338,7 @@ int worker_lease(struct broker *b, const Cashet__Lease *from, struct core_lease 
 		memcpy(lease->nonce, from->nonce.data, NONCE_SIZE);
 	lease->index = from->index;
 	lease->epoch = from->epoch;
-	const struct batch *batch = batch_find(b, lease->batch_id);
+	const struct batch *batch = batches_find(b, lease->batch_id);
 	*numberp = batch ? batch->number : 0;
 	return 0;
 }

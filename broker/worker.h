@@ -51,7 +51,7 @@ struct workers {
 void workers_init(struct broker *b);
 void workers_fini(struct broker *b);
 struct worker *worker_get(struct broker *b, uint32_t number); /* or NULL */
-struct worker *worker_find(struct broker *b, const uint8_t key[KEY_SIZE]);
+struct worker *workers_find(struct broker *b, const uint8_t key[KEY_SIZE]);
 void worker_free(struct broker *b, struct worker *w);
 /** worker_name() - of whoever has @key; a short form of the key when it is not known. */
 const char *worker_name(struct broker *b, const uint8_t key[KEY_SIZE]);

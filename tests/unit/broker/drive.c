@@ -21,61 +21,16 @@ static void teardown(void)
 
 TestSuite(drive, .init = setup, .fini = teardown, .timeout = 60);
 
-/* Take assignments and answer them until @count results are acknowledged as accepted. */
-static void work(struct end *w, unsigned count, const char *text)
-{
-	unsigned accepted = 0;
-	while (accepted < count) {
-		Cashet__Envelope *m = end_recv_any(w, RIG_WAIT_MS);
-		cr_assert(m, "only %u of %u results were accepted", accepted, count);
-		if (m->body_case == CASHET__ENVELOPE__BODY_ASSIGN) {
-			for (size_t i = 0; i < m->assign->n_tasks; i++)
-				worker_result(w, m->assign->tasks[i], text);
-		} else if (m->body_case == CASHET__ENVELOPE__BODY_RESULT_ACKS) {
-			for (size_t i = 0; i < m->result_acks->n_acks; i++)
-				accepted += m->result_acks->acks[i]->verdict ==
-					    CASHET__RESULT_ACK__VERDICT__ACCEPTED;
-		}
-	}
-}
-
-static Cashet__Progress *last_progress(struct end *c)
-{
-	for (;;) {
-		Cashet__Envelope *m = end_recv(c, CASHET__ENVELOPE__BODY_PROGRESS);
-		if (m->progress->ended)
-			return m->progress;
-		Cashet__Envelope ack = CASHET__ENVELOPE__INIT;
-		Cashet__ProgressAck body = CASHET__PROGRESS_ACK__INIT;
-		uint8_t id[DIGEST_SIZE];
-		memcpy(id, m->progress->batch.data, DIGEST_SIZE);
-		body.batch.data = id;
-		body.batch.len = DIGEST_SIZE;
-		ack.body_case = CASHET__ENVELOPE__BODY_PROGRESS_ACK;
-		ack.progress_ack = &body;
-		end_send(c, &ack);
-	}
-}
-
-static struct plan *three_tasks(struct end *client)
-{
-	struct plan *p = plan_new(client);
-	uint32_t f = plan_command(p, "/bin/true", NULL);
-	for (int i = 0; i < 3; i++)
-		plan_task(p, f, i, -1);
-	return p;
-}
-
 Test(drive, batch_is_executed_by_a_worker_and_ends_with_its_results)
 {
 	struct end client, worker;
 	end_hello(&client, &rig, false);
 	end_hello(&worker, &rig, true);
 	worker_hello(&worker, 2, 8);
-	struct plan *p = three_tasks(&client);
+	struct plan *p = plan_three(&client);
 	plan_send(p, true);
-	work(&worker, 3, "fine\n");
-	Cashet__Progress *done = last_progress(&client);
+	worker_work(&worker, 3, "fine\n");
+	Cashet__Progress *done = client_last_progress(&client);
 	cr_assert(done->counts->total == 3);
 	cr_assert(done->counts->executed == 3);
 	cr_assert(done->results && done->results->n_tasks == 3);
@@ -99,14 +54,14 @@ Test(drive, same_batch_again_is_all_cached_without_a_worker)
 	end_hello(&client, &rig, false);
 	end_hello(&worker, &rig, true);
 	worker_hello(&worker, 1, 8);
-	struct plan *p = three_tasks(&client);
+	struct plan *p = plan_three(&client);
 	plan_send(p, true);
-	work(&worker, 3, "fine\n");
-	cr_assert(last_progress(&client)->counts->executed == 3);
+	worker_work(&worker, 3, "fine\n");
+	cr_assert(client_last_progress(&client)->counts->executed == 3);
 	plan_free(p);
-	p = three_tasks(&client); /* another request */
+	p = plan_three(&client); /* another request */
 	plan_send(p, true);
-	Cashet__Progress *done = last_progress(&client);
+	Cashet__Progress *done = client_last_progress(&client);
 	cr_assert(done->counts->cached == 3);
 	cr_assert(done->counts->executed == 0);
 	cr_assert(done->results->tasks[1]->cached);
@@ -123,7 +78,7 @@ Test(drive, repeated_chunk_gets_the_same_answer_also_after_the_end)
 	end_hello(&client, &rig, false);
 	end_hello(&worker, &rig, true);
 	worker_hello(&worker, 1, 8);
-	struct plan *p = three_tasks(&client);
+	struct plan *p = plan_three(&client);
 	uint8_t id[DIGEST_SIZE];
 	plan_batch(p, id);
 	plan_send(p, false);
@@ -132,7 +87,7 @@ Test(drive, repeated_chunk_gets_the_same_answer_also_after_the_end)
 	plan_send(p, false);
 	m = end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
 	cr_assert(m->submit_ack->sealed && m->submit_ack->next == 1);
-	work(&worker, 3, "x");
+	worker_work(&worker, 3, "x");
 	for (int i = 0; i < 2; i++) {
 		plan_send(p, false);
 		m = end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
@@ -163,14 +118,18 @@ Test(drive, chain_passes_content_on_and_a_failure_skips_what_depends_on_it)
 	plan_task(p, f, 2, 0);
 	plan_task(p, f, 3, 1);
 	plan_send(p, true);
-	work(&worker, 2, "passed on");
-	Cashet__Envelope *m = end_recv(&worker, CASHET__ENVELOPE__BODY_ASSIGN);
+	Cashet__Envelope *m;
+	for (int i = 0; i < 2; i++) {
+		m = end_recv(&worker, CASHET__ENVELOPE__BODY_ASSIGN);
+		worker_result(&worker, m->assign->tasks[0], "passed on");
+	}
+	m = end_recv(&worker, CASHET__ENVELOPE__BODY_ASSIGN);
 	uint8_t digest[DIGEST_SIZE];
 	sha256_digest("passed on", 9, digest);
 	const Cashet__Assignment *a = m->assign->tasks[0];
 	cr_assert(memmem(a->args.data, a->args.len, digest, DIGEST_SIZE));
 	worker_result(&worker, a, NULL);
-	Cashet__Progress *done = last_progress(&client);
+	Cashet__Progress *done = client_last_progress(&client);
 	cr_assert(done->counts->failed == 1);
 	cr_assert(done->counts->executed == 2);
 	cr_assert_str_eq(done->results->tasks[2]->error, "exit 1");
@@ -183,7 +142,7 @@ Test(drive, cycle_is_refused_and_names_its_tasks)
 {
 	struct end client;
 	end_hello(&client, &rig, false);
-	struct plan *p = three_tasks(&client);
+	struct plan *p = plan_three(&client);
 	plan_need(p, 0, 1);
 	plan_need(p, 1, 0);
 	plan_send(p, true);
@@ -198,7 +157,7 @@ Test(drive, broker_that_comes_back_goes_on_with_what_was_accepted)
 {
 	struct end client, worker;
 	end_hello(&client, &rig, false);
-	struct plan *p = three_tasks(&client);
+	struct plan *p = plan_three(&client);
 	plan_send(p, false);
 	end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
 	rig_stop(&rig);
@@ -219,8 +178,8 @@ Test(drive, broker_that_comes_back_goes_on_with_what_was_accepted)
 	end_send(&client, &m);
 	end_hello(&worker, &rig, true);
 	worker_hello(&worker, 1, 8);
-	work(&worker, 3, "x");
-	cr_assert(last_progress(&client)->counts->executed == 3);
+	worker_work(&worker, 3, "x");
+	cr_assert(client_last_progress(&client)->counts->executed == 3);
 	plan_free(p);
 	end_close(&client);
 	end_close(&worker);

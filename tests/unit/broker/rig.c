@@ -108,7 +108,8 @@ void end_say_hello(struct end *e, bool is_worker)
 	hello.pid = (uint64_t)getpid();
 	hello.instance.data = e->instance;
 	hello.instance.len = KEY_SIZE;
-	hello.kind = is_worker ? CASHET__HELLO__KIND__WORKER : CASHET__HELLO__KIND__CLIENT;
+	hello.kind =
+		is_worker ? CASHET__HELLO__KIND__WORKER : CASHET__HELLO__KIND__CLIENT;
 	m.body_case = CASHET__ENVELOPE__BODY_HELLO;
 	m.hello = &hello;
 	end_send(e, &m);
@@ -143,7 +144,8 @@ Cashet__Envelope *end_recv_any(struct end *e, int wait_ms)
 			continue;
 		e->has_frame = true;
 		wire_arena_reset(&e->arena);
-		Cashet__Envelope *m = wire_unpack(&e->arena, e->frame.data, e->frame.size);
+		Cashet__Envelope *m =
+			wire_unpack(&e->arena, e->frame.data, e->frame.size);
 		cr_assert(m, "the broker sent what cannot be unpacked");
 		if (m->body_case != CASHET__ENVELOPE__BODY_PING)
 			return m;
@@ -174,7 +176,7 @@ void worker_hello(struct end *e, uint32_t cpus, uint32_t credit)
 	cpu.milli = 1000ull * cpus;
 	hello.n_capacity = 1;
 	hello.capacity = list;
-	hello.credit = credit;
+	hello.credit = e->credit = credit;
 	m.body_case = CASHET__ENVELOPE__BODY_WORKER_HELLO;
 	m.worker_hello = &hello;
 	end_send(e, &m);
@@ -207,7 +209,7 @@ void worker_result(struct end *e, const Cashet__Assignment *a, const char *text)
 	}
 	results.outcomes = outcomes;
 	results.n_outcomes = 1;
-	results.credit = 16;
+	results.credit = e->credit;
 	m.body_case = CASHET__ENVELOPE__BODY_RESULTS;
 	m.results = &results;
 	end_send(e, &m);
@@ -253,7 +255,8 @@ uint32_t plan_command(struct plan *p, const char *argv0, const char *output)
 {
 	uint32_t number = (uint32_t)p->function_count++;
 	struct function f = {0};
-	char *argv[] = {(char *)argv0}, *params[] = {(char *)"v"}, *inputs[] = {(char *)"in"};
+	char *argv[] = {(char *)argv0}, *params[] = {(char *)"v"},
+	     *inputs[] = {(char *)"in"};
 	char name[64], *path = NULL;
 	struct function_pair out;
 	f.argv = argv;
@@ -377,4 +380,51 @@ void plan_free(struct plan *p)
 	for (size_t i = 0; i < p->task_count; i++)
 		buf_fini(&p->args[i]);
 	free(p);
+}
+
+/* ---- whole conversations ---- */
+
+/* Take assignments and answer them until @count results are acknowledged as accepted. */
+void worker_work(struct end *w, unsigned count, const char *text)
+{
+	unsigned accepted = 0;
+	while (accepted < count) {
+		Cashet__Envelope *m = end_recv_any(w, RIG_WAIT_MS);
+		cr_assert(m, "only %u of %u results were accepted", accepted, count);
+		if (m->body_case == CASHET__ENVELOPE__BODY_ASSIGN) {
+			for (size_t i = 0; i < m->assign->n_tasks; i++)
+				worker_result(w, m->assign->tasks[i], text);
+		} else if (m->body_case == CASHET__ENVELOPE__BODY_RESULT_ACKS) {
+			for (size_t i = 0; i < m->result_acks->n_acks; i++)
+				accepted += m->result_acks->acks[i]->verdict ==
+					    CASHET__RESULT_ACK__VERDICT__ACCEPTED;
+		}
+	}
+}
+
+Cashet__Progress *client_last_progress(struct end *c)
+{
+	for (;;) {
+		Cashet__Envelope *m = end_recv(c, CASHET__ENVELOPE__BODY_PROGRESS);
+		if (m->progress->ended)
+			return m->progress;
+		Cashet__Envelope ack = CASHET__ENVELOPE__INIT;
+		Cashet__ProgressAck body = CASHET__PROGRESS_ACK__INIT;
+		uint8_t id[DIGEST_SIZE];
+		memcpy(id, m->progress->batch.data, DIGEST_SIZE);
+		body.batch.data = id;
+		body.batch.len = DIGEST_SIZE;
+		ack.body_case = CASHET__ENVELOPE__BODY_PROGRESS_ACK;
+		ack.progress_ack = &body;
+		end_send(c, &ack);
+	}
+}
+
+struct plan *plan_three(struct end *client)
+{
+	struct plan *p = plan_new(client);
+	uint32_t f = plan_command(p, "/bin/true", NULL);
+	for (int i = 0; i < 3; i++)
+		plan_task(p, f, i, -1);
+	return p;
 }

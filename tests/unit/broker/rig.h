@@ -31,12 +31,14 @@ struct end { /* a peer */
 	struct wire_frame frame;
 	bool has_frame;
 	uint64_t serial;
+	uint32_t credit; /* of a worker */
 	uint8_t request[NONCE_SIZE];
 };
 
-void end_open(struct end *e, struct rig *r); /* says nothing yet */
+void end_open(struct end *e, struct rig *r);		      /* says nothing yet */
 void end_hello(struct end *e, struct rig *r, bool is_worker); /* and is welcome */
-void end_reconnect(struct end *e); /* the same process, a new connection; without a Hello */
+void end_reconnect(
+	struct end *e); /* the same process, a new connection; without a Hello */
 void end_say_hello(struct end *e, bool is_worker);
 void end_close(struct end *e);
 void end_send(struct end *e, Cashet__Envelope *envelope);
@@ -64,6 +66,15 @@ void plan_need(struct plan *p, uint32_t task, uint32_t needs);
 void plan_nonce(struct plan *p, uint32_t task);
 /** plan_send() - as one sealing chunk. plan_free() after. */
 void plan_send(struct plan *p, bool watch);
-void plan_chunk(struct plan *p, uint32_t chunk, bool seal); /* what was added, as chunk number */
+void plan_chunk(struct plan *p, uint32_t chunk,
+		bool seal); /* what was added, as chunk number */
 void plan_batch(const struct plan *p, uint8_t id[DIGEST_SIZE]);
 void plan_free(struct plan *p);
+
+/* ---- whole conversations ---- */
+/** worker_work() - answer assignments until @count results were accepted; @text as above. */
+void worker_work(struct end *w, unsigned count, const char *text);
+/** client_last_progress() - acknowledge Progress until the last one, which is returned. */
+Cashet__Progress *client_last_progress(struct end *c);
+/** plan_three() - three tasks of /bin/true with different parameters. */
+struct plan *plan_three(struct end *client);
