@@ -40,9 +40,9 @@ static void say_hello(struct noop_worker *w)
 	Cashet__Resource cpus = CASHET__RESOURCE__INIT, *resources = &cpus;
 
 	hello.protocol = WIRE_PROTOCOL;
-	hello.version = "bench";
-	hello.name = "noop";
-	hello.host = "localhost";
+	hello.version = (char *)"bench";
+	hello.name = (char *)"noop";
+	hello.host = (char *)"localhost";
 	hello.kind = CASHET__HELLO__KIND__WORKER;
 	hello.pid = (uint64_t)getpid();
 	hello.instance = (ProtobufCBinaryData){KEY_SIZE, w->instance};
@@ -51,11 +51,11 @@ static void say_hello(struct noop_worker *w)
 	envelope.hello = &hello;
 	send_or_die(w, &envelope);
 
-	cpus.name = "cpus";
+	cpus.name = (char *)"cpus";
 	cpus.milli = w->slots * 1000;
 	worker.n_capacity = 1;
 	worker.capacity = &resources;
-	worker.isolation = "none";
+	worker.isolation = (char *)"none";
 	envelope.serial = 2;
 	envelope.body_case = CASHET__ENVELOPE__BODY_WORKER_HELLO;
 	envelope.worker_hello = &worker;

@@ -7,8 +7,24 @@
 
 enum quoting { PLAIN, SHELL };
 
+/* Means itself to every shell, unquoted, also where quotes would be in the way: $((...)). */
+static bool is_plain_word(const char *text, size_t size)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789@%+=:,./_-";
+
+	for (size_t i = 0; i < size; i++)
+		if (!text[i] || !strchr(plain, text[i]))
+			return false;
+	return size > 0;
+}
+
 void shell_quote(struct buf *out, const char *text, size_t size)
 {
+	if (is_plain_word(text, size)) {
+		buf_add(out, text, size);
+		return;
+	}
 	buf_add_byte(out, '\'');
 	for (size_t i = 0; i < size; i++) {
 		if (text[i] == '\'')
