@@ -14,7 +14,8 @@
 struct batch {
 	struct arena arena; /* what lives as long as the batch */
 	const char *shown;  /* name of the file in messages */
-	int fd;		    /* -1, or ours to close */
+	int fd; /* -1 until it is open; ours to close unless it is standard input */
+	bool is_stdin;
 	struct lines lines;
 	bool is_lines;
 	bool private_env;
@@ -38,7 +39,7 @@ void batch_free(struct batch *b)
 	doc_fini(&b->doc);
 	lines_fini(&b->lines);
 	arena_fini(&b->arena);
-	if (b->fd > STDIN_FILENO)
+	if (b->fd >= 0 && !b->is_stdin)
 		close(b->fd);
 	free(b);
 }
@@ -196,6 +197,7 @@ static int find_format(struct batch *b, const struct batch_options *options,
 static int read_line(struct batch *b, const struct source *line, struct spec_task *task)
 {
 	arena_reset(&b->doc.arena);
+	b->doc.nodes = 0;
 	b->doc.source = *line;
 	int e = doc_parse_json(&b->doc);
 	if (!e)
@@ -239,10 +241,11 @@ static int open_whole(struct batch *b, enum batch_format format, struct err *e)
 
 static int open_batch(struct batch *b, const struct batch_options *options, struct err *e)
 {
-	bool is_stdin = !strcmp(options->path, "-");
+	b->is_stdin = !strcmp(options->path, "-");
 	enum batch_format format;
-	b->shown = is_stdin ? "<stdin>"
-			    : arena_text(&b->arena, options->path, strlen(options->path));
+	b->shown = b->is_stdin
+			   ? "<stdin>"
+			   : arena_text(&b->arena, options->path, strlen(options->path));
 	const char *memo = options->memo_path ? arena_text(&b->arena, options->memo_path,
 							   strlen(options->memo_path))
 					      : NULL;

@@ -63,6 +63,9 @@ void doc_stack_fini(struct doc_stack *s)
 
 int doc_push(struct doc *doc, struct doc_stack *s, const struct node *node)
 {
+	if (doc->nodes++ == DOC_NODES_MAX)
+		return doc_fail(doc, node, "the file has more than %u values",
+				DOC_NODES_MAX);
 	if (s->count == s->capacity) {
 		size_t capacity = s->capacity ? 2 * s->capacity : 64;
 		struct node *nodes = realloc(s->nodes, capacity * sizeof *nodes);

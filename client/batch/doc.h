@@ -10,6 +10,7 @@
 #include "client/batch/source.h"
 
 #define DOC_DEPTH_MAX 64
+#define DOC_NODES_MAX 16000000u
 #define DOC_ALIAS_MAX 1000000u /* nodes that all aliases of a file may stand for */
 
 enum node_kind { NODE_TEXT, NODE_LIST, NODE_MAP };
@@ -35,7 +36,8 @@ struct doc {
 	struct source source;
 	struct arena arena;
 	struct node root;
-	struct err *e; /* of the call that is under way */
+	uint32_t nodes; /* so far */
+	struct err *e;	/* of the call that is under way */
 };
 
 /* Both fill doc->root from doc->source. Return: 0, ERR_USAGE or ERR_FAILED in doc->e. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define NAME_SHOWN 200	  /* bytes of the file's name in messages */
-#define MESSAGE_SHOWN 420 /* bytes of the message; what is left is for the line */
+#define MESSAGE_SHOWN 380 /* bytes of the message; what is left is for the line */
 #define COLUMNS_BEFORE 44 /* of the line, before the caret */
 #define COLUMNS_SHOWN 76
 #define LINE_SHOWN 280 /* bytes of the line at most: combining marks take no column */
@@ -214,6 +214,16 @@ static void show(const struct source *s, size_t offset, struct buf *out)
 	buf_printf(out, "\n  %*s^", (int)caret, "");
 }
 
+/* What did not fit may end within a character. */
+static void cut_at_character(char *text)
+{
+	const uint8_t *at = (const uint8_t *)text;
+	size_t size = strlen(text), good = 0, step;
+	while (good < size && (step = utf8_sequence(at + good, size - good)))
+		good += step;
+	text[good] = '\0';
+}
+
 int source_vfail(const struct source *s, size_t offset, struct err *e, const char *fmt,
 		 va_list args)
 {
@@ -221,7 +231,8 @@ int source_vfail(const struct source *s, size_t offset, struct err *e, const cha
 	offset = settle(s, offset);
 	source_where(s, offset, &line, &column);
 	char message[MESSAGE_SHOWN];
-	vsnprintf(message, sizeof message, fmt, args);
+	if (vsnprintf(message, sizeof message, fmt, args) >= (int)sizeof message)
+		cut_at_character(message);
 	CLEANUP_BUF struct buf out = {0};
 	const char *name = s->name;
 	size_t name_size = strlen(name);

@@ -32,6 +32,6 @@ void source_where(const struct source *s, size_t offset, uint64_t *line,
 int source_fail(const struct source *s, size_t offset, struct err *e, const char *fmt,
 		...) PRINTF(4, 5);
 int source_vfail(const struct source *s, size_t offset, struct err *e, const char *fmt,
-		 va_list args);
+		 va_list args) PRINTF(4, 0);
 /** source_no_memory() - Return: ERR_FAILED. */
 int source_no_memory(struct err *e);

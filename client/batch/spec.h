@@ -74,7 +74,7 @@ struct spec_resource {
 struct spec_options {
 	uint64_t retries, timeout_ns, grace_ns, ttl_s;
 	int64_t priority;
-	struct spec_resource resources[SPEC_RESOURCES_MAX]; /* sorted by name */
+	const struct spec_resource *resources; /* sorted by name */
 	uint32_t resource_count;
 	enum spec_cache cache;
 	const char **best; /* "val_loss:min" */

@@ -27,8 +27,13 @@ static int read_amount(struct spec *s, const struct node *node, struct spec_reso
 	return e;
 }
 
+struct resources {
+	struct spec_resource items[SPEC_RESOURCES_MAX];
+	uint32_t count;
+};
+
 static int set_resource(struct spec *s, const struct node_pair *pair,
-			struct spec_options *o)
+			struct resources *all)
 {
 	struct spec_resource r;
 	int e = get_name(s->doc, &pair->key, "a resource", &r.name);
@@ -40,35 +45,45 @@ static int set_resource(struct spec *s, const struct node_pair *pair,
 		e = read_amount(s, &pair->value, &r);
 	if (e)
 		return e;
-	for (uint32_t i = 0; i < o->resource_count; i++)
-		if (!strcmp(o->resources[i].name, r.name)) {
-			o->resources[i] = r;
+	for (uint32_t i = 0; i < all->count; i++)
+		if (!strcmp(all->items[i].name, r.name)) {
+			all->items[i] = r;
 			return 0;
 		}
-	if (o->resource_count == SPEC_RESOURCES_MAX)
+	if (all->count == SPEC_RESOURCES_MAX)
 		return doc_fail(s->doc, &pair->key,
 				"a task asks for %d resources at most, cpus included",
 				SPEC_RESOURCES_MAX);
-	o->resources[o->resource_count++] = r;
+	all->items[all->count++] = r;
 	return 0;
 }
 
 static int read_resources(struct spec *s, const struct node *own,
 			  const struct node *common, struct spec_options *o)
 {
+	static const struct spec_resource one_cpu = {"cpus", 1000};
 	const struct node *maps[] = {common, own};
-	o->resources[o->resource_count++] = (struct spec_resource){"cpus", 1000};
+	struct resources all = {.items = {one_cpu}, .count = 1};
+	o->resources = &one_cpu;
+	o->resource_count = 1;
+	if (!own && !common)
+		return 0;
 	for (size_t m = 0; m < ARRAY_LEN(maps); m++) {
 		if (!maps[m])
 			continue;
 		int e = get_is_map(s->doc, maps[m], "resources");
 		for (uint32_t i = 0; !e && i < maps[m]->count; i++)
-			e = set_resource(s, &maps[m]->pairs[i], o);
+			e = set_resource(s, &maps[m]->pairs[i], &all);
 		if (e)
 			return e;
 	}
-	if (o->resource_count > 1)
-		qsort(o->resources, o->resource_count, sizeof *o->resources, by_name);
+	struct spec_resource *kept = spec_take(s, all.count, sizeof *kept);
+	if (!kept)
+		return ERR_FAILED;
+	memcpy(kept, all.items, all.count * sizeof *kept);
+	qsort(kept, all.count, sizeof *kept, by_name);
+	o->resources = kept;
+	o->resource_count = all.count;
 	return 0;
 }
 

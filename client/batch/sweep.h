@@ -14,8 +14,9 @@
 #include "common/format/value.h"
 
 #define SWEEP_MAX 1000000u	 /* tasks of a file */
-#define SWEEP_WALK_MAX 20000000u /* combinations and samples that exclude is tried on */
-#define SWEEP_WORK_MAX 1000000000u /* and that times its conditions */
+#define SWEEP_WALK_MAX 20000000u /* combinations of a grid that exclude is tried on */
+#define SWEEP_DRAWS_MAX(n) (10 * (n) + 100000) /* the same for samples */
+#define SWEEP_WORK_MAX 1000000000u	       /* and that times its conditions */
 #define SWEEP_PARAMS_MAX 256
 
 enum sweep_method { SWEEP_GRID, SWEEP_RANDOM, SWEEP_LIST };
@@ -24,11 +25,12 @@ enum axis_kind { AXIS_VALUES, AXIS_RANGE, AXIS_UNIFORM, AXIS_LOG_UNIFORM };
 struct axis {
 	const char *name;
 	enum axis_kind kind;
-	const struct value *values; /* VALUES; NULL for list */
-	uint64_t count;		    /* of values, of a range, of points */
-	int64_t first, step;	    /* RANGE */
-	double low, high;	    /* UNIFORM, LOG_UNIFORM */
-	uint64_t stream;	    /* of random: where its draws start */
+	const struct value
+		*values;     /* VALUES; of a grid's intervals, once tabulated; or NULL */
+	uint64_t count;	     /* of values, of a range, of points */
+	int64_t first, step; /* RANGE */
+	double low, high;    /* UNIFORM, LOG_UNIFORM */
+	uint64_t stream;     /* of random: where its draws start */
 };
 
 enum sweep_op { OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_IN };
@@ -62,6 +64,9 @@ struct sweep {
 /** sweep_parse() - check @node and count. @task: its name, for messages. Return: as doc_fail(). */
 int sweep_parse(struct doc *doc, const struct node *node, const char *task,
 		struct sweep **sweepp);
+
+/** sweep_tabulate() - work out the points of a grid's intervals. Return: 0, -ENOMEM. */
+int sweep_tabulate(struct sweep *sweep, struct arena *arena);
 
 struct sweep_walk {
 	const struct sweep *sweep;

@@ -437,6 +437,8 @@ static int count_excluded(struct parse *p, const struct node *node,
 	struct sweep *s = p->sweep;
 	uint64_t count = s->method == SWEEP_GRID ? grid_size(s) : s->row_count;
 	s->try_max = try_max(s);
+	if (s->method == SWEEP_RANDOM && s->try_max > SWEEP_DRAWS_MAX(s->n))
+		s->try_max = SWEEP_DRAWS_MAX(s->n);
 	if (count > SWEEP_WALK_MAX)
 		return fail_limit(p, node, count);
 	if (count > s->try_max)
@@ -468,6 +470,8 @@ static int count_tasks(struct parse *p, const struct node *node,
 		return fail_limit(p, node, count);
 	s->count = count + s->include_count;
 	s->try_max = UINT64_MAX;
+	if (s->method == SWEEP_GRID && sweep_tabulate(s, &p->doc->arena))
+		return doc_no_memory(p->doc);
 	int e = excludes ? count_excluded(p, node, exclude) : 0;
 	return !e && s->count > SWEEP_MAX ? fail_limit(p, node, s->count) : e;
 }

@@ -10,6 +10,8 @@
 #define REJECTED_MAX                                                                     \
 	100000 /* draws in a row that exclude takes away before random gives up */
 
+#define TABLE_MAX 100000 /* points of an interval that are worked out once */
+
 /* The finaliser of splitmix64 (Steele, Lea, Flood 2014). */
 static uint64_t mix(uint64_t z)
 {
@@ -50,6 +52,8 @@ static struct value integer_at(const struct axis *axis, uint64_t i)
 
 static struct value grid_value(const struct axis *axis, uint64_t i)
 {
+	if (axis->values)
+		return axis->values[i];
 	switch (axis->kind) {
 	case AXIS_VALUES:
 		return axis->values[i];
@@ -64,6 +68,22 @@ static struct value grid_value(const struct axis *axis, uint64_t i)
 			   ? axis->high
 			   : point(axis, (long double)i / (axis->count - 1));
 	return (struct value){.type = VALUE_DOUBLE, .d = d};
+}
+
+int sweep_tabulate(struct sweep *s, struct arena *arena)
+{
+	for (uint32_t i = 0; i < s->axis_count; i++) {
+		struct axis *axis = &s->axes[i];
+		if (axis->values || axis->kind == AXIS_RANGE || axis->count > TABLE_MAX)
+			continue;
+		struct value *values = arena_alloc(arena, axis->count * sizeof *values);
+		if (!values)
+			return -ENOMEM;
+		for (uint64_t k = 0; k < axis->count; k++)
+			values[k] = grid_value(axis, k);
+		axis->values = values;
+	}
+	return 0;
 }
 
 static struct value random_value(const struct axis *axis, uint64_t k)
