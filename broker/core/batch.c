@@ -1,6 +1,6 @@
 /* batch.c - batches from opening to forgetting.
  *
- *   open       chunks come in; discarded when none came for unsealed_ns, by the loop, or refused
+ *   open       chunks come in; may be discarded by the loop, or when none came for unsealed_ns
  *   sealed     checked whole; its start cursor resolves what has no inputs, a window at a time
  *   ended      every task is over (live == 0); announced once
  *   forgotten  ended, durable, and no lease or revival needs its memory (pins == 0)
@@ -93,13 +93,16 @@ void batch_open(struct core *core, const struct core_event *event)
 	core->batch_live++;
 	table_add(&core->batch_numbers, table_hash(b->number), b->slot);
 	table_add(&core->batch_ids, id_hash(b->id), b->slot);
-	timer_add(core, TIMER_UNSEALED, core->now + core->config.unsealed_ns, b->number);
+	if (core->config.unsealed_ns)
+		timer_add(core, TIMER_UNSEALED, core->now + core->config.unsealed_ns,
+			  b->number);
 }
 
 /* Nobody finds it any more; its memory goes at the next step. */
 static void bury(struct core *core, struct batch *b)
 {
 	assert(!b->pins && !b->held.count && list_empty(&b->revivals));
+	b->dead = true;
 	table_remove(&core->batch_numbers, table_hash(b->number), b->slot);
 	table_remove(&core->batch_ids, id_hash(b->id), b->slot);
 	if (b->max_parallel)
@@ -177,13 +180,13 @@ void batch_seal(struct core *core, struct batch *b)
 		return;
 	b->sealed = true;
 	core->totals.waiting += b->counts.waiting;
-	if (!core->recovering) {
-		struct core_effect *fx = fx_add(core, CORE_FX_BATCH_SEALED);
-		fx->batch = b->number;
-		batch_start(core, b);
-		if (!list_empty(&core->claims))
-			claim_retry_batch(core, b->id);
-	}
+	struct core_effect *fx = fx_add(core, CORE_FX_BATCH_SEALED);
+	fx->batch = b->number;
+	if (core->recovering)
+		return; /* recover_start() goes on */
+	batch_start(core, b);
+	if (!list_empty(&core->claims))
+		claim_retry_batch(core, b->id);
 }
 
 void batch_start(struct core *core, struct batch *b)
@@ -343,7 +346,6 @@ static void maybe_forget(struct core *core, struct batch *b)
 {
 	if (!b->ended || b->dead || b->pins || b->end_step > core->durable)
 		return;
-	b->dead = true;
 	struct core_effect *fx = fx_add(core, CORE_FX_BATCH_FORGOTTEN);
 	fx->batch = b->number;
 	bury(core, b);

@@ -203,7 +203,7 @@ void core_check(const struct core *core)
 	uint64_t waiting = 0, ready = 0, running = 0;
 	for (uint32_t i = 0; i < core->batch_count; i++) {
 		const struct batch *b = core->batches[i];
-		if (!b)
+		if (!b || b->dead)
 			continue;
 		check_batch(core, b);
 		waiting += b->sealed ? b->counts.waiting : 0;

@@ -50,8 +50,11 @@ static bool take_function(struct core *core, struct batch *b,
 	return true;
 }
 
-static void take_group(struct batch *b, const struct core_group *from)
+static bool take_group(struct batch *b, const struct core_group *from, struct refusal *r)
 {
+	for (uint32_t i = 0; i < from->range_count; i++)
+		if (!from->ranges[i].count && from->ranges[i].content.type > CONTENT_DIR)
+			return refuse(r, CORE_R_BAD_REF, CORE_NO_INDEX);
 	struct group *g = seg_add(&b->groups);
 	size_t size = (size_t)from->range_count * sizeof *from->ranges;
 	g->ranges = arena_alloc(&b->arena, size, _Alignof(struct core_group_range));
@@ -60,6 +63,7 @@ static void take_group(struct batch *b, const struct core_group *from)
 	g->range_count = from->range_count;
 	g->skip_failed = from->skip_failed;
 	g->in = g->out = NO_EDGE;
+	return true;
 }
 
 /* Sorts by sifting a heap: no recursion, no comparison callback, no library. */
@@ -197,7 +201,7 @@ void chunk_take(struct core *core, struct batch *b, const struct core_event *eve
 	for (uint32_t i = 0; good && i < event->chunk.function_count; i++)
 		good = take_function(core, b, &event->chunk.functions[i], &r);
 	for (uint32_t i = 0; good && i < event->chunk.group_count; i++)
-		take_group(b, &event->chunk.groups[i]);
+		good = take_group(b, &event->chunk.groups[i], &r);
 	for (uint32_t i = 0; good && i < event->chunk.task_count; i++) {
 		good = check_task(b, &event->chunk.tasks[i], &r);
 		if (good)

@@ -30,7 +30,7 @@ static void read_config(struct core *core, const struct core_config *config)
 	c->disconnect_ns = or_default(c->disconnect_ns, 3 * NS_PER_S);
 	c->adopt_ns = or_default(c->adopt_ns, 5 * NS_PER_S);
 	c->park_ns = or_default(c->park_ns, 60 * NS_PER_S);
-	c->unsealed_ns = or_default(c->unsealed_ns, 60 * NS_PER_S);
+	c->unsealed_ns = or_default(c->unsealed_ns, 0);
 	c->poison_deaths = c->poison_deaths ? c->poison_deaths : 3;
 	c->pause_after = c->pause_after ? c->pause_after : 20;
 	core->next_commit = c->next_commit ? c->next_commit : 1;

@@ -38,7 +38,8 @@ struct core_config {
 	uint64_t disconnect_ns;   /* grace of one known to be disconnected; 0: 3 s */
 	uint64_t adopt_ns;        /* rule 6: how long recovered tasks wait for old workers; 0: 5 s */
 	uint64_t park_ns;         /* how long a claim for an unknown batch is parked; 0: 60 s */
-	uint64_t unsealed_ns;     /* an unsealed batch whose client is gone is discarded; 0: 60 s */
+	uint64_t unsealed_ns;     /* an unsealed batch without a chunk for so long is discarded; 0:
+				   * never. The loop knows whether its client is gone, and discards. */
 	uint32_t poison_deaths;   /* worker deaths that quarantine an execution; 0: 3 */
 	uint32_t pause_after;     /* first ended tasks of a sweep that all failed; 0: 20 */
 };

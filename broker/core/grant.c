@@ -115,22 +115,27 @@ struct lease *lease_add(struct core *core, struct worker *w, struct execution *e
 	return l;
 }
 
+void lease_fill(const struct core *core, const struct execution *e, const struct task *t,
+		struct core_lease *out)
+{
+	memset(out, 0, sizeof *out);
+	memcpy(out->batch_id, task_batch(core, t)->id, DIGEST_SIZE);
+	out->index = t->index;
+	memcpy(out->func_hash, e->func->hash, DIGEST_SIZE);
+	memcpy(out->args_hash, e->args_hash, DIGEST_SIZE);
+	if (task_nonce(t)) {
+		out->has_nonce = true;
+		memcpy(out->nonce, task_nonce(t), NONCE_SIZE);
+	}
+}
+
 void lease_describe(const struct core *core, const struct lease *l,
 		    const uint8_t key[KEY_SIZE], struct core_lease *out)
 {
-	static const uint8_t nobody[KEY_SIZE];
-	const struct execution *e = exec_find_id(core, l->exec);
-	memset(out, 0, sizeof *out);
-	memcpy(out->batch_id, task_batch(core, l->task)->id, DIGEST_SIZE);
-	out->index = l->index;
+	lease_fill(core, exec_find_id(core, l->exec), l->task, out);
 	out->epoch = l->epoch;
-	memcpy(out->func_hash, e->func->hash, DIGEST_SIZE);
-	memcpy(out->args_hash, e->args_hash, DIGEST_SIZE);
-	if (task_nonce(l->task)) {
-		out->has_nonce = true;
-		memcpy(out->nonce, task_nonce(l->task), NONCE_SIZE);
-	}
-	memcpy(out->worker_key, key ? key : nobody, KEY_SIZE);
+	if (key)
+		memcpy(out->worker_key, key, KEY_SIZE);
 	memcpy(out->mac, l->mac, CORE_MAC_SIZE);
 }
 

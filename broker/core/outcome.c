@@ -46,6 +46,8 @@ static struct core_effect *commit(struct core *core, const struct execution *e,
 		lease_describe(core, l, l->worker ? l->worker->key : NULL,
 			       &fx->commit.lease);
 		fx->worker = l->worker ? l->worker->number : 0;
+	} else {
+		lease_fill(core, e, t, &fx->commit.lease); /* whose commit it is */
 	}
 	return fx;
 }

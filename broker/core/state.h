@@ -624,6 +624,9 @@ struct lease *lease_add(struct core *core, struct worker *w, struct execution *e
 void lease_put(struct core *core, struct lease *l, enum lease_place place);
 void lease_grant(struct core *core, struct worker *w, struct execution *e, struct task *t,
 		 bool placed);
+/** lease_fill() - the fields that say whose work it is; no epoch, holder and MAC. */
+void lease_fill(const struct core *core, const struct execution *e, const struct task *t,
+		struct core_lease *out);
 /** lease_describe() - the lease as its holder must present it; CURRENT and EXPIRED ones. */
 void lease_describe(const struct core *core, const struct lease *l,
 		    const uint8_t key[KEY_SIZE], struct core_lease *out);
