@@ -39,8 +39,10 @@ static int collect_log(const struct collect *c, struct report *r, enum dir_place
 	int rc = fstat(fd, &st) < 0 ? -errno : 0;
 	bool whole = place == DIR_OUT && c->stdout_is_result;
 	if (rc == 0 && !whole && log_needs_trim((uint64_t)st.st_size)) {
-		char *trimmed = report_alloc(r, strlen(path) + sizeof ".kept");
-		sprintf(trimmed, "%s.kept", path);
+		size_t n = strlen(path);
+		char *trimmed = report_alloc(r, n + sizeof ".kept");
+		memcpy(trimmed, path, n);
+		memcpy(trimmed + n, ".kept", sizeof ".kept");
 		unlink(trimmed);
 		int to = open(trimmed, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		rc = to < 0 ? -errno : log_trim(fd, (uint64_t)st.st_size, to);
