@@ -186,9 +186,16 @@ static int find_format(struct batch *b, const struct batch_options *options,
 		return 0;
 	struct source line;
 	int r = lines_peek(&b->lines, &line, e);
-	*formatp = r ? BATCH_YAML : by_content(&line);
-	/* What is no line of text is for the reader of whole files to complain about. */
-	return r == ERR_FAILED ? r : 0;
+	if (r == ERR_FAILED)
+		return r;
+	/* A line without end: the first of it tells, and whoever reads it complains. */
+	if (r)
+		line = (struct source){.text = (const char *)b->lines.buf.data +
+					       b->lines.at,
+				       .size = b->lines.buf.size ? 1 : 0};
+	*e = (struct err){0};
+	*formatp = line.text ? by_content(&line) : BATCH_YAML;
+	return 0;
 }
 
 /* ---- reading */
@@ -216,10 +223,10 @@ static int open_lines(struct batch *b, struct err *e)
 	struct spec_task task;
 	b->spec.form = SPEC_LINES;
 	int r = lines_peek(&b->lines, &line, e);
-	if (r == 1)
-		return err_set(e, ERR_USAGE, "%s: the file is empty", b->shown);
 	if (r)
 		return r;
+	if (!line.text)
+		return err_set(e, ERR_USAGE, "%s: the file is empty", b->shown);
 	r = read_line(b, &line, &task);
 	b->spec.need_edges = 0;
 	return r;
@@ -310,7 +317,7 @@ static int feed_lines(struct batch *b, struct emit *m)
 	struct source line;
 	struct spec_task task;
 	int e;
-	while (!(e = lines_peek(&b->lines, &line, b->doc.e))) {
+	while (!(e = lines_peek(&b->lines, &line, b->doc.e)) && line.text) {
 		e = read_line(b, &line, &task);
 		if (!e)
 			e = emit_task(m, &task, false);
@@ -320,7 +327,7 @@ static int feed_lines(struct batch *b, struct emit *m)
 			return e;
 		lines_take(&b->lines);
 	}
-	return e == 1 ? 0 : e;
+	return e;
 }
 
 int batch_feed(struct batch *b, struct builder *builder, struct err *e)

@@ -49,24 +49,24 @@ static bool is_blank(const char *text, size_t size)
 	return !size;
 }
 
-/* find_end() - of the line at l->at: behind its break. Return: as lines_peek(). */
+/* find_end() - of the line at l->at: behind its break. l->at itself: there is none. */
 static int find_end(struct lines *l, size_t *endp, struct err *e)
 {
 	size_t searched = 0;
 	for (;;) {
 		size_t size = l->buf.size - l->at;
-		const uint8_t *from = l->buf.data + l->at;
-		const uint8_t *end =
-			size > searched ? memchr(from + searched, '\n', size - searched)
-					: NULL;
+		size_t from = l->at + searched;
+		const uint8_t *end = size > searched ? memchr(l->buf.data + from, '\n',
+							      size - searched)
+						     : NULL;
 		if (end) {
-			*endp = l->at + (size_t)(end - from) + 1;
+			*endp = (size_t)(end - l->buf.data) + 1;
 			return 0;
 		}
 		searched = size;
 		if (l->at_end) {
 			*endp = l->buf.size;
-			return size ? 0 : 1;
+			return 0;
 		}
 		if (size > LINES_MAX)
 			break;
@@ -86,6 +86,10 @@ int lines_peek(struct lines *l, struct source *line, struct err *e)
 		int r = find_end(l, &l->line_end, e);
 		if (r)
 			return r;
+		if (l->line_end == l->at) {
+			*line = (struct source){.name = l->name};
+			return 0;
+		}
 		const char *text = (const char *)l->buf.data + l->at;
 		size_t size = l->line_end - l->at;
 		if (size && text[size - 1] == '\n')

@@ -82,6 +82,7 @@ Test(batch_lines, the_format_is_known_by_content, SAMPLE)
 			 "  version: 3\n"
 			 "           ^\n"
 			 "> a newer cashet may read it");
+	cr_expect_str_eq(sample_error("data", " \n"), "data: the file has no content");
 	dump = sample_text("data.jsonl", "\xef\xbb\xbf{\"run\": \"x\"}");
 	cr_expect(strstr(dump, "function x "), "%s", dump);
 }
@@ -114,6 +115,18 @@ Test(batch_lines, a_line_is_bounded, SAMPLE)
 		"long.jsonl: line 1 is longer than 4 MiB\n"
 		"> JSONL has one task on each line; pass large data as an input file");
 	free(text);
+}
+
+Test(batch_lines, json_in_one_long_line_is_known_by_its_beginning, SAMPLE)
+{
+	CLEANUP_BUF struct buf text = {0};
+	buf_add_str(&text,
+		    "{\"version\": 1, \"tasks\": {\"a\": {\"run\": [\"\\ud83d\\ude00\"");
+	for (int i = 0; i < 500000; i++)
+		buf_add_str(&text, ", \"abcdef\"");
+	buf_add_str(&text, "]}}}");
+	const char *dump = sample_text("data", buf_cstr(&text));
+	cr_expect(strstr(dump, "function a "));
 }
 
 Test(batch_lines, a_file_is_bounded, SAMPLE)
