@@ -190,7 +190,9 @@ static int find_format(struct batch *b, const struct batch_options *options,
 		return r;
 	/* A line without end: the first of it tells, and whoever reads it complains. */
 	if (r)
-		line = (struct source){.text = (const char *)b->lines.buf.data +
+		line = (struct source){.name = b->shown,
+				       .first_line = 1,
+				       .text = (const char *)b->lines.buf.data +
 					       b->lines.at,
 				       .size = b->lines.buf.size ? 1 : 0};
 	*e = (struct err){0};
