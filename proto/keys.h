@@ -53,5 +53,6 @@ int key_trust_remove(const uint8_t public[KEY_SIZE], bool *foundp, struct err *e
 int key_trust_list(struct key_trust **rowsp, size_t *countp, struct err *e);
 /** key_trust_path() - the file that holds the rows of @role, heap; NULL without memory. */
 char *key_trust_path(enum key_role role);
-/** key_find_broker() - key of the broker at "HOST:PORT" (exact row first, then *). 0 or ERR_*. */
+/** key_find_broker() - key of the broker at "HOST:PORT" (exact row first, then *).
+ * Return: 0; ERR_NOT_FOUND if none is trusted; other ERR_*. */
 int key_find_broker(const char *host_port, uint8_t public[KEY_SIZE], struct err *e);

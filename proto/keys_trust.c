@@ -253,7 +253,7 @@ int key_find_broker(const char *host_port, uint8_t public[KEY_SIZE], struct err 
 	if (row)
 		memcpy(public, row->public, KEY_SIZE);
 	else if (rc == 0) {
-		rc = err_set(e, ERR_NOT_ALLOWED,
+		rc = err_set(e, ERR_NOT_FOUND,
 			     "the broker at %s is not trusted: its public key "
 			     "is not known here",
 			     host_port);

@@ -80,11 +80,10 @@ int cmd_key_trust(struct cli *cli)
 	if (key_role_parse(s->role, &row.role) || row.role == ROLE_NONE)
 		return cli_usage(cli, "--role client, worker, admin, observer or broker",
 				 "there is no role \"%s\"", s->role);
-	if (row.role == ROLE_BROKER && !s->name)
-		return cli_usage(
-			cli, "",
-			"which broker is it? Say --name HOST:PORT, or --name '*'");
-	const char *name = s->name ? s->name : key_role_name(row.role);
+	/* A broker's row says at which address it is; without --name at any. */
+	const char *name = s->name		     ? s->name
+			   : row.role == ROLE_BROKER ? "*"
+						     : key_role_name(row.role);
 	if (strlen(name) >= sizeof row.name)
 		return cli_usage(cli, "", "the name is too long");
 	snprintf(row.name, sizeof row.name, "%s", name);

@@ -24,7 +24,7 @@ class BatchFiles(SiteTest):
         self.assertFalse(os.path.exists(self.site.path(".cashet/meta.db")), "a store was made")
 
     def test_not_there(self):
-        self.bad(None, "bad.yaml", "No such file")
+        self.bad(None, "bad.yaml", "no such file")
 
     def test_empty(self):
         self.bad("", "empty")
@@ -86,7 +86,7 @@ class BatchFiles(SiteTest):
 
     def test_sweep_over_the_limit_says_how_many(self):
         self.bad(HEAD + "  a: {run: [echo, '${p.x}', '${p.y}'], sweep: {params: "
-                 "{x: {range: [0, 2000000000]}, y: {range: [0, 2000000000]}}}}\n", "1,000,000")
+                 "{x: {range: [0, 2000000000]}, y: {range: [0, 2000000000]}}}}\n", "1000000")
 
     def test_alias_bomb(self):
         lines = ["version: 1", "x: &a0 [a, a, a, a, a, a, a, a, a, a]"]
