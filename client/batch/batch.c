@@ -189,12 +189,13 @@ static int find_format(struct batch *b, const struct batch_options *options,
 	if (r == ERR_FAILED)
 		return r;
 	/* A line without end: the first of it tells, and whoever reads it complains. */
+	const struct buf *begun = &b->lines.buf;
 	if (r)
-		line = (struct source){.name = b->shown,
-				       .first_line = 1,
-				       .text = (const char *)b->lines.buf.data +
-					       b->lines.at,
-				       .size = b->lines.buf.size ? 1 : 0};
+		line = (struct source){b->shown, NULL, 0, 1};
+	if (r && begun->size > b->lines.at) {
+		line.text = (const char *)begun->data + b->lines.at;
+		line.size = 1;
+	}
 	*e = (struct err){0};
 	*formatp = line.text ? by_content(&line) : BATCH_YAML;
 	return 0;
