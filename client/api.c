@@ -3,10 +3,10 @@
 #include "client/batch/batch.h"
 #include "client/handle.h"
 #include "client/submission.h"
+#include "client/tasks.h"
 #include "client/watch.h"
 #include "version.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,21 +88,6 @@ static void free_tags(char **tags, size_t count)
 	free(tags);
 }
 
-/* Beside the private broker's files, or in the user's cache: digests of files by their stat. */
-static char *memo_path(const struct cashet *c)
-{
-	char *path = NULL;
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int r = -1;
-	if (c->where.dir)
-		r = asprintf(&path, "%s/run/files.memo", c->where.dir);
-	else if (cache && *cache)
-		r = asprintf(&path, "%s/cashet/files.memo", cache);
-	else if (home && *home)
-		r = asprintf(&path, "%s/.cache/cashet/files.memo", home);
-	return r < 0 ? NULL : path;
-}
-
 static int feed(struct cashet *c, struct batch *batch, bool sync,
 		char name[CASHET_HEX_SIZE], struct err *e)
 {
@@ -126,7 +111,7 @@ static int submit_file(struct cashet *c, const char *path,
 	static const struct cashet_submit_options none;
 	if (!options)
 		options = &none;
-	char **tags = NULL, *memo = memo_path(c);
+	char **tags = NULL, *memo = handle_memo_path(c);
 	struct batch_options batch_options = {
 		.path = path,
 		.force = options->force,
@@ -156,6 +141,21 @@ int cashet_submit_file(struct cashet *c, const char *path,
 {
 	struct err e;
 	return error_give(error, &e, submit_file(c, path, options, batch, &e));
+}
+
+int cashet_submit_many(struct cashet *c, const struct cashet_task *tasks, size_t count,
+		       const struct cashet_submit_options *options,
+		       char batch[CASHET_HEX_SIZE], struct cashet_error *error)
+{
+	struct err e;
+	return error_give(error, &e, tasks_submit(c, tasks, count, options, batch, &e));
+}
+
+int cashet_submit(struct cashet *c, const struct cashet_task *task,
+		  const struct cashet_submit_options *options,
+		  char batch[CASHET_HEX_SIZE], struct cashet_error *error)
+{
+	return cashet_submit_many(c, task, 1, options, batch, error);
 }
 
 int cashet_sync(struct cashet *c, struct cashet_error *error)

@@ -5,6 +5,7 @@
 #include "common/rand.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -282,4 +283,19 @@ void counts_from(struct cashet_counts *out, const Cashet__Counts *in)
 		.skipped = in->skipped,
 		.cancelled = in->cancelled,
 	};
+}
+
+/* Beside the private broker's files, or in the user's cache: digests of files by their stat. */
+char *handle_memo_path(const struct cashet *c)
+{
+	char *path = NULL;
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	int r = -1;
+	if (c->where.dir)
+		r = asprintf(&path, "%s/run/files.memo", c->where.dir);
+	else if (cache && *cache)
+		r = asprintf(&path, "%s/cashet/files.memo", cache);
+	else if (home && *home)
+		r = asprintf(&path, "%s/.cache/cashet/files.memo", home);
+	return r < 0 ? NULL : path;
 }

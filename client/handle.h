@@ -103,6 +103,8 @@ int handle_blobs(struct cashet *c, struct blob_client **blobsp, struct err *e);
 struct wire_arena *handle_take_arena(struct cashet *c);
 void handle_arena_free(struct wire_arena *arena);
 int handle_no_memory(struct err *e);
+/** handle_memo_path() - where digests of local files are remembered; heap, or NULL. */
+char *handle_memo_path(const struct cashet *c);
 
 /* ---- requests ---- */
 
