@@ -193,7 +193,7 @@ static void on_hello(struct blobs *b, unsigned endpoint, const Cashet__BlobMessa
 	struct blob_peer *peer = find_peer(b, endpoint, frame);
 	const char *wrong = !m->hello ? "a Hello without content"
 			    : m->hello->protocol != WIRE_PROTOCOL
-				    ? "another version of the protocol is spoken here"
+				    ? "this broker speaks protocol 1"
 			    : !wire_is(&m->hello->instance, KEY_SIZE)
 				    ? "an instance id of the wrong size"
 			    : !peer && b->peer_count >= BLOBS_PEERS ? "too many peers"
