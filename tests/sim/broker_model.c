@@ -241,15 +241,13 @@ static void step(struct sim *s, struct core_event *ev)
 	ev->now = s->now;
 	ev->step = ++s->step;
 	s->steps++;
-	sim_trace(s, "event %d batch %llu index %u worker %u", (int)ev->type,
-		  (unsigned long long)ev->batch, ev->index, ev->worker);
+	trace_event(s, ev);
 	core_effects_reset(&s->effects);
 	core_step(s->core, ev, &s->effects);
 	for (size_t i = 0; i < s->effects.count; i++) {
 		const struct core_effect *fx = &s->effects.items[i];
 
-		sim_trace(s, "  effect %d batch %llu index %u worker %u", (int)fx->type,
-			  (unsigned long long)fx->batch, fx->index, fx->worker);
+		trace_effect(s, fx);
 		apply(s, fx);
 		if (fx->type != CORE_FX_LOOKUP)
 			continue;

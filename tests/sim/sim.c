@@ -168,8 +168,8 @@ void sim_send(struct sim *s, struct message *m)
 
 		lost = lost || (to_broker(m) ? w->cut_out : w->cut_in);
 	}
-	sim_trace(s, "%s message %d worker %u epoch %llx", lost ? "lost" : "sent",
-		  (int)m->type, m->worker,
+	sim_trace(s, "%s %s worker %u lease %llx", lost ? "lost" : "sent",
+		  message_names[m->type], m->worker,
 		  (unsigned long long)(m->epoch ? m->epoch : m->lease.epoch));
 	if (twice)
 		sim_later(s, delay + rng_below(&s->network, NS_PER_S), message_copy(m));

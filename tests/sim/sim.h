@@ -277,6 +277,11 @@ void sim_run(struct sim *s); /* to the end; exits the process on a broken promis
 bool sim_fault(struct sim *s, enum fault fault, struct rng *r); /* does it strike now? */
 extern const char *const fault_names[FAULT_COUNT];
 
+/* names.c */
+extern const char *const message_names[], *const status_names[];
+void trace_event(struct sim *s, const struct core_event *ev);
+void trace_effect(struct sim *s, const struct core_effect *fx);
+
 /* workload.c */
 void workload_make(struct sim *s);
 void workload_free(struct sim *s);
