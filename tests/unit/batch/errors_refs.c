@@ -440,3 +440,18 @@ Test(batch_ref_errors, what_cannot_be_found_or_laid_out_is_refused_with_its_posi
 	sample_write("x.py", "x\n");
 	sample_check_errors(rows, ARRAY_LEN(rows));
 }
+
+Test(batch_ref_errors, a_long_circle_is_named_by_its_ends, .init = sample_begin,
+     .fini = sample_end)
+{
+	CLEANUP_BUF struct buf text = {0};
+	buf_add_str(&text, "version: 1\ntasks:\n");
+	for (int i = 0; i < 30000; i++)
+		buf_printf(&text, "  t%d: {run: x, needs: [t%d]}\n", i, (i + 1) % 30000);
+	cr_expect_str_eq(sample_error("b.yaml", buf_cstr(&text)),
+			 "b.yaml:3:24: these tasks wait for each other: t0 -> t1 -> t2 "
+			 "-> t3 -> t4 -> "
+			 "t5 -> t6 -> t7 -> (29991 more) -> t29999 -> t0\n"
+			 "    t0: {run: x, needs: [t1]}\n"
+			 "                         ^");
+}
