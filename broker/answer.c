@@ -287,15 +287,8 @@ static void commit(struct answerer *a, struct job *job)
 static void log_data(struct answerer *a, struct job *job)
 {
 	struct commit c;
-	uint8_t hash[DIGEST_SIZE];
-	buf_reset(&a->pager.body);
-	buf_reset(&a->pager.arena);
-	bool there =
-		job->commit &&
-		!ledger_read_commit(a->pager.reader, job->commit, &a->pager.body, hash) &&
-		!commit_decode(a->pager.body.data, a->pager.body.size, &c,
-			       &a->pager.arena) &&
-		(job->is_stderr ? c.has_stderr : c.has_stdout);
+	bool there = job->commit && !pager_commit(&a->pager, job->commit, &c, NULL) &&
+		     (job->is_stderr ? c.has_stderr : c.has_stdout);
 	size_t mark = pb_open(&job->answer, ENVELOPE_LOG_DATA);
 	pb_uint(&job->answer, 2, job->offset);
 	if (there) {

@@ -12,6 +12,7 @@
 #include "version.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,8 @@ void broker_stop(struct broker *b)
 
 static void take_durable(struct broker *b)
 {
+	if (!b->ledger_moved)
+		return;
 	uint64_t durable = ledger_durable(b->ledger);
 	struct err why = {0};
 	enum ledger_state state = ledger_state(b->ledger, &why);
@@ -174,7 +177,10 @@ static void take_messages(struct broker *b)
 		more = false;
 		for (unsigned i = 0; i < b->control_count; i++) {
 			struct wire_frame frame;
+			if (!b->controls[i].hot)
+				continue;
 			int rc = wire_recv(b->controls[i].router, true, &frame);
+			b->controls[i].hot = rc != 1;
 			if (rc == 1)
 				continue;
 			more = true;
@@ -193,7 +199,6 @@ static void take_messages(struct broker *b)
 		if (more && clock_mono_ns() >= until)
 			break;
 	}
-	b->more_messages = more;
 }
 
 static void timers(struct broker *b)
@@ -283,31 +288,49 @@ static uint64_t next_deadline(struct broker *b)
 	return at;
 }
 
+/* A silent descriptor means nothing after a send; the socket has to be asked. */
+static bool has_messages(struct control *c)
+{
+	int events = 0;
+	size_t size = sizeof events;
+	if (!c->hot)
+		return false;
+	zmq_getsockopt(c->router, ZMQ_EVENTS, &events, &size);
+	c->hot = events & ZMQ_POLLIN;
+	return c->hot;
+}
+
 static void wait(struct broker *b)
 {
-	zmq_pollitem_t items[SOCKET_MAX + 4] = {0};
-	int count = 0;
+	struct pollfd fds[SOCKET_MAX + 3] = {
+		{.fd = ledger_fd(b->ledger), .events = POLLIN},
+		{.fd = b->wake_fd, .events = POLLIN},
+		{.fd = b->signal_fd, .events = POLLIN}};
+	enum { LEDGER, WAKE, SIGNAL, CONTROLS };
 	bool listening = ledger_queued_bytes(b->ledger) < LEDGER_BACKLOG;
-	items[count++] =
-		(zmq_pollitem_t){.fd = ledger_fd(b->ledger), .events = ZMQ_POLLIN};
-	items[count++] = (zmq_pollitem_t){.fd = b->wake_fd, .events = ZMQ_POLLIN};
-	if (b->signal_fd >= 0)
-		items[count++] =
-			(zmq_pollitem_t){.fd = b->signal_fd, .events = ZMQ_POLLIN};
-	for (unsigned i = 0; listening && i < b->control_count; i++)
-		items[count++] = (zmq_pollitem_t){.socket = b->controls[i].router,
-						  .events = ZMQ_POLLIN};
-	long timeout = 0;
-	if (!lookup_pending(b) && !retries_pending(b) &&
-	    !(b->more_messages && listening)) {
-		uint64_t now = clock_mono_ns(), at = next_deadline(b);
-		uint64_t ms = at > now ? (at - now + NS_PER_MS - 1) / NS_PER_MS : 0;
-		timeout = ms > 1000 ? 1000 : (long)ms;
+	bool busy = lookup_pending(b) || retries_pending(b);
+	unsigned controls = listening ? b->control_count : 0;
+	for (unsigned i = 0; i < controls; i++) {
+		busy |= has_messages(&b->controls[i]);
+		fds[CONTROLS + i] =
+			(struct pollfd){.fd = b->controls[i].fd, .events = POLLIN};
 	}
-	zmq_poll(items, count, timeout);
+	struct timespec timeout = {0};
+	if (!busy) {
+		uint64_t now = clock_mono_ns(), at = next_deadline(b);
+		uint64_t ns = at > now ? at - now : 0;
+		ns = ns > NS_PER_S ? NS_PER_S : ns;
+		timeout = (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S),
+					    .tv_nsec = (long)(ns % NS_PER_S)};
+	}
+	ppoll(fds, CONTROLS + controls, &timeout, NULL);
 	uint64_t unused;
-	if (items[1].revents && read(b->wake_fd, &unused, sizeof unused) < 0)
+	if (fds[WAKE].revents && read(b->wake_fd, &unused, sizeof unused) < 0)
 		assert(errno == EAGAIN);
+	b->ledger_moved = fds[LEDGER].revents;
+	b->signalled = fds[SIGNAL].revents;
+	for (unsigned i = 0; i < controls; i++)
+		b->controls[i].hot |= fds[CONTROLS + i].revents != 0;
 	b->now = clock_mono_ns();
 }
 

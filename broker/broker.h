@@ -43,6 +43,8 @@ struct control {
 	uint32_t blob_port; /* TCP */
 	char *blob_path;    /* ipc */
 	bool bound;	    /* false while admission is closed */
+	int fd;		    /* ZMQ_FD: tells of changes, not of states, so: */
+	bool hot;	    /* there may be messages though @fd is silent */
 };
 
 struct lookup {
@@ -100,7 +102,6 @@ struct broker {
 	bool turn_only_early; /* nothing was granted in it that waits for it */
 	bool turn_small;      /* a batch of a few tasks was sealed in it */
 	bool turn_granted;    /* something was granted early in it */
-	bool more_messages;   /* the turn ended before the sockets were empty */
 	bool ledger_full;
 	struct outbox outbox;
 	struct wire_arena arena;	/* of the message that is being handled */
@@ -124,8 +125,9 @@ struct broker {
 	uint64_t drain_deadline_ns; /* TIME_NEVER: none */
 	unsigned terms;		    /* SIGTERMs so far */
 	int signal_fd, wake_fd;
-	bool stop;	 /* leave the loop */
-	bool stop_asked; /* by another thread; atomic */
+	bool signalled, ledger_moved; /* what the last poll said */
+	bool stop;		      /* leave the loop */
+	bool stop_asked;	      /* by another thread; atomic */
 	int store_error; /* errno of a failed sync in the blob service; atomic */
 	uint64_t next_descriptors_ns;
 	bool descriptors_tight;
@@ -165,6 +167,14 @@ void broker_fail(struct broker *b, const char *what, const struct err *e);
 void broker_step(struct broker *b, struct core_event *event);
 void broker_drain(struct broker *b, uint64_t deadline_ns, const char *why);
 void effects_apply(struct broker *b);
+
+/** broker_socket() - control socket @i to send on. Sending may swallow the signal that a message has
+ * come, so it is looked at before the next wait. */
+static inline void *broker_socket(struct broker *b, unsigned i)
+{
+	b->controls[i].hot = true;
+	return b->controls[i].router;
+}
 
 /* ---- dispatch.c ---- */
 void dispatch(struct broker *b, unsigned socket, struct wire_frame *frame);

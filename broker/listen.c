@@ -213,7 +213,9 @@ static int bind_control(struct broker *b, const char *url, struct err *e)
 	size_t size = sizeof bound;
 	zmq_getsockopt(c->router, ZMQ_LAST_ENDPOINT, bound, &size);
 	c->url = mem_strdup(bound);
-	c->bound = true;
+	size = sizeof c->fd;
+	zmq_getsockopt(c->router, ZMQ_FD, &c->fd, &size);
+	c->bound = c->hot = true;
 	return 0;
 }
 
@@ -287,6 +289,7 @@ void listen_admit(struct broker *b, bool admit)
 		struct control *c = &b->controls[i];
 		if (!c->url || c->bound == admit)
 			continue;
+		c->hot = true;
 		int rc = admit ? zmq_bind(c->router, c->url)
 			       : zmq_unbind(c->router, c->url);
 		if (rc < 0)

@@ -166,15 +166,7 @@ static bool open_commit(struct broker *b, const struct lookup *q, uint64_t seq,
 {
 	struct presence *p = b->lookups.presence;
 	struct commit c;
-	uint8_t hash[DIGEST_SIZE];
-	buf_reset(&b->pager.body);
-	buf_reset(&b->pager.arena);
-	if (ledger_read_commit(b->reader, seq, &b->pager.body, hash) ||
-	    commit_decode(b->pager.body.data, b->pager.body.size, &c, &b->pager.arena)) {
-		log_error("commit not readable", "seq=%llu", (unsigned long long)seq);
-		return false;
-	}
-	if (c.status != COMMIT_COMPLETED)
+	if (pager_commit(&b->pager, seq, &c, NULL) || c.status != COMMIT_COMPLETED)
 		return false;
 	if (q->need_bytes && !is_whole(p, seq)) {
 		if (!bytes_are_there(b, &c))

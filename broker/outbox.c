@@ -21,9 +21,10 @@ static int send_part(void *router, zmq_msg_t *msg, int flags)
 	return 0;
 }
 
-int outbox_transmit(void *router, const struct peer *peer, const void *data, size_t size,
-		    int *errnop)
+int outbox_transmit(struct broker *b, const struct peer *peer, const void *data,
+		    size_t size, int *errnop)
 {
+	void *router = broker_socket(b, peer->socket);
 	zmq_msg_t route, body;
 	if (zmq_msg_init_size(&route, peer->route_size) < 0 ||
 	    zmq_msg_init_size(&body, size) < 0)
@@ -111,8 +112,7 @@ static void let_go(struct broker *b, struct outbox_entry *entry)
 	int error;
 	if (peer) {
 		peer->held_bytes -= entry->size;
-		if (outbox_transmit(b->controls[peer->socket].router, peer, entry->data,
-				    entry->size, &error))
+		if (outbox_transmit(b, peer, entry->data, entry->size, &error))
 			peer_drop(b, peer,
 				  error == EAGAIN ? "too slow: its queue is full"
 						  : "gone");

@@ -26,8 +26,8 @@ struct outbox { /* a ring */
 
 /** outbox_transmit() - send packed bytes to @peer's route now, without blocking. Return: 0; 1 and
  * *errnop if its queue is full (EAGAIN) or it is gone (EHOSTUNREACH). */
-int outbox_transmit(void *router, const struct peer *peer, const void *data, size_t size,
-		    int *errnop);
+int outbox_transmit(struct broker *b, const struct peer *peer, const void *data,
+		    size_t size, int *errnop);
 /** outbox_send() - send packed @message to @peer once @step is durable; now if it is. */
 void outbox_send(struct broker *b, struct peer *peer, uint64_t step,
 		 const struct buf *message);

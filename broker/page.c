@@ -3,14 +3,61 @@
 
 #include "broker/pb.h"
 #include "common/log.h"
+#include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+struct pager_commit {
+	uint64_t seq;
+	uint8_t hash[DIGEST_SIZE];
+	size_t size;
+	uint8_t body[];
+};
 
 void pager_fini(struct pager *p)
 {
 	buf_fini(&p->body);
 	buf_fini(&p->arena);
+	for (unsigned i = 0; i < PAGER_RECENT; i++)
+		free(p->recent[i]);
+}
+
+static void keep_recent(struct pager *p, uint64_t seq, const uint8_t hash[DIGEST_SIZE])
+{
+	struct pager_commit **slot = &p->recent[seq % PAGER_RECENT];
+	if (p->body.size > PAGER_RECENT_BODY)
+		return;
+	free(*slot);
+	*slot = mem_alloc(sizeof **slot + p->body.size);
+	(*slot)->seq = seq;
+	(*slot)->size = p->body.size;
+	memcpy((*slot)->hash, hash, DIGEST_SIZE);
+	memcpy((*slot)->body, p->body.data, p->body.size);
+}
+
+int pager_commit(struct pager *p, uint64_t seq, struct commit *c,
+		 uint8_t hash[DIGEST_SIZE])
+{
+	const struct pager_commit *known = p->recent[seq % PAGER_RECENT];
+	uint8_t read_hash[DIGEST_SIZE];
+	buf_reset(&p->arena);
+	if (known && known->seq == seq) {
+		if (hash)
+			memcpy(hash, known->hash, DIGEST_SIZE);
+		return commit_decode(known->body, known->size, c, &p->arena);
+	}
+	buf_reset(&p->body);
+	if (ledger_read_commit(p->reader, seq, &p->body, read_hash) ||
+	    commit_decode(p->body.data, p->body.size, c, &p->arena)) {
+		log_error("commit not readable", "seq=%llu", (unsigned long long)seq);
+		return 1;
+	}
+	keep_recent(p, seq, read_hash);
+	if (hash)
+		memcpy(hash, read_hash, DIGEST_SIZE);
+	return 0;
 }
 
 void page_add_counts(struct buf *out, unsigned field, const struct core_counts *c)
@@ -124,17 +171,7 @@ void page_add_task(struct buf *out, struct pager *p, const struct page_task *tas
 		pb_uint(out, 18, task->upstream);
 	struct commit c;
 	uint8_t hash[DIGEST_SIZE];
-	bool has_commit = false;
-	if (task->commit) {
-		buf_reset(&p->body);
-		buf_reset(&p->arena);
-		has_commit =
-			!ledger_read_commit(p->reader, task->commit, &p->body, hash) &&
-			!commit_decode(p->body.data, p->body.size, &c, &p->arena);
-		if (!has_commit)
-			log_error("commit not readable", "seq=%llu",
-				  (unsigned long long)task->commit);
-	}
+	bool has_commit = task->commit && !pager_commit(p, task->commit, &c, hash);
 	if (has_commit) {
 		add_commit(out, task, &c, hash);
 	} else {

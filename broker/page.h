@@ -25,11 +25,19 @@ struct page_spec { /* with specs: fields for the task; borrowed */
 	size_t args_size, nonce_size;
 };
 
-struct pager { /* scratch, reused */
+#define PAGER_RECENT 256
+#define PAGER_RECENT_BODY 4096 /* larger ones are read each time */
+
+struct pager { /* scratch, reused; and commits that were read lately, since they never change */
 	struct ledger_reader *reader;
 	struct buf body, arena;
+	struct pager_commit *recent[PAGER_RECENT];
 };
 void pager_fini(struct pager *p);
+/** pager_commit() - read and decode commit @seq. @c and @hash (may be NULL) are valid until the
+ * next call. Return: 0; 1 if it cannot be read. */
+int pager_commit(struct pager *p, uint64_t seq, struct commit *c,
+		 uint8_t hash[DIGEST_SIZE]);
 
 /** page_add_task() - append field `tasks` of a ResultsPage to @out. */
 void page_add_task(struct buf *out, struct pager *p, const struct page_task *task,

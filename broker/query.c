@@ -22,6 +22,7 @@ struct query {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	struct list asked, answered; /* under the mutex */
+	unsigned answered_count;     /* atomic: spares the loop the mutex */
 	bool stop;
 	struct answerer answerer; /* the thread's */
 };
@@ -41,6 +42,7 @@ static void *run(void *arg)
 		answer(&q->answerer, job);
 		pthread_mutex_lock(&q->mutex);
 		list_add_tail(&q->answered, &job->node);
+		__atomic_add_fetch(&q->answered_count, 1, __ATOMIC_RELEASE);
 		broker_wake(q->b);
 	}
 	pthread_mutex_unlock(&q->mutex);
@@ -101,6 +103,8 @@ void query_take_answers(struct broker *b)
 {
 	struct query *q = b->query;
 	struct list answers;
+	if (!__atomic_load_n(&q->answered_count, __ATOMIC_ACQUIRE))
+		return;
 	list_init(&answers);
 	pthread_mutex_lock(&q->mutex);
 	while (!list_empty(&q->answered)) {
@@ -108,6 +112,7 @@ void query_take_answers(struct broker *b)
 		list_del(first);
 		list_add_tail(&answers, first);
 	}
+	__atomic_store_n(&q->answered_count, 0, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&q->mutex);
 	while (!list_empty(&answers)) {
 		struct job *job = container_of(answers.next, struct job, node);

@@ -65,11 +65,7 @@ static void add_slots(struct replay *r, const struct ledger_end *end,
 {
 	struct broker *b = r->b;
 	struct commit c;
-	uint8_t hash[DIGEST_SIZE];
-	buf_reset(&b->pager.body);
-	buf_reset(&b->pager.arena);
-	if (ledger_read_commit(b->reader, end->commit, &b->pager.body, hash) ||
-	    commit_decode(b->pager.body.data, b->pager.body.size, &c, &b->pager.arena))
+	if (pager_commit(&b->pager, end->commit, &c, NULL))
 		return;
 	if (2 + c.output_count > r->slot_room) {
 		r->slot_room = 2 + c.output_count;
@@ -131,8 +127,7 @@ static int replay_batch(struct replay *r, const struct ledger_batch_row *row,
 	struct batch *batch = batch_new(b, row->batch.batch, row->batch.id,
 					row->batch.client_key, row->batch.request);
 	r->number = batch->number;
-	if (replay_chunks(b, batch, row->chunk_count) ||
-	    !batch_find_number(b, r->number))
+	if (replay_chunks(b, batch, row->chunk_count) || !batch_find_number(b, r->number))
 		return unreadable(r, e);
 	if (!row->sealed)
 		return 0;

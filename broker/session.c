@@ -128,7 +128,7 @@ static int sent(struct broker *b, struct peer *peer, int failed, int error)
 int peer_send(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	int error = 0;
-	int failed = wire_send(b->controls[peer->socket].router, peer->route,
+	int failed = wire_send(broker_socket(b, peer->socket), peer->route,
 			       peer->route_size, e, &error);
 	return sent(b, peer, failed, error);
 }
@@ -137,8 +137,7 @@ int peer_send_packed(struct broker *b, struct peer *peer, const struct buf *pack
 {
 	assert(!packed->failed);
 	int error = 0;
-	int failed = outbox_transmit(b->controls[peer->socket].router, peer, packed->data,
-				     packed->size, &error);
+	int failed = outbox_transmit(b, peer, packed->data, packed->size, &error);
 	return sent(b, peer, failed, error);
 }
 
@@ -173,7 +172,7 @@ void peer_refuse(struct broker *b, unsigned socket, const struct wire_frame *fra
 	Cashet__Error error;
 	error_message(&out, &error, serial, (int)code, what, next);
 	int unused;
-	wire_send(b->controls[socket].router, frame->route, frame->route_size, &out,
+	wire_send(broker_socket(b, socket), frame->route, frame->route_size, &out,
 		  &unused);
 }
 
