@@ -356,13 +356,12 @@ static int load_named(const char *name, struct key_pair *pair, struct err *e)
 int key_load(const char *file, const char *fallback_name, struct key_pair *pair,
 	     struct err *e)
 {
-	if (file)
-		return load_file(file, pair, e);
 	const char *from_env = getenv("CASHET_KEY");
-	if (from_env && from_env[0]) {
-		if (strchr(from_env, '/') || !names_valid(from_env, true))
-			return load_file(from_env, pair, e);
-		return load_named(from_env, pair, e);
+	const char *chosen = file ? file : from_env;
+	if (chosen && chosen[0]) {
+		bool is_path = strchr(chosen, '/') || !names_valid(chosen, true) ||
+			       access(chosen, F_OK) == 0;
+		return is_path ? load_file(chosen, pair, e) : load_named(chosen, pair, e);
 	}
 	char name[128];
 	size_t count = 0;

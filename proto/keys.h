@@ -39,8 +39,8 @@ int key_parse_z85(uint8_t key[KEY_SIZE], const char *text); /* 0 or 1 */
 char *key_dir(void);
 /** key_new() - make and store a pair; refuses an existing name. */
 int key_new(const char *name, struct key_pair *pair, struct err *e);
-/** key_load() - from @file if not NULL, else $CASHET_KEY (a file or a name), else the only key in
- * keys/, else by @fallback_name. */
+/** key_load() - from @file if not NULL, else $CASHET_KEY (either a file or the NAME of a
+ * key in keys/), else the only key in keys/, else by @fallback_name. */
 int key_load(const char *file, const char *fallback_name, struct key_pair *pair,
 	     struct err *e);
 /** key_list() - all pairs in keys/ (no secrets), names sorted; free(*rowsp). */

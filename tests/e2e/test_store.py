@@ -52,7 +52,7 @@ class Store(SiteTest):
     def test_newer_version_is_refused(self):
         self.filled()
         db = sqlite3.connect(os.path.join(self.site.store, "meta.db"))
-        db.execute("UPDATE meta SET value = 99 WHERE key LIKE '%schema%'")
+        db.execute("PRAGMA user_version = 99")
         db.commit()
         db.close()
         self.refused("newer")

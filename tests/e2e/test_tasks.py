@@ -144,7 +144,7 @@ tasks:
         again = self.site.submit(file)
         self.assertEqual([t["metrics"]["loss"] for t in again["tasks"]], [3, 1.5, 2])
         best = self.site.run("best", result["batch"], "-k", "1", "--json").json
-        self.assertEqual(best["rows"][0]["params"], {"x": 1.5})
+        self.assertEqual(best["tasks"][0]["params"], {"x": 1.5})
 
     def test_cancel_stops_what_runs(self):
         pid = self.site.path("pid")
