@@ -272,6 +272,8 @@ void listen_close(struct broker *b)
 	b->blobs = NULL;
 	for (unsigned i = 0; i < b->control_count; i++) {
 		zmq_close(b->controls[i].router);
+		if (b->controls[i].blob_path)
+			unlink(b->controls[i].blob_path);
 		free(b->controls[i].url);
 		free(b->controls[i].blob_path);
 	}
@@ -281,6 +283,14 @@ void listen_close(struct broker *b)
 	if (b->zmq)
 		zmq_ctx_term(b->zmq);
 	b->zmq = NULL;
+}
+
+/* libzmq leaves the files of sockets behind; we still hold the lock. */
+static void unlink_socket(const struct control *c)
+{
+	if (c->is_tcp || !c->url)
+		return;
+	unlink(c->url + strlen("ipc://"));
 }
 
 void listen_admit(struct broker *b, bool admit)
@@ -297,6 +307,8 @@ void listen_admit(struct broker *b, bool admit)
 				  zmq_strerror(errno));
 		else
 			c->bound = admit;
+		if (!rc && !admit)
+			unlink_socket(c);
 	}
 	b->admission_closed = !admit;
 }
