@@ -90,6 +90,8 @@ static void check_exec(const struct core *core, const struct execution *e)
 	case EXEC_LEASED:
 		assert(!e->queue && e->lease && e->lease->state == LEASE_CURRENT);
 		assert(e->lease->exec == exec_id(e));
+		if (e->flags & EXEC_HELD && core->adopting) /* rule 6 */
+			assert(e->lease->epoch >> 32 < core->config.boot);
 		break;
 	case EXEC_BACKOFF:
 		assert(!e->queue && exec_has_users(e));
@@ -152,6 +154,9 @@ static void check_worker(const struct core *core, const struct worker *w)
 			assert(l->worker == w && l->place == place);
 			count++;
 			check_lease(core, l);
+			assert(!w->silent || l->state != LEASE_CURRENT);
+			if (place == LEASE_QUEUED) /* it would have been promoted */
+				assert(!worker_fits(w, l->class, true));
 			for (uint32_t i = 0; place == LEASE_PLACED && i < l->class->count;
 			     i++)
 				for (uint32_t k = 0; k < w->capacity_count; k++)

@@ -251,6 +251,23 @@ void lease_end(struct core *core, struct lease *l)
 	pool_release(&core->leases, l->slot);
 }
 
+bool lease_make_current(struct core *core, struct lease *l)
+{
+	struct execution *e = exec_find_id(core, l->exec);
+	if (!e || e->state != EXEC_LEASED || !exec_has_users(e))
+		return false;
+	lease_supersede(core, e->lease);
+	l->task = exec_any_task(e);
+	l->batch = task_batch(core, l->task)->number;
+	l->index = l->task->index;
+	l->state = LEASE_CURRENT;
+	task_batch(core, l->task)->pins++;
+	count_running(core, task_batch(core, l->task), 1);
+	count_unproven(core, l, -1);
+	e->lease = l;
+	return true;
+}
+
 static void count_death(struct core *core, struct execution *e, struct lease *l)
 {
 	struct exec_extra *x = exec_extra(e);

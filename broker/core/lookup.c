@@ -18,6 +18,15 @@ void lookup_want(struct core *core, struct execution *e)
 	queue_push(core, &core->lookups, e, false);
 }
 
+/* A forced task that is over and only lacks its bytes is as good as any other: what it made is
+ * current. */
+static bool may_hit(const struct execution *e)
+{
+	if (e->flags & EXEC_FORCED)
+		return false;
+	return e->cache == CORE_CACHE_USE || (e->cache == CORE_CACHE_FORCE && !e->subs);
+}
+
 static void ask(struct core *core, struct execution *e)
 {
 	const struct task *t = exec_any_task(e);
@@ -32,7 +41,7 @@ static void ask(struct core *core, struct execution *e)
 	memcpy(fx->lookup.args_hash, e->args_hash, DIGEST_SIZE);
 	fx->lookup.need_bytes = e->flags & EXEC_WANT_BYTES;
 	fx->lookup.need_slots = e->flags & EXEC_WANT_SLOTS;
-	fx->lookup.parent_only = e->cache != CORE_CACHE_USE;
+	fx->lookup.parent_only = !may_hit(e);
 }
 
 void lookup_run(struct core *core)
@@ -46,7 +55,7 @@ void lookup_run(struct core *core)
 
 static bool usable(const struct execution *e, const struct core_event *event)
 {
-	if (!event->lookup.hit || e->cache != CORE_CACHE_USE)
+	if (!event->lookup.hit || !may_hit(e))
 		return false;
 	if (!(e->flags & EXEC_WANT_SLOTS))
 		return true;

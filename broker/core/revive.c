@@ -1,7 +1,9 @@
 /* revive.c - when the bytes of an input are gone, the task that made them runs again.
  *
- * A revival keeps an execution alive for a task that is over; the task itself stays DONE. The
- * execution that missed the input is BLOCKED until all revivals that it waits for are through.
+ * A revival keeps an execution alive for a task that is over; the task itself stays DONE. Its work
+ * is looked up with its bytes first: another client may have made them again. When the same bytes
+ * are missing again right after that, it runs whatever the look-up says. The execution that
+ * missed the input is BLOCKED until all revivals that it waits for are through.
  * If the new output is the same, it goes on; where it differs, readers that do not run are
  * resolved anew. After a restart a finished task may not have its arguments (nobody asked for
  * them); then what is before it is revived first, from look-ups as far as those hit.
@@ -15,7 +17,7 @@
 
 #include <stdlib.h>
 
-#define SAME_MAX 3u	 /* the same bytes missing so often in a row: given up */
+#define SAME_MAX 20u	 /* the same bytes missing so often in a row: given up */
 #define TOTAL_MAX 10000u /* missing inputs of one execution: given up */
 #define NESTED_MAX 4096u /* inputs looked up because something inside them is missing */
 
@@ -351,18 +353,13 @@ static void begin(struct core *core, struct revival *r)
 	bool fresh = !e;
 	if (fresh)
 		e = exec_new(core, func, args_hash, cache, task_nonce(t));
-	e->flags |= EXEC_WANT_SLOTS | EXEC_WANT_BYTES;
+	e->flags |= EXEC_WANT_SLOTS | EXEC_WANT_BYTES | (r->force ? EXEC_FORCED : 0);
 	r->exec = e->slot;
 	list_add_tail(&exec_extra(e)->revivals, &r->in_exec);
 	if (!fresh)
 		return;
 	e->extra->parent = t->commit;
-	if (!r->force) {
-		lookup_want(core, e);
-		return;
-	}
-	exec_become(core, e, EXEC_READY);
-	schedule_add(core, e, false);
+	lookup_want(core, e);
 }
 
 void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
@@ -497,25 +494,25 @@ enum revive_result revive_missing(struct core *core, struct execution *e, struct
 {
 	CLEANUP(tasks_fini) struct tasks makers = {0};
 	const struct exec_extra *x = e->extra;
-	if (x->missing_same > SAME_MAX || x->missing_total > TOTAL_MAX)
+	uint32_t again = x->missing_same - 1;
+	if (again > SAME_MAX || x->missing_total > TOTAL_MAX)
 		return REVIVE_LOST;
 	switch (search_users(core, e, digest, &makers)) {
 	case FOUND_TASK:
-		block(core, e, l, &makers, true);
-		return REVIVE_WAITS;
+		break;
 	case FOUND_LIST:
 		lease_end(core, l);
-		outcome_back(core, e, 0);
+		outcome_back(core, e, again ? backoff_ns(again - 1) : 0);
 		return REVIVE_WAITS;
 	case FOUND_OLD_LIST:
 		resolve_anew(core, e, l);
 		return REVIVE_WAITS;
 	case FOUND_NOTHING:
+		search_nested(core, exec_any_task(e), &makers);
 		break;
 	}
-	search_nested(core, exec_any_task(e), &makers);
 	if (!makers.count)
 		return REVIVE_LOST;
-	block(core, e, l, &makers, false);
+	block(core, e, l, &makers, again);
 	return REVIVE_WAITS;
 }

@@ -225,13 +225,25 @@ static struct worker *pick(struct core *core, const struct execution *e,
 
 enum tried { TRIED_GRANTED, TRIED_MOVED, TRIED_NO_ROOM, TRIED_NOT_THIS };
 
+/* Is @e still where it belongs? Its sponsor may have changed since it was queued. */
+static bool belongs(const struct core *core, const struct queue *q,
+		    const struct execution *e, const struct task *sponsor)
+{
+	if (!sponsor)
+		return false;
+	if (e->flags & EXEC_CHECK) {
+		struct queue_key k = key_of(core, e, sponsor);
+		return compare(q, &k) == 0;
+	}
+	const struct batch *b = task_batch(core, sponsor);
+	return task_options(core, sponsor)->class == q->class &&
+	       (b->max_parallel ? b->slot : NO_SLOT) == q->limit;
+}
+
 static enum tried try_grant(struct core *core, struct queue *q, struct execution *e)
 {
 	struct task *sponsor = exec_sponsor(core, e);
-	struct queue_key k = {0};
-	if (sponsor && e->flags & EXEC_CHECK)
-		k = key_of(core, e, sponsor);
-	if (!sponsor || (e->flags & EXEC_CHECK && compare(q, &k))) {
+	if (!belongs(core, q, e, sponsor)) {
 		queue_remove(core, e);
 		schedule_add(core, e, false);
 		return TRIED_MOVED;

@@ -226,6 +226,7 @@ enum exec_flag {
 	EXEC_CLAIMED = 1 << 6, /* claims wait for its look-up */
 	EXEC_CHECK = 1 << 7,   /* who pays for it may have changed since it was queued */
 	EXEC_INDEXED = 1 << 8, /* in core->fingerprints */
+	EXEC_FORCED = 1 << 9,  /* its bytes are known to be gone: a hit does not count */
 };
 
 struct exec_extra {	   /* what a simple execution never needs */
@@ -275,7 +276,7 @@ struct revival {	     /* revive.c */
 	struct list todo;    /* core->reviving: to begin, or to fail */
 	struct task *task;
 	uint32_t exec; /* slot or NO_SLOT */
-	bool force;    /* the bytes are known to be gone: no hit */
+	bool force;    /* what a look-up says of its bytes is not believed any more */
 	bool failed;
 	core_exec_id *waiters;
 	uint32_t waiter_count, waiter_capacity;
@@ -633,6 +634,8 @@ void lease_describe(const struct core *core, const struct lease *l,
 bool lease_matches(const struct core *core, const struct lease *l, const struct worker *w,
 		   const struct core_lease *got);
 void lease_expire(struct core *core, struct lease *l, bool died);
+/** lease_make_current() - against all rules: for PLANT_NO_EPOCH_CHECK. */
+bool lease_make_current(struct core *core, struct lease *l);
 void lease_reinstate(struct core *core, struct lease *l, struct worker *w);
 void lease_stop(struct core *core, struct lease *l, enum core_stop_why why);
 /** lease_end() - the attempt is over: frees @l and what it held. Its execution has no lease then. */

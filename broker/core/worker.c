@@ -228,6 +228,7 @@ static void silence(struct core *core, struct worker *w)
 	worker_update(core, w);
 	struct core_effect *fx = fx_add(core, CORE_FX_WORKER_SILENT);
 	fx->worker = w->number;
+	claim_drop_worker(core, w->number);
 	if (!PLANTED(PLANT_SILENCE_IGNORED))
 		take_leases(core, w, true);
 }
@@ -244,6 +245,8 @@ void worker_timer(struct core *core, uint32_t number)
 	    (core->now >= w->seen_at + core->config.heartbeat_ns ||
 	     (w->gone && core->now >= w->gone_at + core->config.disconnect_ns)))
 		silence(core, w);
+	if (PLANTED(PLANT_SILENCE_IGNORED) && !holds_nothing(w))
+		w->silent_at = core->now; /* never forgotten either */
 	if (w->silent &&
 	    ((w->gone && holds_nothing(w)) || core->now >= w->silent_at + FORGET_NS))
 		forget(core, w);

@@ -11,6 +11,7 @@ static void chain(struct driver *d, struct plan *p)
 	submit(d, 1, p);
 	complete(d, 1, 0);
 	settle(d);
+	durable(d);
 	cr_assert(granted(d, 1, 1));
 }
 
@@ -74,6 +75,7 @@ Test(revive, two_readers_wait_for_one_maker)
 	submit(&d, 1, &p);
 	complete(&d, 1, 0);
 	settle(&d);
+	durable(&d);
 	lose(&d, 1, content(1, 0));
 	lose(&d, 2, content(1, 0));
 	cr_expect_eq(seen(&d, CORE_FX_GRANT), 4);
@@ -109,12 +111,57 @@ Test(revive, a_maker_that_fails_now_loses_the_input)
 	cr_expect(batch_view(&d, 1).ended);
 }
 
+Test(revive, a_maker_whose_bytes_are_there_does_not_run_again)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	chain(&d, &p);
+	struct core_effect g = grant_of(&d, 1, 1);
+	report_missing(&d, 0, &g.grant.lease, content(1, 0));
+	const struct core_effect *q = last(&d, CORE_FX_LOOKUP, 1, 0);
+	cr_assert(q->lookup.need_bytes && q->lookup.need_slots && !q->lookup.parent_only);
+	struct content slots[2] = {content(1, 0), content(1, 1)};
+	STEP(&d, .type = CORE_EV_LOOKUP,
+	     .lookup = {.exec = q->lookup.exec,
+			.hit = true,
+			.commit = 1,
+			.slots = slots,
+			.slot_count = 2});
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 3);
+	cr_expect_eq(status(&d, 1, 1), CORE_RUNNING);
+}
+
+Test(revive, bytes_that_are_missing_right_after_a_hit_are_made_again_whatever_it_said)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	chain(&d, &p);
+	struct content slots[2] = {content(1, 0), content(1, 1)};
+	for (int i = 0; i < 2; i++) {
+		struct core_effect g = grant_of(&d, 1, 1);
+		report_missing(&d, 0, &g.grant.lease, content(1, 0));
+		const struct core_effect *q = last(&d, CORE_FX_LOOKUP, 1, 0);
+		cr_expect_eq(q->lookup.parent_only, i == 1);
+		STEP(&d, .type = CORE_EV_LOOKUP,
+		     .lookup = {.exec = q->lookup.exec,
+				.hit = true,
+				.commit = 1,
+				.slots = slots,
+				.slot_count = 2});
+	}
+	cr_expect_eq(status(&d, 1, 1), CORE_WAITING);
+	complete(&d, 1, 0);
+	cr_expect_eq(last(&d, CORE_FX_COMMIT, 1, 0)->commit.parent, 1);
+	complete(&d, 1, 1);
+	cr_expect(batch_view(&d, 1).ended);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
 	struct plan p = {0};
 	chain(&d, &p);
-	for (int i = 0; i < 10 && status(&d, 1, 1) == CORE_RUNNING; i++) {
+	for (int i = 0; i < 50 && status(&d, 1, 1) == CORE_RUNNING; i++) {
 		lose(&d, 1, content(1, 0));
 		if (status(&d, 1, 1) == CORE_WAITING)
 			complete(&d, 1, 0);
@@ -160,6 +207,7 @@ static void listed(struct driver *d, struct plan *p)
 	complete(d, 1, 1);
 	complete(d, 1, 2);
 	settle(d);
+	durable(d);
 	cr_assert(granted(d, 1, 3) && granted(d, 1, 4));
 }
 
@@ -259,6 +307,7 @@ Test(revive, makers_before_makers_are_revived_in_turn)
 	settle(&d);
 	complete(&d, 1, 1);
 	settle(&d);
+	durable(&d);
 	lose(&d, 2, content(2, 0)); /* the second runs again, and misses its input */
 	lose(&d, 1, content(1, 0));
 	complete(&d, 1, 0);
@@ -275,7 +324,15 @@ Test(revive, a_follower_in_another_batch_waits_too_and_goes_on)
 	DRIVER(d);
 	struct plan p = {0};
 	chain(&d, &p);
-	submit(&d, 2, &p); /* its maker lingers, its reader joins */
+	durable(&d);
+	feed(&d, 2, &p);
+	struct content slots[2] = {content(1, 0), content(1, 1)};
+	STEP(&d, .type = CORE_EV_LOOKUP,
+	     .lookup = {.exec = last(&d, CORE_FX_LOOKUP, 2, 0)->lookup.exec,
+			.hit = true,
+			.commit = 1,
+			.slots = slots,
+			.slot_count = 2});
 	cr_expect_eq(status(&d, 2, 1), CORE_RUNNING);
 	lose(&d, 1, content(1, 0));
 	cr_expect_eq(status(&d, 2, 1), CORE_WAITING);
