@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/rand.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,12 +96,9 @@ static int open_into(struct cashet *c, const struct cashet_options *options,
 	}
 	c->name = strdup(options->name ? options->name : "libcashet");
 	c->arena = calloc(1, sizeof *c->arena);
-	c->zmq = zmq_ctx_new();
-	if (!c->name || !c->arena || !c->zmq)
+	if (!c->name || !c->arena)
 		return handle_no_memory(e);
 	wire_arena_init(c->arena);
-	zmq_ctx_set(c->zmq, ZMQ_IO_THREADS, 1);
-	zmq_ctx_set(c->zmq, ZMQ_BLOCKY, 0);
 	return 0;
 }
 
@@ -138,10 +136,8 @@ void handle_close(struct cashet *c)
 	assert(list_empty(
 		&c->requests)); /* cashet_results are closed before their handle */
 	blob_client_free(c->blobs);
-	if (c->monitor)
-		zmq_close(c->monitor);
-	if (c->socket)
-		zmq_close(c->socket);
+	if (c->transport)
+		c->transport->kind->close(c->transport);
 	if (c->zmq)
 		zmq_ctx_term(c->zmq);
 	handle_arena_free(c->arena);
@@ -183,6 +179,19 @@ struct wire_arena *handle_take_arena(struct cashet *c)
 	return taken;
 }
 
+int handle_zmq(struct cashet *c, struct err *e)
+{
+	if (c->zmq)
+		return 0;
+	c->zmq = zmq_ctx_new();
+	if (!c->zmq)
+		return err_set(e, ERR_FAILED, "ZeroMQ cannot be used: %s",
+			       zmq_strerror(errno));
+	zmq_ctx_set(c->zmq, ZMQ_IO_THREADS, 1);
+	zmq_ctx_set(c->zmq, ZMQ_BLOCKY, 0);
+	return 0;
+}
+
 static bool blobs_cancelled(void *arg)
 {
 	struct cashet *c = arg;
@@ -192,6 +201,8 @@ static bool blobs_cancelled(void *arg)
 int handle_blobs(struct cashet *c, struct blob_client **blobsp, struct err *e)
 {
 	int r = handle_greeted(c, e);
+	if (!r)
+		r = handle_zmq(c, e);
 	if (r)
 		return r;
 	char *url = endpoint_blob_url(c->url, c->welcome.blob_port, c->welcome.blob_path);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "client/cashet.h"
+#include "client/transport.h"
 #include "client/where.h"
 #include "common/pure/list.h"
 #include "proto/blob_client.h"
@@ -57,14 +58,15 @@ struct cashet {
 	struct key_pair self;
 	uint8_t server[KEY_SIZE];
 
-	void *zmq, *socket, *monitor;
-	bool broken;	   /* the socket is of no more use */
-	bool greeted;	   /* this session has its Welcome */
-	uint64_t began_ns; /* when this session began */
-	uint64_t heard_ns; /* anything, in this session */
-	uint64_t ping_ns;  /* when the next is due */
-	uint64_t lost_ns;  /* since when there has been no greeted session */
-	uint64_t retry_ns; /* begin no session before */
+	void *zmq;		     /* context; NULL until something needs it */
+	struct transport *transport; /* of this session; NULL between two */
+	bool broken;		     /* the transport is of no more use */
+	bool greeted;		     /* this session has its Welcome */
+	uint64_t began_ns;	     /* when this session began */
+	uint64_t heard_ns;	     /* anything, in this session */
+	uint64_t ping_ns;	     /* when the next is due */
+	uint64_t lost_ns;	     /* since when there has been no greeted session */
+	uint64_t retry_ns;	     /* begin no session before */
 	uint64_t backoff_ns;
 	unsigned handshakes_failed; /* in a row, without saying why */
 	struct welcome welcome;
@@ -97,6 +99,8 @@ void handle_send(struct cashet *c, const void *packed, size_t size);
 uint64_t handle_serial(struct cashet *c);
 /** handle_identity() - KEY_SIZE bytes: who we are to the broker. */
 const uint8_t *handle_identity(const struct cashet *c);
+/** handle_zmq() - ZeroMQ's context, made on first use. */
+int handle_zmq(struct cashet *c, struct err *e);
 /** handle_blobs() - the blob client, made on first use. */
 int handle_blobs(struct cashet *c, struct blob_client **blobsp, struct err *e);
 /** handle_take_arena() - whoever keeps the message being dispatched takes its arena. */

@@ -1,31 +1,23 @@
 /* session.c - sessions of a handle with its broker: beginning, keeping, losing, dispatching.
  *
- *   no socket --begin()--> open (Hello and all that is pending were sent) --Welcome--> greeted
- *   open, greeted --disconnected, silent for 6 s, Bye--> no socket, and again after a backoff
- *   open, greeted --Error "say Hello first": zmq had reconnected by itself--> open, same socket
- *
- * The socket's monitor tells a refused key from a broker that is not there, and a lost
- * connection at once; it is attached only when an answer takes long (or to TCP), since most
- * runs are over before it would be of use. */
+ *   no transport --begin()--> open (Hello and all that is pending were sent) --Welcome--> greeted
+ *   open, greeted --lost, silent for 6 s, Bye--> no transport, and again after a backoff
+ *   open, greeted --Error "say Hello first": ZeroMQ had reconnected by itself--> open, as it is */
 #include "client/handle.h"
 
 #include "client/private_broker.h"
 #include "common/clock.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <zmq.h>
 
 #define PING_NS (2 * NS_PER_S)
 #define SILENCE_NS (6 * NS_PER_S)
 #define BACKOFF_FIRST_NS (20 * NS_PER_MS)
 #define BACKOFF_LAST_NS (500 * NS_PER_MS)
-#define MONITOR_AFTER_NS (20 * NS_PER_MS)
-#define RECONNECT_MS 20
 #define HANDSHAKES_MAX 3 /* that failed without a reason, before the keys are blamed */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -35,13 +27,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 void handle_send(struct cashet *c, const void *packed, size_t size)
 {
-	if (!c->socket || c->broken)
-		return; /* the next session says it */
-	int r;
-	do
-		r = zmq_send(c->socket, packed, size, ZMQ_DONTWAIT);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
+	/* Without a session the next one says it. */
+	if (c->transport && !c->broken &&
+	    c->transport->kind->send(c->transport, packed, size))
 		c->broken = true;
 }
 
@@ -93,12 +81,9 @@ static void present(struct cashet *c)
 
 static void drop(struct cashet *c)
 {
-	if (c->monitor) {
-		zmq_socket_monitor(c->socket, NULL, 0);
-		zmq_close(steal(c->monitor));
-	}
-	if (c->socket)
-		zmq_close(steal(c->socket));
+	if (c->transport)
+		c->transport->kind->close(c->transport);
+	c->transport = NULL;
 	uint64_t now = clock_mono_ns();
 	if (c->greeted)
 		c->lost_ns = now;
@@ -106,25 +91,6 @@ static void drop(struct cashet *c)
 	c->backoff_ns = c->backoff_ns ? least(2 * c->backoff_ns, BACKOFF_LAST_NS)
 				      : BACKOFF_FIRST_NS;
 	c->retry_ns = now + c->backoff_ns;
-}
-
-static void attach_monitor(struct cashet *c)
-{
-	char name[64];
-	static const int events = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-				  ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-				  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-				  ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
-	snprintf(name, sizeof name, "inproc://monitor-%p", c->socket);
-	if (c->monitor || zmq_socket_monitor(c->socket, name, events) < 0)
-		return;
-	void *monitor = zmq_socket(c->zmq, ZMQ_PAIR);
-	if (!monitor)
-		return;
-	if (zmq_connect(monitor, name) < 0)
-		zmq_close(monitor);
-	else
-		c->monitor = monitor;
 }
 
 /* The URL of this session's broker: a store's may move when it is started anew. */
@@ -152,28 +118,23 @@ static int locate(struct cashet *c, uint64_t patience_ns, struct err *e)
 	return 0;
 }
 
-static int begin(struct cashet *c, uint64_t patience_ns, struct err *e)
+static int begin(struct cashet *c, struct err *e)
 {
-	int r = locate(c, patience_ns, e);
+	bool tcp = endpoint_is_tcp(c->url);
+	int r = tcp ? handle_zmq(c, e) : 0;
 	if (r)
 		return r;
-	c->socket = zmq_socket(c->zmq, ZMQ_DEALER);
-	if (!c->socket)
-		return err_set(e, ERR_FAILED, "no socket: %s", zmq_strerror(errno));
-	endpoint_setup(c->socket, WIRE_MESSAGE_MAX);
-	int ivl = RECONNECT_MS, ivl_max = (int)(BACKOFF_LAST_NS / NS_PER_MS);
-	zmq_setsockopt(c->socket, ZMQ_RECONNECT_IVL, &ivl, sizeof ivl);
-	zmq_setsockopt(c->socket, ZMQ_RECONNECT_IVL_MAX, &ivl_max, sizeof ivl_max);
-	if (c->secured && endpoint_secure_client(c->socket, &c->self, c->server))
-		return err_set(e, ERR_NOT_ALLOWED, "the keys cannot be used: %s",
-			       zmq_strerror(errno));
-	if (endpoint_is_tcp(c->url))
-		attach_monitor(c);
-	if (zmq_connect(c->socket, c->url) < 0)
-		return err_set(e, ERR_UNREACHABLE, "%s cannot be connected to: %s",
-			       c->url, zmq_strerror(errno));
-	present(c);
-	return 0;
+	struct transport_options options = {
+		.url = c->url,
+		.zmq = c->zmq,
+		.self = c->secured ? &c->self : NULL,
+		.server = c->secured ? c->server : NULL,
+		.message_max = WIRE_MESSAGE_MAX,
+	};
+	r = (tcp ? &transport_zmq : &transport_ipc)->open(&c->transport, &options, e);
+	if (r == 0)
+		present(c);
+	return r;
 }
 
 /* ---- what arrives ---- */
@@ -294,9 +255,10 @@ static int dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e)
 static int receive(struct cashet *c, int *rp, struct err *e)
 {
 	int count = 0;
-	struct wire_frame frame;
-	while (c->socket && !c->broken) {
-		int r = wire_recv(c->socket, false, &frame);
+	while (c->transport && !c->broken) {
+		const uint8_t *data;
+		size_t size;
+		int r = c->transport->kind->recv(c->transport, &data, &size);
 		if (r == 1)
 			break;
 		count++;
@@ -304,9 +266,7 @@ static int receive(struct cashet *c, int *rp, struct err *e)
 			continue;
 		c->heard_ns = clock_mono_ns();
 		wire_arena_reset(c->arena);
-		Cashet__Envelope *envelope =
-			wire_unpack(c->arena, frame.data, frame.size);
-		wire_frame_fini(&frame);
+		Cashet__Envelope *envelope = wire_unpack(c->arena, data, size);
 		if (!envelope)
 			continue;
 		*rp = dispatch(c, envelope, e);
@@ -316,7 +276,7 @@ static int receive(struct cashet *c, int *rp, struct err *e)
 	return count;
 }
 
-/* ---- what the monitor says ---- */
+/* ---- what becomes of the connection ---- */
 
 static int refused_by_key(struct cashet *c, struct err *e)
 {
@@ -365,35 +325,22 @@ static int refused_without_reason(struct cashet *c, struct err *e)
 	return ERR_NOT_ALLOWED;
 }
 
-static int read_monitor(struct cashet *c, struct err *e)
+static int check_transport(struct cashet *c, struct err *e)
 {
-	uint8_t head[8];
-	char address[256];
-	while (c->monitor && !c->broken) {
-		int size = zmq_recv(c->monitor, head, sizeof head, ZMQ_DONTWAIT);
-		if (size < 0)
-			return 0;
-		int more = 0;
-		size_t more_size = sizeof more;
-		zmq_getsockopt(c->monitor, ZMQ_RCVMORE, &more, &more_size);
-		if (more)
-			zmq_recv(c->monitor, address, sizeof address, ZMQ_DONTWAIT);
-		uint16_t event = 0;
-		if (size >= 6)
-			memcpy(&event, head, sizeof event);
-		int r = 0;
-		if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH && c->secured)
-			r = refused_by_key(c, e);
-		else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ||
-			 event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-			r = refused_by_mechanism(c, e);
-		else if (event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL)
-			r = refused_without_reason(c, e);
-		else if (event == ZMQ_EVENT_DISCONNECTED)
-			c->broken = true;
-		if (r)
-			return r;
+	switch (c->transport->kind->state(c->transport)) {
+	case TRANSPORT_WORKING:
+		return 0;
+	case TRANSPORT_KEY_REFUSED:
+		return c->secured ? refused_by_key(c, e) : refused_by_mechanism(c, e);
+	case TRANSPORT_KEYS_DIFFER:
+		return refused_by_mechanism(c, e);
+	case TRANSPORT_UNPROVEN:
+		c->broken = true;
+		return refused_without_reason(c, e);
+	case TRANSPORT_LOST:
+		break;
 	}
+	c->broken = true;
 	return 0;
 }
 
@@ -433,9 +380,9 @@ static int check_patience(struct cashet *c, uint64_t now, uint64_t patience_ns,
 	return now - c->lost_ns >= patience_ns ? unreachable(c, e) : 0;
 }
 
-/* Without a socket: begin a session, or wait until that may be tried again. */
-static int get_socket(struct cashet *c, uint64_t until_ns, uint64_t patience_ns,
-		      struct err *e)
+/* Without a transport: begin a session, or wait until that may be tried again. */
+static int get_session(struct cashet *c, uint64_t until_ns, uint64_t patience_ns,
+		       struct err *e)
 {
 	uint64_t now = clock_mono_ns();
 	if (now < c->retry_ns) {
@@ -446,11 +393,16 @@ static int get_socket(struct cashet *c, uint64_t until_ns, uint64_t patience_ns,
 		nanosleep(&t, NULL);
 		return check_patience(c, clock_mono_ns(), patience_ns, e);
 	}
-	int r = begin(c, patience_ns, e);
+	int r = locate(c, patience_ns, e);
+	bool located = r == 0;
+	if (located)
+		r = begin(c, e);
 	if (r == 0)
 		return 0;
 	drop(c);
-	if (r == ERR_UNREACHABLE && c->welcome.known)
+	/* Nobody at the address yet, or no more: that may change. Where a private broker could not
+	 * be started, it has been waited for. */
+	if (r == ERR_UNREACHABLE && (located || c->welcome.known))
 		return check_patience(c, clock_mono_ns(), patience_ns, e);
 	return r;
 }
@@ -463,15 +415,7 @@ static int wait_for_events(struct cashet *c, uint64_t now, uint64_t until_ns,
 		uint64_t bear = c->welcome.known ? patience_ns : c->connect_ns;
 		wake = least(wake, c->lost_ns + bear);
 	}
-	if (!c->monitor)
-		wake = least(wake, now + MONITOR_AFTER_NS);
-	long timeout = wake <= now ? 0 : (long)((wake - now + NS_PER_MS - 1) / NS_PER_MS);
-	zmq_pollitem_t items[2] = {{.socket = c->socket, .events = ZMQ_POLLIN},
-				   {.socket = c->monitor, .events = ZMQ_POLLIN}};
-	int r = zmq_poll(items, c->monitor ? 2 : 1, timeout);
-	if (r == 0 && !c->monitor)
-		attach_monitor(c);
-	return r;
+	return c->transport->kind->wait(c->transport, wake > now ? wake - now : 0);
 }
 
 static void keep_alive(struct cashet *c)
@@ -497,9 +441,9 @@ int handle_pump(struct cashet *c, uint64_t until_ns, uint64_t patience_ns, struc
 		return err_set(e, ERR_DETACHED, "interrupted");
 	if (c->broken)
 		drop(c);
-	if (!c->socket) {
-		int r = get_socket(c, until_ns, patience_ns, e);
-		if (r || !c->socket)
+	if (!c->transport) {
+		int r = get_session(c, until_ns, patience_ns, e);
+		if (r || !c->transport)
 			return r;
 	}
 	int r = 0, count = receive(c, &r, e);
@@ -513,7 +457,7 @@ int handle_pump(struct cashet *c, uint64_t until_ns, uint64_t patience_ns, struc
 		return 0; /* a signal, mostly */
 	if (receive(c, &r, e) < 0)
 		return r;
-	r = read_monitor(c, e);
+	r = check_transport(c, e);
 	if (r == 0 && !c->broken)
 		keep_alive(c);
 	return r;

@@ -99,7 +99,7 @@ static int take_chunk(void *arg, const void *packed, size_t size, bool last,
 			return r;
 	}
 	/* The first chunk begins the session, so that a broker that is missing is told early. */
-	while (!s->refused.code && (s->chunk_count >= WINDOW || !c->socket)) {
+	while (!s->refused.code && (s->chunk_count >= WINDOW || !c->transport)) {
 		int r = handle_pump(c, clock_mono_ns(), HANDLE_UNSEALED_NS, e);
 		if (r)
 			return r;
@@ -250,7 +250,7 @@ static void discard(struct cashet *c)
 		envelope.submit_chunk = &chunk;
 		CLEANUP_BUF struct buf packed = {0};
 		wire_pack(&packed, &envelope);
-		if (!packed.failed && c->socket && c->greeted) {
+		if (!packed.failed && c->transport && c->greeted) {
 			handle_send(c, packed.data, packed.size);
 			/* LINGER is 0: let it leave before the handle may be closed. */
 			uint64_t until = clock_mono_ns() + DISCARD_WAIT_NS;

@@ -248,7 +248,7 @@ static int get_watch(struct cashet *c, const char *batch, struct err *e)
 	}
 	watch_free(c->watch);
 	c->watch = w;
-	if (c->socket)
+	if (c->transport)
 		send_watch(c, false); /* else the session that begins says it */
 	return 0;
 }
