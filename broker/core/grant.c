@@ -8,6 +8,13 @@
  * lease_become() is the only writer. CURRENT -> EXPIRED lease_expire(), EXPIRED -> CURRENT
  * lease_reinstate(), either -> STALE lease_supersede(). lease_end() frees from any state.
  *
+ * Deaths. A task that kills its workers is quarantined, so one that only suffers with them must not be
+ * taken for it. A death counts against the execution when the process that ran an attempt is
+ * gone while it held the lease: a disconnect whose grace is over, or a new process of the same
+ * worker that does not claim it. Silence alone is no death (a stopped process, a cut network, an
+ * overloaded machine), nor is a lease that still waited on the worker, or a farewell. What was
+ * counted for a disconnect is taken back when that same process is heard of again.
+ *
  * A lease occupies its worker (place) until it ends, also while the worker is silent and when it is
  * STALE: the processes are there until the opposite is proved. Only CURRENT ones are ever placed
  * anew, so what is placed never exceeds the capacity. */
@@ -275,6 +282,8 @@ static void count_death(struct core *core, struct execution *e, struct lease *l)
 	x->deaths++;
 	mem_grow(x->killers, x->killer_count, x->killer_capacity);
 	memcpy(x->killers[x->killer_count++], l->worker->key, KEY_SIZE);
+	if (!l->task)
+		return; /* stale: its batch may be over */
 	struct core_effect *fx = fx_add(core, CORE_FX_ATTEMPT_FAILED);
 	fx->batch = l->batch;
 	fx->index = l->index;
@@ -285,13 +294,15 @@ static void count_death(struct core *core, struct execution *e, struct lease *l)
 	fx->failed.died = true;
 }
 
-/* The worker lives after all. */
-static void uncount_death(struct execution *e, struct lease *l)
+void lease_survived(const struct core *core, struct lease *l)
 {
-	struct exec_extra *x = e->extra;
+	struct execution *e = exec_find_id(core, l->exec);
 	if (!l->died)
 		return;
 	l->died = false;
+	if (!e || !e->extra)
+		return;
+	struct exec_extra *x = e->extra;
 	x->deaths--;
 	for (uint32_t i = x->killer_count; i-- > 0;)
 		if (!memcmp(x->killers[i], l->worker->key, KEY_SIZE)) {
@@ -300,6 +311,14 @@ static void uncount_death(struct execution *e, struct lease *l)
 			x->killer_count--;
 			break;
 		}
+}
+
+/* One that is being tried elsewhere right now gets that chance. */
+static void check_poison(struct core *core, const struct lease *l)
+{
+	struct execution *e = exec_find_id(core, l->exec);
+	if (e && e->lease == l && e->extra->deaths >= core->config.poison_deaths)
+		outcome_quarantine(core, e);
 }
 
 void lease_expire(struct core *core, struct lease *l, bool died)
@@ -317,11 +336,18 @@ void lease_expire(struct core *core, struct lease *l, bool died)
 		exec_extra(e)->attempts++;
 	if (died)
 		count_death(core, e, l);
-	bool poison = died && e->extra->deaths >= core->config.poison_deaths;
 	outcome_back(core, e, 0);
-	e = exec_find_id(core, l->exec);
-	if (poison && e && e->lease == l)
-		outcome_quarantine(core, e);
+	if (died)
+		check_poison(core, l);
+}
+
+void lease_died(struct core *core, struct lease *l)
+{
+	struct execution *e = exec_find_id(core, l->exec);
+	if (l->died || !e || e->state == EXEC_DONE || e->state == EXEC_FAILED)
+		return;
+	count_death(core, e, l);
+	check_poison(core, l);
 }
 
 void lease_reinstate(struct core *core, struct lease *l, struct worker *w)
@@ -336,7 +362,7 @@ void lease_reinstate(struct core *core, struct lease *l, struct worker *w)
 		lease_put(core, l,
 			  worker_fits(w, l->class, true) ? LEASE_PLACED : LEASE_QUEUED);
 	}
-	uncount_death(e, l);
+	lease_survived(core, l);
 	lease_become(core, l, LEASE_CURRENT);
 	l->unconfirmed = false;
 	l->missed = 0;

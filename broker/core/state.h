@@ -309,7 +309,7 @@ struct lease {
 	uint8_t missed;	  /* heartbeats in a row */
 	bool unconfirmed; /* the worker joined again and has not claimed it yet */
 	bool stopping;	  /* it was told to stop */
-	bool died;	  /* counted as a death */
+	bool died;	  /* counted as a death, see grant.c */
 	uint8_t mac[CORE_MAC_SIZE];
 };
 
@@ -331,6 +331,8 @@ struct worker {
 	uint64_t heartbeat;
 	bool gone, silent, draining;
 	bool unsettled; /* joined again; its claims are still coming in */
+	bool reborn;	/* as another process, so what is not claimed died with the old one */
+	uint64_t process;
 	bool awaited;	/* rule 6 */
 	uint32_t open;	/* place in core->open, or NO_SLOT */
 };
@@ -634,6 +636,10 @@ void lease_describe(const struct core *core, const struct lease *l,
 bool lease_matches(const struct core *core, const struct lease *l, const struct worker *w,
 		   const struct core_lease *got);
 void lease_expire(struct core *core, struct lease *l, bool died);
+/** lease_died() - the process that held it is gone, which was not known when it expired. */
+void lease_died(struct core *core, struct lease *l);
+/** lease_survived() - its process lives after all. */
+void lease_survived(const struct core *core, struct lease *l);
 /** lease_make_current() - against all rules: for PLANT_NO_EPOCH_CHECK. */
 bool lease_make_current(struct core *core, struct lease *l);
 void lease_reinstate(struct core *core, struct lease *l, struct worker *w);

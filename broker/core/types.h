@@ -155,6 +155,7 @@ struct core_event {
 		uint64_t durable;
 		struct {
 			uint8_t key[KEY_SIZE];
+			uint64_t process; /* same number, same process of this key; 0: not known */
 			struct core_resource capacity[CORE_RESOURCES_MAX];
 			uint32_t capacity_count;
 			uint32_t credit; /* leases beyond those that fit */

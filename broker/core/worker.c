@@ -168,17 +168,22 @@ static struct picked pick_all(const struct worker *w,
 	return p;
 }
 
-/* After @w joined again, leases that it did not claim are lost with the process that it was. */
+/* After @w joined again, leases that it did not claim never arrived, or are lost with the process
+ * that it was. */
 static void settle(struct core *core, struct worker *w)
 {
 	if (!w->unsettled)
 		return;
-	w->unsettled = false;
+	bool reborn = w->reborn;
+	w->unsettled = w->reborn = false;
 	CLEANUP(picked_fini) struct picked p = pick_all(w, is_unconfirmed);
 	for (uint32_t i = 0; i < p.count; i++) {
 		struct lease *l = lease_find(core, p.epochs[i]);
+		bool died = reborn && p.places[i] == LEASE_PLACED;
 		if (l->state == LEASE_CURRENT)
-			lease_expire(core, l, p.places[i] == LEASE_PLACED);
+			lease_expire(core, l, died);
+		else if (died)
+			lease_died(core, l);
 		lease_end(core, l);
 	}
 	recover_worker_here(core, w);
@@ -221,8 +226,14 @@ static void end_leases(struct core *core, struct worker *w,
 		lease_end(core, lease_find(core, p.epochs[i]));
 }
 
+static bool grace_is_over(const struct core *core, const struct worker *w)
+{
+	return w->gone && core->now >= w->gone_at + core->config.disconnect_ns;
+}
+
 static void silence(struct core *core, struct worker *w)
 {
+	bool died = grace_is_over(core, w);
 	w->silent = true;
 	w->silent_at = core->now;
 	worker_update(core, w);
@@ -230,7 +241,7 @@ static void silence(struct core *core, struct worker *w)
 	fx->worker = w->number;
 	claim_drop_worker(core, w->number);
 	if (!PLANTED(PLANT_SILENCE_IGNORED))
-		take_leases(core, w, true);
+		take_leases(core, w, died);
 }
 
 void worker_timer(struct core *core, uint32_t number)
@@ -241,9 +252,8 @@ void worker_timer(struct core *core, uint32_t number)
 	w->timer_at = TIME_NEVER;
 	if (w->unsettled && core->now >= w->settle_at)
 		settle(core, w);
-	if (!w->silent &&
-	    (core->now >= w->seen_at + core->config.heartbeat_ns ||
-	     (w->gone && core->now >= w->gone_at + core->config.disconnect_ns)))
+	if (!w->silent && (core->now >= w->seen_at + core->config.heartbeat_ns ||
+			   grace_is_over(core, w)))
 		silence(core, w);
 	if (PLANTED(PLANT_SILENCE_IGNORED) && !holds_nothing(w))
 		w->silent_at = core->now; /* never forgotten either */
@@ -325,12 +335,14 @@ static struct worker *add(struct core *core, uint32_t number)
 	return w;
 }
 
-static void doubt_leases(struct worker *w)
+static void doubt_leases(const struct core *core, struct worker *w)
 {
 	for (int place = 0; place < 3; place++) {
 		struct list *pos;
 		list_for_each (pos, &w->leases[place]) {
 			struct lease *l = container_of(pos, struct lease, link);
+			if (!w->reborn)
+				lease_survived(core, l);
 			l->unconfirmed = true;
 			l->missed = 0;
 			l->stopping = false; /* the order may be lost: it is repeated */
@@ -344,6 +356,7 @@ void worker_join(struct core *core, const struct core_event *event)
 		return;
 	struct worker *w = worker_find(core, event->worker);
 	if (w && memcmp(w->key, event->join.key, KEY_SIZE)) {
+		take_leases(core, w, true); /* nothing is left of what it was */
 		worker_leave(core, w);
 		w = NULL;
 	}
@@ -358,10 +371,14 @@ void worker_join(struct core *core, const struct core_event *event)
 	w->gone = w->silent = false;
 	w->seen_at = core->now;
 	place_again(core, w);
-	doubt_leases(w);
+	if (!w->process || w->process != event->join.process)
+		w->reborn = true; /* until it is settled, also if it joins twice */
+	w->process = event->join.process;
+	doubt_leases(core, w);
 	/* Claims come next. Who may have some gets nothing before they are in. */
 	recover_worker_joined(core, w);
 	w->unsettled = known || w->awaited;
+	w->reborn &= w->unsettled;
 	w->settle_at = core->now + CLAIM_WINDOW_NS;
 	worker_update(core, w);
 	schedule_room(core);
@@ -511,6 +528,16 @@ static void stop_unknown(struct core *core, struct worker *w, uint64_t epoch,
 	fx->stop.why = CORE_STOP_STALE;
 }
 
+/* It was taken for dead. */
+static void lives(const struct core *core, const struct worker *w)
+{
+	for (int place = 0; place < 3; place++) {
+		struct list *pos;
+		list_for_each (pos, &w->leases[place])
+			lease_survived(core, container_of(pos, struct lease, link));
+	}
+}
+
 void worker_alive(struct core *core, struct worker *w, const struct core_event *event)
 {
 	uint32_t stops = 0;
@@ -522,6 +549,8 @@ void worker_alive(struct core *core, struct worker *w, const struct core_event *
 		else
 			stop_unknown(core, w, event->alive.epochs[i], &stops);
 	}
+	if (w->silent)
+		lives(core, w);
 	worker_heard(core, w);
 	if (w->gone) {
 		w->gone = false;

@@ -312,15 +312,23 @@ static inline void worker_key(uint32_t worker, uint8_t key[KEY_SIZE])
 	memset(key, (int)(worker + 1), KEY_SIZE);
 }
 
-static inline void join(struct driver *d, uint32_t worker, uint64_t cpus, uint32_t credit)
+/* As process @process of this worker; 0: not known. */
+static inline void join_as(struct driver *d, uint32_t worker, uint64_t cpus,
+			   uint32_t credit, uint64_t process)
 {
 	struct core_event e = {.type = CORE_EV_WORKER_JOIN, .worker = worker};
 	worker_key(worker, e.join.key);
+	e.join.process = process;
 	e.join.capacity[0] = (struct core_resource){"cpus", cpus * 1000};
 	e.join.capacity[1] = (struct core_resource){"memory", 1 << 30};
 	e.join.capacity_count = 2;
 	e.join.credit = credit;
 	driver_step(d, &e);
+}
+
+static inline void join(struct driver *d, uint32_t worker, uint64_t cpus, uint32_t credit)
+{
+	join_as(d, worker, cpus, credit, 0);
 }
 
 static inline void claim(struct driver *d, uint32_t worker,

@@ -230,12 +230,69 @@ Test(retry, a_worker_that_comes_back_was_not_killed)
 	struct plan p = {0};
 	start(&d, &p, 0);
 	uint64_t epoch = grant_of(&d, 1, 0).grant.lease.epoch;
-	pass(&d, 31 * SECOND);
+	STEP(&d, .type = CORE_EV_WORKER_GONE, .worker = 0);
+	pass(&d, 4 * SECOND);
 	cr_expect_eq(status(&d, 1, 0), CORE_READY);
+	cr_expect(last(&d, CORE_FX_ATTEMPT_FAILED, 1, 0)->failed.died);
 	alive(&d, 0, &epoch, 1);
 	cr_expect_eq(status(&d, 1, 0), CORE_RUNNING);
 	cr_expect_eq(task(&d, 1, 0).epoch, epoch);
-	pass(&d, 31 * SECOND);
+	STEP(&d, .type = CORE_EV_WORKER_GONE, .worker = 0);
+	pass(&d, 4 * SECOND);
 	join(&d, 1, 1, 0);
 	cr_expect_eq(grant_of(&d, 1, 0).grant.deaths, 1);
+}
+
+Test(retry, three_silent_workers_are_no_deaths)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	start(&d, &p, 0);
+	for (uint32_t w = 0; w < 6; w++) {
+		cr_assert_eq(grant_of(&d, 1, 0).worker, w);
+		cr_expect_eq(grant_of(&d, 1, 0).grant.deaths, 0);
+		pass(&d, 31 * SECOND);
+		join(&d, w + 1, 1, 0);
+	}
+	cr_expect_eq(status(&d, 1, 0), CORE_RUNNING);
+}
+
+/* The assignments were lost with the connection. */
+Test(retry, a_process_that_joins_again_and_never_got_the_lease_was_not_killed)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "a");
+	join_as(&d, 0, 1, 0, 77);
+	submit(&d, 1, &p);
+	for (int i = 0; i < 6; i++) {
+		STEP(&d, .type = CORE_EV_WORKER_GONE, .worker = 0);
+		pass(&d,
+		     i % 2 ? SECOND : 4 * SECOND); /* within the grace, and after it */
+		join_as(&d, 0, 1, 0, 77);
+		pass(&d, SECOND);
+		cr_assert_eq(status(&d, 1, 0), CORE_RUNNING);
+		cr_expect_eq(grant_of(&d, 1, 0).grant.deaths, 0);
+	}
+}
+
+Test(retry, a_new_process_in_its_place_shows_that_the_old_one_died)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "a");
+	join_as(&d, 0, 1, 0, 1);
+	submit(&d, 1, &p);
+	pass(&d, 31 * SECOND); /* silent, then replaced */
+	join_as(&d, 0, 1, 0, 2);
+	join_as(&d, 0, 1, 0, 2); /* and connected twice */
+	pass(&d, SECOND);
+	cr_expect_eq(grant_of(&d, 1, 0).grant.deaths, 1);
+	join_as(&d, 0, 1, 0, 3);
+	pass(&d, SECOND);
+	cr_expect_eq(grant_of(&d, 1, 0).grant.deaths, 2);
+	join_as(&d, 0, 1, 0, 4);
+	pass(&d, SECOND);
+	cr_expect_eq(status(&d, 1, 0), CORE_FAILED);
+	cr_expect(last(&d, CORE_FX_COMMIT, 1, 0)->commit.quarantined);
 }
