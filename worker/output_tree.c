@@ -176,9 +176,11 @@ static int walk_folder(struct output_walk *w, struct content_entries *tree,
 		rc = walk_entry(w, tree, buf_cstr(&full), buf_cstr(&within), depth, e);
 	}
 	closedir(dir);
-	if (rc == 0 && count == 0 && *inside)
-		rc = content_entries_add(tree, NULL, inside,
-					 &(struct content){.type = CONTENT_DIR}, 0);
+	if (rc == 0 && count == 0 && *inside) {
+		struct content empty = {.type = CONTENT_DIR};
+		memcpy(empty.digest, sha256_empty, DIGEST_SIZE);
+		rc = content_entries_add(tree, NULL, inside, &empty, 0);
+	}
 	return rc;
 }
 
