@@ -266,6 +266,7 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 	memcpy(w->capacity, event.join.capacity, sizeof w->capacity);
 	w->capacity_count = event.join.capacity_count;
 	memcpy(event.join.key, w->key, KEY_SIZE);
+	memcpy(&event.join.process, peer->instance, sizeof event.join.process);
 	event.join.credit = hello->credit;
 	event.join.draining = hello->draining;
 	event.worker = w->number;
