@@ -270,6 +270,7 @@ static void *auth_main(void *arg)
 {
 	struct auth *auth = arg;
 	uint64_t next_look = 0;
+	pthread_setname_np(pthread_self(), "auth");
 	for (;;) {
 		zmq_pollitem_t items[] = {{.socket = auth->socket, .events = ZMQ_POLLIN},
 					  {.fd = auth->stop, .events = ZMQ_POLLIN}};

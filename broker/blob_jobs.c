@@ -10,6 +10,7 @@ static void *jobs_main(void *arg)
 {
 	struct blobs *b = arg;
 	struct blob_jobs *jobs = &b->jobs;
+	pthread_setname_np(pthread_self(), "blob-job");
 	pthread_mutex_lock(&jobs->lock);
 	for (;;) {
 		while (list_empty(&jobs->todo) && !jobs->is_stopping)

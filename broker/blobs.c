@@ -392,6 +392,7 @@ static void *blobs_main(void *arg)
 {
 	struct blobs *b = arg;
 	size_t count = b->o.endpoint_count;
+	pthread_setname_np(pthread_self(), "blobs");
 	zmq_pollitem_t items[BLOBS_ENDPOINTS + 2];
 	for (;;) {
 		for (size_t i = 0; i < count; i++)

@@ -90,6 +90,7 @@ static void *pool_main(void *arg)
 {
 	struct cas_pool *pool = arg;
 	struct cas_pool_tools tools;
+	pthread_setname_np(pthread_self(), "store");
 	tools_init(&tools);
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
