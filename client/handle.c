@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#define KEEP_UP_NS (500 * NS_PER_MS)
+
 /* Drawn once per process: on ipc it is who we are, so that a repeated request is the same
  * request. A child after fork() is another client. */
 static void process_instance(uint8_t out[KEY_SIZE])
@@ -192,10 +194,17 @@ int handle_zmq(struct cashet *c, struct err *e)
 	return 0;
 }
 
+/* Asked while blobs move, which may take minutes: the session is kept up meanwhile, or the broker
+ * would think that nobody is there to seal what was submitted so far. */
 static bool blobs_cancelled(void *arg)
 {
 	struct cashet *c = arg;
-	return c->interrupted && c->interrupted(c->interrupted_arg);
+	uint64_t now = clock_mono_ns();
+	if (now < c->kept_up_ns + KEEP_UP_NS)
+		return c->interrupted && c->interrupted(c->interrupted_arg);
+	c->kept_up_ns = now;
+	/* What else goes wrong is found by whoever waits next. */
+	return handle_pump(c, now, TIME_NEVER, NULL) == ERR_DETACHED;
 }
 
 int handle_blobs(struct cashet *c, struct blob_client **blobsp, struct err *e)

@@ -78,6 +78,7 @@ struct cashet {
 		*submission; /* the last one; NULL: none, or all was acknowledged */
 	struct watch *watch; /* the last one */
 	struct blob_client *blobs;
+	uint64_t kept_up_ns; /* when the session was last looked after while blobs move */
 	char *blobs_url;
 	struct request
 		*lent; /* whose reply a caller still reads (cashet_status() etc.) */
