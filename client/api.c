@@ -5,6 +5,7 @@
 #include "client/submission.h"
 #include "client/tasks.h"
 #include "client/watch.h"
+#include "common/clock.h"
 #include "version.h"
 
 #include <stdlib.h>
@@ -88,6 +89,18 @@ static void free_tags(char **tags, size_t count)
 	free(tags);
 }
 
+/* While a batch file comes slowly through a pipe: the session is kept, Ctrl-C is heard. Not being
+ * connected is no reason to stop reading; whoever sends finds out. */
+static int keep_up(void *arg, struct err *e)
+{
+	struct cashet *c = arg;
+	if (!c->transport && !c->submission)
+		return c->interrupted && c->interrupted(c->interrupted_arg)
+			       ? err_set(e, ERR_DETACHED, "interrupted")
+			       : 0;
+	return handle_pump(c, clock_mono_ns(), TIME_NEVER, e);
+}
+
 static int feed(struct cashet *c, struct batch *batch, bool sync,
 		char name[CASHET_HEX_SIZE], struct err *e)
 {
@@ -119,6 +132,8 @@ static int submit_file(struct cashet *c, const char *path,
 		.tag_count = options->tag_count,
 		.private_env = c->where.dir != NULL,
 		.memo_path = memo,
+		.idle = keep_up,
+		.idle_arg = c,
 	};
 	struct batch *batch = NULL;
 	int r = parse_format(options->format, &batch_options.format, e);

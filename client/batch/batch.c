@@ -265,6 +265,8 @@ static int open_batch(struct batch *b, const struct batch_options *options, stru
 	if (r)
 		return r;
 	lines_init(&b->lines, b->fd, b->shown);
+	b->lines.idle = options->idle;
+	b->lines.idle_arg = options->idle_arg;
 	r = read_tags(b, options, e);
 	if (!r)
 		r = files_init(&b->files, options->path, memo, e);

@@ -17,6 +17,9 @@ struct batch_options {
 	size_t tag_count;
 	bool private_env;       /* send PATH, HOME, LANG, VIRTUAL_ENV with the functions */
 	const char *memo_path;  /* file that remembers (path, size, mtime, inode) -> digest, or NULL */
+	/* Called now and then while a slow pipe is read, see lines.h; may be NULL. */
+	int (*idle)(void *arg, struct err *e);
+	void *idle_arg;
 };
 
 struct batch; /* a checked file, expanded lazily */

@@ -2,10 +2,12 @@
 #include "client/batch/lines.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PIECE (256u << 10)
+#define IDLE_MS 500
 
 void lines_init(struct lines *l, int fd, const char *name)
 {
@@ -15,6 +17,18 @@ void lines_init(struct lines *l, int fd, const char *name)
 void lines_fini(struct lines *l)
 {
 	buf_fini(&l->buf);
+}
+
+/* wait_for_more() - a pipe may be silent for hours; somebody has other things to look after. */
+static int wait_for_more(struct lines *l, struct err *e)
+{
+	struct pollfd item = {.fd = l->fd, .events = POLLIN};
+	while (l->idle && poll(&item, 1, IDLE_MS) <= 0) {
+		int r = l->idle(l->idle_arg, e);
+		if (r)
+			return r;
+	}
+	return 0;
 }
 
 /* read_more() - one read, so that a slow writer's lines are seen as they come. */
@@ -29,9 +43,12 @@ static int read_more(struct lines *l, struct err *e)
 	if (!to)
 		return source_no_memory(e);
 	ssize_t n;
-	do
+	do {
+		int r = wait_for_more(l, e);
+		if (r)
+			return r;
 		n = read(l->fd, to, PIECE);
-	while (n < 0 && errno == EINTR);
+	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_set(e, ERR_USAGE, "%s: cannot be read: %s", l->name,
 			       strerror(errno));

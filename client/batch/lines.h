@@ -14,6 +14,10 @@ struct lines {
 	uint64_t number; /* of the line that was given; 1 is the first */
 	bool keeps;	 /* what was taken, for lines_rewind() */
 	bool at_end;	 /* of the file: all is in @buf */
+	/* Called about every half second, and after signals, while a slow writer is waited for.
+	 * Return: 0; ERR_* in @e, which ends the waiting. May be NULL. */
+	int (*idle)(void *arg, struct err *e);
+	void *idle_arg;
 };
 
 void lines_init(struct lines *l, int fd, const char *name);
