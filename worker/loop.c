@@ -369,6 +369,20 @@ static int set_up(struct worker *w, struct err *e)
 	return 0;
 }
 
+/* set_up() fails before there is more than this. */
+static void undo_set_up(struct worker *w)
+{
+	jobs_free(w->jobs, w);
+	cache_free(w->cache);
+	session_fini(&w->session);
+	if (w->lock >= 0) {
+		workdir_remove(w->options);
+		close(w->lock);
+	}
+	close(w->spawner);
+	free(w);
+}
+
 static void say_goodbye(struct worker *w)
 {
 	Cashet__Bye bye = CASHET__BYE__INIT;
@@ -447,15 +461,15 @@ int worker_run(const struct options *options, int spawner, pid_t spawner_pid)
 	w->spawner = spawner;
 	w->spawner_pid = spawner_pid;
 	w->parent_pid = getppid();
+	w->lock = -1;
 	w->drain_deadline_ns = TIME_NEVER;
 	w->now_ns = clock_mono_ns();
 	raise_descriptor_limit();
 	int rc = set_up(w, &e);
 	if (rc) {
 		err_print(&e, "cashet-worker");
-		if (w->lock >= 0)
-			workdir_remove(options);
-		return rc; /* the process ends, and with it the rest */
+		undo_set_up(w);
+		return rc;
 	}
 	start_first_slots(w);
 	log_info("started", "name=%s broker=%s dir=%s", options->name, options->broker,

@@ -182,6 +182,8 @@ void present_handbacks(struct worker *w)
 	m.leases = list;
 	m.n_leases = known;
 	m.why = (char *)(uintptr_t)why;
+	if (known) /* first how little we want, or they come straight back */
+		present_heartbeat(w);
 	if (known && !send_body(w, CASHET__ENVELOPE__BODY_HANDBACK, &m))
 		return;
 	for (size_t i = 0; i < known; i++)

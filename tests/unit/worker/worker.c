@@ -489,10 +489,9 @@ Test(worker, keeps_running_tasks_and_results_over_a_restart_of_the_broker)
 {
 	struct fake f;
 	set_up(&f);
-	uint64_t running = run(
-		&f, telling(&f, "begun",
-			    "while [ ! -e $0.go ]; do sleep 0.05; done; echo survived"));
-	/* $0 is "sh": the file is in the task's directory, so it is told by the checkpoint's. */
+	uint64_t running =
+		run(&f, telling(&f, "begun",
+				"while [ ! -e go ]; do sleep 0.05; done; echo survived"));
 	pid_t pid = wait_for_pid(&f, "begun");
 	f.hold_acks = true;
 	uint64_t ended = run(&f, "echo kept");
@@ -512,7 +511,7 @@ Test(worker, keeps_running_tasks_and_results_over_a_restart_of_the_broker)
 	snprintf(path, sizeof path, "/proc/%d/cwd", pid);
 	ssize_t n = readlink(path, go, sizeof go - 8);
 	cr_assert_gt(n, 0);
-	strcpy(go + n, "/sh.go");
+	strcpy(go + n, "/go");
 	fclose(fopen(go, "w"));
 	Cashet__Outcome *o = outcome(&f, running);
 	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__COMPLETED, "%s", o->error);
