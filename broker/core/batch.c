@@ -6,7 +6,7 @@
  *   forgotten  ended, durable, and no lease or revival needs its memory (pins == 0)
  *
  * Once batch->cancelled, nothing of it is granted or retried. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

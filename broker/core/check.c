@@ -1,6 +1,6 @@
 /* check.c - every invariant that the other files rely on, asserted over everything. For tests: it
  * costs as much as there is. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static void check_edges_of(const struct batch *b, const struct task *t)
 {

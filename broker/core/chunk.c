@@ -3,7 +3,7 @@
  *
  * Options and functions must come before, or in the same chunk as, what uses them. References may
  * point anywhere. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  * it again; parked for park_ns), or its task is not resolved or being looked up (judged when that
  * is answered). Its result, should it come meanwhile, waits with it. Each is in core->claims and in
  * two tables, by epoch and by task. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
  * What follows is bounded per step (STEP_BUDGET, SCAN_BUDGET, LOOKUP_WINDOW); if some is left,
  * core_deadline() is now. The order is fixed: followers and cursors, batches that ended, questions,
  * grants. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  * A loop that stalled (stopped process, suspended machine) did not hear its workers meanwhile. The
  * core wants to see the clock every second while there are workers; what it sees later than that
  * is added to every limit on them. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* effects.c - the list that a step writes. Appends, so that a loop may collect several steps if it
  * copies nothing that they point to; normally it resets the list before each step. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -18,7 +18,7 @@
  *   LEASED -> DONE             outcome_done()
  *   READY, LEASED, BACKOFF, BLOCKED -> FAILED   outcome.c
  * An execution without users vanishes from any state but LEASED, which is told to stop. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

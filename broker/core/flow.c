@@ -6,7 +6,7 @@
  * delivered once, so everything together is linear in the edges. A list is complete when all its
  * members have ended; its digest is computed once, and its bytes are announced before any reader
  * is resolved. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 void flow_list(struct core *core, struct task *t)
 {

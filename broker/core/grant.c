@@ -18,7 +18,7 @@
  * A lease occupies its worker (place) until it ends, also while the worker is silent and when it is
  * STALE: the processes are there until the opposite is proved. Only CURRENT ones are ever placed
  * anew, so what is placed never exceeds the capacity. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static const uint8_t legal[][3] = {
 	[LEASE_CURRENT] = {[LEASE_EXPIRED] = 1, [LEASE_STALE] = 1},

@@ -6,7 +6,7 @@
  * last), as do the members of one group (group->in); edges from one node are chained by ->next in
  * ascending order. A group is one node: a thousand readers of a thousand outputs are two thousand
  * edges. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

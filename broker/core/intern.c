@@ -1,7 +1,7 @@
 /* intern.c - functions, requests and resource names, each kept once however many tasks use them.
  * Equal things have equal pointers, which is what makes comparing fingerprints and finding room
  * cheap. Counted: the last user frees. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static uint32_t func_hash32(const uint8_t hash[DIGEST_SIZE], uint32_t output_count)
 {

@@ -1,6 +1,6 @@
 /* lookup.c - asking whether the work was done before. At most LOOKUP_WINDOW questions are open, so
  * that a batch of a million tasks neither floods the loop nor hides another client's batch. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #define WANTS (EXEC_WANT_SLOTS | EXEC_WANT_BYTES)
 _Static_assert(EXEC_ASKED_SLOTS == EXEC_WANT_SLOTS << 3 &&

@@ -1,7 +1,7 @@
 /* outcome.c - how executions end, or do not yet: hit, success, failed attempt, quarantine, lost
  * input. One commit per ended execution, then the ends of its tasks, in the order in which they
  * subscribed. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

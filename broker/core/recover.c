@@ -5,7 +5,7 @@
  * until every worker named in a recorded lease has joined and claimed, or adopt_ns are over. What
  * could be granted before is what was recorded as granted, and what has no open inputs: its
  * assignment may have left before its record was durable. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* result.c - what workers report about attempts. Only the holder of the current lease, presenting
  * all of it, changes anything; everybody else gets CORE_STALE and is counted. A stale report still
  * proves that its attempt is over. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static void verdict(struct core *core, const struct worker *w, uint64_t epoch,
 		    enum core_verdict what, uint64_t token, bool kept)

@@ -13,7 +13,7 @@
  * every input of those kinds is looked up with its bytes, and what is not whole runs again.
  *
  * Nothing recurses: revivals that can begin, or have failed, wait on core->reviving. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

@@ -8,7 +8,7 @@
  *
  * Queues without a class hold: core->held until the workers of the last boot are here, a batch's own
  * while it is paused. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

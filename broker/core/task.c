@@ -11,7 +11,7 @@
  *   SUBSCRIBED -> RESOLVED            exec_become(): looked up again for more than was asked
  *   RESOLVED, SUBSCRIBED -> WAITING   exec_unsubscribe(): over in a moment, or resolved anew
  *   WAITING -> over                   task_end(), and recover_end() for what was over before */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static const uint8_t legal[][7] = {
 	[TASK_WAITING] = {[TASK_RESOLVED] = 1,

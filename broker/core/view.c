@@ -1,5 +1,5 @@
 /* view.c - looking without touching. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 static bool reader_wants(const struct batch *b, const struct edge *e, bool lacking)
 {

@@ -5,7 +5,7 @@
  * heartbeat_ns, or disconnected for disconnect_ns, loses its leases, but what it held stays on its
  * account until each attempt is proved over: by its result, a hand-back, a heartbeat or a claim
  * that does not list it, or by the worker leaving for good. */
-#include "broker/core/state.h"
+#include "broker/core/parts.h"
 
 #include <stdlib.h>
 

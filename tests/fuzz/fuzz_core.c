@@ -205,7 +205,10 @@ static void join(struct state *s, struct input *in)
 {
 	struct core_event e = {.type = CORE_EV_WORKER_JOIN,
 			       .worker = (uint32_t)number(in)};
-	memset(e.join.key, byte(in) < 250 ? (int)e.worker : byte(in), KEY_SIZE);
+	uint8_t other = byte(in);
+	memset(e.join.key, other < 250 ? (uint8_t)e.worker : other, KEY_SIZE);
+	e.join.process = byte(in) % 3;
+	e.join.process = byte(in) % 3;
 	memcpy(e.join.capacity[0].name, "cpus", 5);
 	e.join.capacity[0].amount = 1000 * (uint64_t)(byte(in) % 4);
 	memset(e.join.capacity[1].name, 'x', byte(in) < 250 ? 1 : CORE_RESOURCE_NAME);

@@ -214,7 +214,7 @@ Test(dedup, forced_and_uncached_tasks_neither_join_nor_are_joined)
 		struct core_effect g = grant_of(&d, 2, 1);
 		cr_expect(g.grant.lease.has_nonce && g.grant.lease.nonce[15] == 1);
 		complete(&d, 2, 0);
-		cr_expect_eq(last(&d, CORE_FX_COMMIT, 2, 0)->commit.cache, cache);
+		cr_expect_eq((int)last(&d, CORE_FX_COMMIT, 2, 0)->commit.cache, cache);
 		submit(&d, 3, &p);
 		cr_expect_eq(status(&d, 3, 0), CORE_RUNNING,
 			     "not answered by the one before");

@@ -1,0 +1,296 @@
+/* parts.h - what the files of the core call of each other, by file. Private to broker/core.
+ * Nothing here may be called by the core's users; they have core.h and types.h. */
+#pragma once
+
+#include "broker/core/state.h"
+
+/* effects.c */
+struct core_effect *fx_add(struct core *core, enum core_effect_type type);
+/** fx_count() - effects of the running step. */
+size_t fx_count(const struct core *core);
+
+/* intern.c */
+struct func *func_intern(struct core *core, const uint8_t hash[DIGEST_SIZE],
+			 uint32_t output_count);
+void func_ref(struct func *func);
+void func_unref(struct core *core, struct func *func);
+/** class_intern() - Return: NULL if the request is malformed. */
+struct class *class_intern(struct core *core, const struct core_resource *resources,
+			   uint32_t count);
+void class_ref(struct class *class);
+void class_unref(struct core *core, struct class *class);
+uint32_t resource_intern(struct core *core, const char name[CORE_RESOURCE_NAME]);
+void resource_unref(struct core *core, uint32_t resource);
+
+/* batch.c */
+struct batch *batch_find(const struct core *core, uint64_t number);
+struct batch *batch_find_id(const struct core *core, const uint8_t id[DIGEST_SIZE]);
+void batch_open(struct core *core, const struct core_event *event);
+void batch_seal(struct core *core, struct batch *b);
+void batch_discard(struct core *core, struct batch *b);
+void batch_unsealed_timer(struct core *core, uint64_t number);
+void batch_refuse(struct core *core, struct batch *b, enum core_refusal why,
+		  uint32_t index, uint32_t *indices,
+		  uint32_t index_count); /* takes @indices */
+void batch_cancel(struct core *core, struct batch *b, uint32_t index);
+void batch_resume(struct core *core, struct batch *b);
+void batch_start(struct core *core, struct batch *b);
+/** batch_task_over() - bookkeeping when one of its tasks has ended. */
+void batch_task_over(struct core *core, struct batch *b, const struct task *t);
+/** batch_check_failures() - max_failures and pausing. */
+void batch_check_failures(struct core *core, struct batch *b);
+void batch_run(
+	struct core *core); /* cursors of starting and sweeping batches, within budgets */
+void batch_finish(struct core *core); /* announce those that ended in this step */
+void batch_unpin(struct core *core, struct batch *b);
+void batch_durable(struct core *core);
+void batch_bury(struct core *core); /* free what the last step left */
+void batch_free_all(struct core *core);
+
+/* chunk.c */
+void chunk_take(struct core *core, struct batch *b, const struct core_event *event);
+
+/* graph.c: @return 0, or the refusal was made */
+int graph_link(struct core *core, struct batch *b);
+
+/* flow.c */
+void flow_list(struct core *core, struct task *t);
+void flow_unlist(struct core *core, struct task *t);
+void flow_deliver(struct core *core, struct task *t, const struct content *slots,
+		  uint32_t count);
+void flow_fail(struct core *core, struct task *t, uint32_t root);
+void flow_run(struct core *core);
+void group_complete(struct core *core, struct batch *b, struct group *g);
+void group_tell(struct core *core, struct batch *b, struct group *g);
+void group_announce(struct core *core, struct batch *b, struct group *g);
+void group_hash(struct group *g);
+/** group_place() - position of the member of edge @in in the complete list. */
+uint32_t group_place(const struct batch *b, const struct group *g, uint32_t in);
+struct content *group_entry(struct batch *b, struct group *g, uint32_t position);
+/** group_find() - the member task whose content has this digest, or NULL. */
+struct task *group_find(const struct batch *b, const struct group *g,
+			const uint8_t digest[DIGEST_SIZE], bool *listed);
+void group_omit(struct group *g, uint32_t position);
+
+/** contents_valid() - at least @want of them, each of a type that exists. */
+bool contents_valid(const struct content *slots, uint32_t count, uint32_t want);
+
+/* task.c */
+static inline struct batch *task_batch(const struct core *core, const struct task *t)
+{
+	return core->batches[t->batch];
+}
+static inline bool task_over(const struct task *t)
+{
+	return t->state >= TASK_DONE;
+}
+static inline struct task *batch_task(const struct batch *b, uint32_t index)
+{
+	return seg_at(&b->tasks, index);
+}
+static inline struct edge *batch_edge(const struct batch *b, uint32_t index)
+{
+	return seg_at(&b->edges, index);
+}
+static inline struct group *batch_group(const struct batch *b, uint32_t index)
+{
+	return seg_at(&b->groups, index);
+}
+const struct function *task_function(const struct core *core, const struct task *t);
+const struct options *task_options(const struct core *core, const struct task *t);
+const uint8_t *task_nonce(const struct task *t); /* or NULL */
+enum core_task_status task_status(const struct core *core, const struct task *t);
+void task_become(struct core *core, struct task *t, enum task_state state);
+/** task_count() - add @by to the count of @status in @b and the totals. */
+void task_count(struct core *core, struct batch *b, enum core_task_status status, int by);
+struct task_end {
+	enum task_state state;
+	bool cached, deduplicated;
+	uint64_t commit;
+	uint32_t upstream, attempts;
+};
+/** task_end() - @t, not subscribed any more, is over; announces it. What depends on it is the
+ * caller's to tell. */
+void task_end(struct core *core, struct task *t, const struct task_end *end);
+/** task_end_before() - the same for one that was over before a restart: told to nobody. */
+void task_end_before(struct core *core, struct task *t, const struct task_end *end);
+void task_cancel(struct core *core, struct task *t);
+void task_resolve(struct core *core, struct task *t);
+/** task_drop_old() - forget the lease that it was recovered with. */
+void task_drop_old(struct core *core, struct task *t);
+
+/* execution.c */
+static inline struct execution *exec_at(const struct core *core, uint32_t slot)
+{
+	return pool_at(&core->execs, slot);
+}
+static inline core_exec_id exec_id(const struct execution *e)
+{
+	return (uint64_t)e->slot << 32 | e->generation;
+}
+struct execution *exec_find_id(const struct core *core, core_exec_id id);
+struct exec_extra *exec_extra(struct execution *e);
+struct execution *exec_new(struct core *core, struct func *func,
+			   const uint8_t args_hash[DIGEST_SIZE], enum core_cache cache,
+			   const uint8_t *nonce);
+struct execution *exec_find(const struct core *core, const struct func *func,
+			    const uint8_t args_hash[DIGEST_SIZE], enum core_cache cache,
+			    const uint8_t *nonce);
+bool exec_has_users(const struct execution *e);
+void exec_become(struct core *core, struct execution *e, enum exec_state state);
+void exec_subscribe(struct core *core, struct execution *e, struct task *t);
+void exec_unsubscribe(struct core *core, struct execution *e, struct task *t);
+/** exec_abandon() - if nobody uses it any more, it vanishes or is told to stop. */
+void exec_abandon(struct core *core, struct execution *e);
+void exec_unindex(struct core *core, struct execution *e);
+void exec_forget(struct core *core, struct execution *e); /* free it */
+/** exec_sponsor() - the task under which it is granted and recorded. NULL: none may now. */
+struct task *exec_sponsor(const struct core *core, const struct execution *e);
+struct task *exec_any_task(const struct execution *e);
+uint32_t exec_retries(const struct core *core, const struct execution *e);
+uint64_t exec_timeout(const struct core *core, const struct execution *e);
+static inline uint32_t exec_attempts(const struct execution *e)
+{
+	return e->extra ? e->extra->attempts : 0;
+}
+/** exec_drop_cancelled() - cancel subscribers whose batch does not want more attempts. Return: false
+ * if @e is gone with that. */
+bool exec_drop_cancelled(struct core *core, struct execution *e);
+void exec_linger_done(struct core *core); /* forget those that are durable */
+void exec_bury(struct core *core);
+
+/* lookup.c */
+void lookup_want(struct core *core, struct execution *e);
+void lookup_run(struct core *core);
+void lookup_answer(struct core *core, const struct core_event *event);
+bool lookup_has_room(const struct core *core);
+
+/* outcome.c: how executions end */
+void outcome_done(struct core *core, struct execution *e, struct lease *l,
+		  const struct report *r);
+void outcome_failed_attempt(struct core *core, struct execution *e, struct lease *l,
+			    const struct report *r, bool final);
+void outcome_hit(struct core *core, struct execution *e, uint64_t commit,
+		 const struct content *slots, uint32_t slot_count);
+void outcome_quarantine(struct core *core, struct execution *e);
+void outcome_lost_input(struct core *core, struct execution *e, struct lease *l,
+			uint64_t token);
+/** outcome_back() - the attempt is over and costs nothing: ready again, after @delay_ns. */
+void outcome_back(struct core *core, struct execution *e, uint64_t delay_ns);
+uint64_t backoff_ns(uint32_t n);
+
+/* grant.c: leases */
+void lease_become(struct core *core, struct lease *l, enum lease_state state);
+struct lease *lease_find(const struct core *core, uint64_t epoch);
+struct lease *lease_add(struct core *core, struct worker *w, struct execution *e,
+			struct task *t, uint64_t epoch, const uint8_t mac[CORE_MAC_SIZE]);
+void lease_put(struct core *core, struct lease *l, enum lease_place place);
+void lease_grant(struct core *core, struct worker *w, struct execution *e, struct task *t,
+		 bool placed);
+/** lease_fill() - the fields that say whose work it is; no epoch, holder and MAC. */
+void lease_fill(const struct core *core, const struct execution *e, const struct task *t,
+		struct core_lease *out);
+/** lease_describe() - the lease as its holder must present it; CURRENT and EXPIRED ones. */
+void lease_describe(const struct core *core, const struct lease *l,
+		    const uint8_t key[KEY_SIZE], struct core_lease *out);
+bool lease_matches(const struct core *core, const struct lease *l, const struct worker *w,
+		   const struct core_lease *got);
+void lease_expire(struct core *core, struct lease *l, bool died);
+/** lease_died() - the process that held it is gone, which was not known when it expired. */
+void lease_died(struct core *core, struct lease *l);
+/** lease_survived() - its process lives after all. */
+void lease_survived(const struct core *core, struct lease *l);
+/** lease_make_current() - against all rules: for PLANT_NO_EPOCH_CHECK. */
+bool lease_make_current(struct core *core, struct lease *l);
+void lease_reinstate(struct core *core, struct lease *l, struct worker *w);
+void lease_stop(struct core *core, struct lease *l, enum core_stop_why why);
+/** lease_end() - the attempt is over: frees @l and what it held. Its execution has no lease then. */
+void lease_end(struct core *core, struct lease *l);
+/** lease_supersede() - another holds the execution now, or nobody wants it. */
+void lease_supersede(struct core *core, struct lease *l);
+
+/* worker.c */
+struct worker *worker_find(const struct core *core, uint32_t number);
+void worker_join(struct core *core, const struct core_event *event);
+void worker_alive(struct core *core, struct worker *w, const struct core_event *event);
+void worker_credit(struct core *core, struct worker *w, uint32_t credit);
+void worker_gone(struct core *core, struct worker *w);
+void worker_leave(struct core *core, struct worker *w); /* BYE, REVOKE */
+void worker_drain(struct core *core, struct worker *w);
+void worker_heard(struct core *core, struct worker *w);
+void worker_timer(struct core *core, uint32_t number);
+bool worker_fits(const struct worker *w, const struct class *class, bool free_now);
+void worker_use(struct worker *w, const struct class *class, bool add);
+void worker_promote(struct core *core, struct worker *w);
+void worker_update(struct core *core,
+		   struct worker *w); /* may it be granted something? */
+void worker_free_all(struct core *core);
+
+/* claim.c */
+enum claim_result { CLAIM_REFUSED, CLAIM_WAITS, CLAIM_ADOPTED };
+void claim_take(struct core *core, struct worker *w, const struct core_lease *lease,
+		bool started, bool finished);
+/** claim_judge() - a lease that is in no table. ADOPTED: lease_find() finds it now. WAITS: kept with
+ * @report, if any. REFUSED: nothing was said yet. */
+enum claim_result claim_judge(struct core *core, struct worker *w,
+			      const struct core_lease *lease, bool started, bool finished,
+			      const struct report *report);
+void claim_retry_task(struct core *core, const struct task *t);
+void claim_retry_exec(struct core *core, struct execution *e);
+void claim_retry_batch(struct core *core, const uint8_t id[DIGEST_SIZE]);
+void claim_expire(struct core *core);
+void claim_drop_worker(struct core *core, uint32_t worker);
+bool claim_waits(const struct core *core, uint64_t epoch);
+void claim_free_all(struct core *core);
+
+/* result.c */
+void result_take(struct core *core, struct worker *w, const struct core_lease *lease,
+		 const struct report *report);
+void result_handback(struct core *core, struct worker *w, const struct core_lease *lease,
+		     bool started);
+
+/* revive.c: making the output of tasks that are over again */
+enum revive_result {
+	REVIVE_WAITS, /* @l has ended; the execution is blocked, ready again, or gone */
+	REVIVE_LOST,  /* nothing can bring the input back; nothing was changed */
+};
+enum revive_result revive_missing(struct core *core, struct execution *e, struct lease *l,
+				  const uint8_t digest[DIGEST_SIZE]);
+void revive_task(struct core *core, struct task *t, bool force, struct execution *waiter);
+void revive_run(struct core *core);
+void revive_ready(struct core *core, struct task *t); /* its arguments are complete */
+void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
+		      uint32_t count);
+void revive_failed(struct core *core, struct execution *e);
+void revive_drop_batch(struct core *core, struct batch *b);
+bool revive_uses(const struct execution *e);
+struct task *revive_first_task(const struct execution *e);
+
+/* schedule.c */
+void queue_push(struct core *core, struct queue *q, struct execution *e, bool front);
+void queue_remove(struct core *core, struct execution *e);
+void queue_init(struct queue *q);
+void schedule_add(struct core *core, struct execution *e, bool front); /* a READY one */
+void schedule_room(struct core *core);
+void schedule_run(struct core *core);
+void schedule_forget_batch(struct core *core, uint32_t slot);
+void schedule_release(struct core *core, struct queue *from);
+void schedule_free_all(struct core *core);
+
+/* core.c */
+bool core_has_work(const struct core *core);
+/* view.c: does a task that is not over read it, and still lack its content? */
+bool task_is_wanted(const struct core *core, const struct task *t, bool lacking);
+
+/* deadline.c */
+void timer_add(struct core *core, enum timer_kind kind, uint64_t at, uint64_t id);
+void timer_run(struct core *core);
+void timer_stalled(struct core *core, uint64_t now);
+
+/* recover.c */
+void recover_end(struct core *core, struct batch *b, const struct core_event *event);
+void recover_lease(struct core *core, struct batch *b, const struct core_event *event);
+void recover_start(struct core *core);
+void recover_worker_joined(const struct core *core, struct worker *w);
+void recover_worker_here(struct core *core, struct worker *w);
+void recover_release(struct core *core);
