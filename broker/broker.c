@@ -12,6 +12,7 @@
 #include "version.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -109,6 +110,15 @@ static void hold(struct broker *b, bool on)
 	broker_step(b, &event);
 }
 
+/* What a large batch took is given back once it is over, and not only to malloc(). */
+static void give_back(struct broker *b)
+{
+	if (!b->batch_was_large || b->batches.by_id.count || b->outbox.count)
+		return;
+	b->batch_was_large = false;
+	malloc_trim(0);
+}
+
 static void each_second(struct broker *b)
 {
 	if (b->now < b->next_second_ns)
@@ -118,6 +128,7 @@ static void each_second(struct broker *b)
 		b->free_bytes = 0;
 	batches_orphans(b);
 	relays_sweep(b);
+	give_back(b);
 	if (b->options->is_private && store_vanished(b)) {
 		log_info("the store's directory is gone: ending", "store=%s", b->store);
 		b->stop = true;
@@ -229,7 +240,9 @@ static void end_turn(struct broker *b)
 		}
 		return;
 	}
-	if (b->turn_only_early && b->turn_granted && b->turn_small)
+	/* A small batch and nothing else: its result is under way, or was a hit and has just
+	 * been told; either way the disk would only take the processor from it. */
+	if (b->turn_only_early && b->turn_small)
 		ledger_turn_may_wait(b->turn, SHARED_SYNC_NS);
 	b->handed_step = b->step;
 	ledger_hand_in(b->ledger, b->turn, b->step);
@@ -250,7 +263,7 @@ static void turn(struct broker *b)
 {
 	b->step++;
 	b->turn_only_early = true;
-	b->turn_small = b->turn_granted = false;
+	b->turn_small = false;
 	take_durable(b);
 	look_at_store(b);
 	if (b->stop)

@@ -101,8 +101,8 @@ struct broker {
 	bool stepping;	      /* the core's effects are being carried out */
 	bool turn_only_early; /* nothing was granted in it that waits for it */
 	bool turn_small;      /* a batch of a few tasks was sealed in it */
-	bool turn_granted;    /* something was granted early in it */
 	bool ledger_full;
+	bool batch_was_large; /* one ended since memory was given back */
 	struct outbox outbox;
 	struct wire_arena arena;	/* of the message that is being handled */
 	const struct wire_frame *frame; /* it as it came */

@@ -39,7 +39,6 @@ static void granted(struct broker *b, const struct core_effect *fx)
 	memcpy(lease.worker_key, fx->grant.lease.worker_key, KEY_SIZE);
 	ledger_add_lease(b->turn, fx->batch, &lease);
 	if (fx->grant.early)
-		b->turn_granted = true;
 	else
 		b->turn_only_early = false;
 	worker_grant(b, fx);
