@@ -1,6 +1,8 @@
 /* blobs_internal.h - what the files of the blob service share.
  *
- *   blobs.c        sockets, peers, the table of messages, life of the service
+ *   blobs.c        the loop, the sockets, the life of the service
+ *   blob_peer.c    peers, and saying something to them
+ *   blob_dispatch.c  the table of messages
  *   blob_stream.c  streams: opening and ending them, whose turn it is, time-outs
  *   blob_put.c, blob_get.c   the kinds of stream: what the loop and what a job does for each
  *   blob_jobs.c    the threads that do the disk's work
@@ -133,7 +135,19 @@ struct blobs {
 		streams_now;
 };
 
-/* ---- blobs.c ---- */
+/* ---- blob_dispatch.c ---- */
+void blobs_handle(struct blobs *b, unsigned endpoint, struct wire_frame *frame);
+
+/* ---- blob_peer.c ---- */
+struct blob_peer *blobs_find_peer(struct blobs *b, unsigned endpoint,
+				  const struct wire_frame *frame);
+struct blob_peer *blobs_add_peer(struct blobs *b, unsigned endpoint,
+				 const struct wire_frame *frame);
+void blobs_end_streams(struct blobs *b, struct blob_peer *peer);
+void blobs_free_gone(struct blobs *b);
+/** blobs_say_error() - to somebody who may have no session or no stream. */
+void blobs_say_error(struct blobs *b, unsigned endpoint, const struct wire_frame *frame,
+		     uint64_t stream, enum err_code code, const char *what);
 /* A peer that is gone is forgotten; with one whose queue is full, what is to be said waits. */
 /** blobs_credit() - the peer may send @credit more; 0: the stream is alive. */
 void blobs_credit(struct blobs *b, struct blob_stream *s, uint64_t credit);
