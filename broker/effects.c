@@ -38,8 +38,7 @@ static void granted(struct broker *b, const struct core_effect *fx)
 				     .deaths = fx->grant.deaths};
 	memcpy(lease.worker_key, fx->grant.lease.worker_key, KEY_SIZE);
 	ledger_add_lease(b->turn, fx->batch, &lease);
-	if (fx->grant.early)
-	else
+	if (!fx->grant.early)
 		b->turn_only_early = false;
 	worker_grant(b, fx);
 	struct batch *batch = batch_find_number(b, fx->batch);
