@@ -228,12 +228,14 @@ static const char *check_all(struct broker *b, const Cashet__SubmitChunk *c,
 	struct core_group_range *range = scratch.ranges;
 	for (size_t i = 0; !wrong && i < c->n_groups; i++) {
 		wrong = check_group(c->groups[i], &scratch.groups[i], range);
-		range += c->groups[i]->n_ranges;
+		if (c->groups[i]->n_ranges) /* else there may be no array at all */
+			range += c->groups[i]->n_ranges;
 	}
 	struct core_ref *ref = scratch.refs;
 	for (size_t i = 0; !wrong && i < c->n_tasks; i++) {
 		wrong = check_task(c->tasks[i], functions_known, &scratch.tasks[i], ref);
-		ref += c->tasks[i]->n_refs;
+		if (c->tasks[i]->n_refs)
+			ref += c->tasks[i]->n_refs;
 	}
 	return wrong;
 }

@@ -19,14 +19,14 @@ static void store_blobs(struct broker *b, const struct report *r)
 	const Cashet__Outcome *o = r->o;
 	for (size_t i = 0; i < o->n_blobs; i++) {
 		const ProtobufCBinaryData *data = &o->blobs[i]->data;
-		if (!data->len || lookup_noted(b, r->blob_digests[i]))
+		if (!data->len || presence_noted(b, r->blob_digests[i]))
 			continue;
 		ledger_add_blob(b->turn, r->blob_digests[i], data->data, data->len);
-		lookup_note_blob(b, r->blob_digests[i]);
+		presence_note(b, r->blob_digests[i]);
 	}
 	const uint8_t *digest = r->slots[SLOT_RESULT].digest;
 	if (o->kind != CASHET__OUTCOME__KIND__COMPLETED || !r->manifest.size ||
-	    lookup_noted(b, digest))
+	    presence_noted(b, digest))
 		return;
 	if (r->manifest.size <= JOURNAL_BLOB_MAX) {
 		ledger_add_blob(b->turn, digest, r->manifest.data, r->manifest.size);
@@ -34,7 +34,7 @@ static void store_blobs(struct broker *b, const struct report *r)
 		log_error("manifest not stored", "bytes=%zu", r->manifest.size);
 		return;
 	}
-	lookup_note_blob(b, digest);
+	presence_note(b, digest);
 }
 
 static void error_text(struct buf *out, const Cashet__Outcome *o)
@@ -166,7 +166,7 @@ void report_commit(struct broker *b, const struct core_effect *fx)
 	bool current = fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF;
 	ledger_add_commit(b->turn, fx->commit.commit, fx->commit.parent, current, &c);
 	if (fx->commit.completed)
-		lookup_note_commit(b, fx->commit.commit);
+		presence_note_commit(b, fx->commit.commit);
 	struct worker *w = r ? worker_get(b, r->worker) : NULL;
 	if (w && fx->commit.completed)
 		w->done++;
