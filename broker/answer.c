@@ -21,13 +21,6 @@ enum {
 	ENVELOPE_COMMIT_REPLY = 40,
 };
 
-struct ends { /* all of one ended batch, by index */
-	uint64_t number;
-	struct ledger_end *items;
-	uint32_t count;
-};
-static _Thread_local struct ends ends; /* of the batch that was asked for last */
-
 static void begin(struct job *job)
 {
 	buf_reset(&job->answer);
@@ -54,17 +47,19 @@ static int keep_end(void *arg, const struct ledger_end *end)
 	return 0;
 }
 
-static void load_ends(struct answerer *a, const struct ledger_batch_row *row)
+static struct ends *load_ends(struct answerer *a, const struct ledger_batch_row *row)
 {
-	if (ends.number == row->batch.batch && ends.items)
-		return;
-	free(ends.items);
-	ends.number = row->batch.batch;
-	ends.count = row->task_count;
-	ends.items = mem_alloc(((size_t)ends.count + 1) * sizeof *ends.items);
-	for (uint32_t i = 0; i < ends.count; i++)
-		ends.items[i].index = i;
-	ledger_each_end(a->pager.reader, ends.number, keep_end, &ends);
+	struct ends *e = &a->ends;
+	if (e->number == row->batch.batch && e->items)
+		return e;
+	free(e->items);
+	e->number = row->batch.batch;
+	e->count = row->task_count;
+	e->items = mem_alloc(((size_t)e->count + 1) * sizeof *e->items);
+	for (uint32_t i = 0; i < e->count; i++)
+		e->items[i].index = i;
+	ledger_each_end(a->pager.reader, e->number, keep_end, e);
+	return e;
 }
 
 /* Numbers of a batch's functions or options within one page. */
@@ -142,8 +137,7 @@ static void results(struct answerer *a, struct job *job)
 	if (job->specs)
 		s = specs_get(&a->specs, a->pager.reader, row->batch.batch,
 			      row->chunk_count);
-	if (!job->live)
-		load_ends(a, row);
+	const struct ends *ends = job->live ? NULL : load_ends(a, row);
 	struct numbers functions = {0}, options = {0};
 	size_t mark = pb_open(out, ENVELOPE_RESULTS_PAGE);
 	pb_bytes(out, 1, row->batch.id, DIGEST_SIZE);
@@ -159,7 +153,7 @@ static void results(struct answerer *a, struct job *job)
 		if (job->live)
 			task = job->tasks[i];
 		else
-			page_from_end(&task, &ends.items[index]);
+			page_from_end(&task, &ends->items[index]);
 		if (s && !specs_task(s, a->pager.reader, index, &t)) {
 			spec = (struct page_spec){.present = true,
 						  .args = t.args,
@@ -287,6 +281,8 @@ static void commit(struct answerer *a, struct job *job)
 static void log_data(struct answerer *a, struct job *job)
 {
 	struct commit c;
+	if (job->in_row && job->first < job->row.task_count)
+		job->commit = load_ends(a, &job->row)->items[job->first].commit;
 	bool there = job->commit && !pager_commit(&a->pager, job->commit, &c, NULL) &&
 		     (job->is_stderr ? c.has_stderr : c.has_stdout);
 	size_t mark = pb_open(&job->answer, ENVELOPE_LOG_DATA);
@@ -342,6 +338,6 @@ void answerer_fini(struct answerer *a)
 	pager_fini(&a->pager);
 	ledger_reader_close(a->pager.reader);
 	specs_free(a->specs);
-	free(ends.items);
-	ends = (struct ends){0};
+	free(a->ends.items);
+	a->ends = (struct ends){0};
 }

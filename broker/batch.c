@@ -76,6 +76,7 @@ struct batch *batch_new(struct broker *b, uint64_t number, const uint8_t id[DIGE
 void batch_free(struct broker *b, struct batch *batch)
 {
 	watch_remove_batch(batch);
+	b->batch_was_large |= batch->task_count >= BATCH_LARGE;
 	map_remove(&b->batches.by_id, &batch->by_id);
 	map_remove(&b->batches.by_number, &batch->by_number);
 	list_del(&batch->unsealed);

@@ -9,6 +9,8 @@
 #include "broker/peer.h"
 #include "common/format/function.h"
 
+#define BATCH_LARGE 1000 /* tasks whose memory is worth giving back at once */
+
 struct function_def { /* shared, counted */
 	struct map_node by_hash;
 	uint32_t refs;

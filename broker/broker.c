@@ -402,7 +402,7 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 	if (!rc)
 		rc = open_ledger(b, e);
 	if (!rc) {
-		lookup_init(b);
+		presence_init(b);
 		rc = recover(b, e);
 	}
 	if (!rc)
@@ -442,6 +442,7 @@ void broker_free(struct broker *b)
 	core_effects_fini(&b->effects);
 	core_free(b->core);
 	lookup_fini(b);
+	presence_fini(b);
 	report_fini(b);
 	pager_fini(&b->pager);
 	chunk_scratch_free();

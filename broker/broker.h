@@ -56,11 +56,12 @@ struct lookup {
 struct lookups { /* asked by the core, not answered yet; answered oldest first */
 	struct lookup *items;
 	size_t first, count, capacity;
-	struct presence *presence;
+	struct content *slots; /* of the one that is being answered */
+	size_t slot_room;
 	uint64_t hits, misses;
 };
 
-struct presence; /* lookup.c: which blobs and commits were found whole lately */
+struct presence; /* presence.c: which blobs and commits were found whole lately */
 struct query;	 /* query.c: the thread */
 struct reports;	 /* report.c: results that are being taken */
 struct retries;	 /* retry.c */
@@ -113,6 +114,7 @@ struct broker {
 	struct batches batches;
 	struct workers workers;
 	struct lookups lookups;
+	struct presence *presence;
 	struct retries *retries;
 	struct relays *relays;
 	struct life *life;
@@ -218,21 +220,31 @@ void retries_fini(struct broker *b);
 int recover(struct broker *b, struct err *e);
 
 /* ---- lookup.c ---- */
-void lookup_init(struct broker *b);
 void lookup_fini(struct broker *b);
 void lookup_add(struct broker *b, const struct core_effect *fx);
 bool lookup_pending(const struct broker *b);
 void lookups_run(struct broker *b, uint64_t until_ns);
-/** lookup_has() - is the blob there? Remembers that it was. */
-bool lookup_has(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
-void lookup_note_blob(struct broker *b,
-		      const uint8_t digest[DIGEST_SIZE]); /* it is there */
-bool lookup_noted(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
-void lookup_note_commit(struct broker *b, uint64_t seq); /* all its bytes are there */
-void lookup_forget(
-	struct broker *b); /* some blob went missing: trust nothing remembered */
 /** lookup_slots() - slots of a completed commit: result, stdout, outputs. */
 uint32_t lookup_slots(const struct commit *c, struct content *slots, uint32_t max);
+
+/* ---- presence.c ---- */
+void presence_init(struct broker *b);
+void presence_fini(struct broker *b);
+void presence_forget(struct broker *b); /* some blob went missing: nothing is known */
+void presence_check(struct broker *b);	/* forget if the store lost anything */
+/** presence_has() - is the blob there? Remembers that it was; presence_noted() only remembers. */
+bool presence_has(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
+bool presence_noted(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
+void presence_note(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
+/** presence_tree() - call @file for the files in a tree blob until it returns false. @data: the
+ * blob, or NULL to read it from the store. Return: 0; 1 not there; 2 it is no tree. */
+int presence_tree(struct broker *b, const uint8_t digest[DIGEST_SIZE], const void *data,
+		  size_t size, bool (*file)(void *arg, const uint8_t digest[DIGEST_SIZE]),
+		  void *arg);
+/** presence_is_whole() - is all of it there, the files of a folder included? */
+bool presence_is_whole(struct broker *b, const struct content *content);
+void presence_note_commit(struct broker *b, uint64_t seq); /* all its bytes are there */
+bool presence_commit(struct broker *b, uint64_t seq);
 
 /* ---- report.c, commits.c ---- */
 #define INLINE_MAX                                                                       \

@@ -13,7 +13,7 @@
 
 static void list_blob(struct broker *b, const struct core_effect *fx)
 {
-	if (lookup_noted(b, fx->blob.digest))
+	if (presence_noted(b, fx->blob.digest))
 		return;
 	if (fx->blob.size <= 65536) {
 		ledger_add_blob(b->turn, fx->blob.digest, fx->blob.data, fx->blob.size);
@@ -27,7 +27,7 @@ static void list_blob(struct broker *b, const struct core_effect *fx)
 			return;
 		}
 	}
-	lookup_note_blob(b, fx->blob.digest);
+	presence_note(b, fx->blob.digest);
 }
 
 static void granted(struct broker *b, const struct core_effect *fx)

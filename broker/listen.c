@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -186,12 +188,34 @@ static int start_blobs(struct broker *b, struct err *e)
 
 /* ---- control sockets ---- */
 
+/* Binding takes an ipc path over without a word, also from a program that still listens there. */
+static bool ipc_in_use(const char *url)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *path = url + strlen("ipc://");
+	if (endpoint_is_tcp(url) || strlen(path) >= sizeof address.sun_path)
+		return false;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return false;
+	int rc = connect(fd, (struct sockaddr *)&address, sizeof address);
+	bool used = rc == 0 || errno == EAGAIN;
+	close(fd);
+	return used;
+}
+
 static int bind_control(struct broker *b, const char *url, struct err *e)
 {
 	struct control *c = &b->controls[b->control_count];
 	int rc = endpoint_check(url, e);
 	if (rc)
 		return rc;
+	if (ipc_in_use(url)) {
+		err_set(e, ERR_FAILED, "cannot listen on %s: another program does", url);
+		err_next(e, "choose another path, or end that program");
+		return ERR_FAILED;
+	}
 	c->router = zmq_socket(b->zmq, ZMQ_ROUTER);
 	if (!c->router)
 		return err_set(e, ERR_FAILED, "no socket: %s", zmq_strerror(errno));

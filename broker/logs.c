@@ -116,28 +116,20 @@ static void ask_worker(struct broker *b, struct peer *peer, const Cashet__Envelo
 	peer_send(b, to, &out);
 }
 
+/* @row: of a batch that has ended; NULL: the task's commit is known. */
 static void ask_ledger(struct broker *b, struct peer *peer, const Cashet__Envelope *e,
-		       uint64_t commit)
+		       uint64_t commit, const struct ledger_batch_row *row)
 {
 	struct job *job = job_new(ASK_LOG, peer, e->serial);
 	job->commit = commit;
 	job->is_stderr = e->log_read->is_stderr;
 	job->offset = e->log_read->offset;
+	if (row) {
+		job->in_row = true;
+		job->row = *row;
+		job->first = e->log_read->index;
+	}
 	query_ask(b, peer, job);
-}
-
-struct wanted {
-	uint32_t index;
-	uint64_t commit;
-};
-
-static int find_end(void *arg, const struct ledger_end *end)
-{
-	struct wanted *w = arg;
-	if (end->index != w->index)
-		return 0;
-	w->commit = end->commit;
-	return 1;
 }
 
 void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
@@ -156,13 +148,12 @@ void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope
 		return;
 	}
 	struct core_task_view view;
-	if (!batch || core_view_task(b->core, batch->number, read->index, &view)) {
-		struct wanted wanted = {.index = read->index};
-		ledger_each_end(b->reader, batch ? batch->number : row.batch.batch,
-				find_end, &wanted);
-		ask_ledger(b, peer, e, wanted.commit);
+	if (!batch) {
+		ask_ledger(b, peer, e, 0, &row);
 		return;
 	}
+	if (core_view_task(b->core, batch->number, read->index, &view))
+		return;
 	switch (view.status) {
 	case CORE_WAITING:
 		note(b, peer->handle, e->serial, read->offset, "waiting for its inputs");
@@ -177,7 +168,7 @@ void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope
 	case CORE_FAILED:
 	case CORE_SKIPPED:
 	case CORE_CANCELLED:
-		ask_ledger(b, peer, e, view.commit);
+		ask_ledger(b, peer, e, view.commit, NULL);
 		return;
 	}
 }

@@ -4,10 +4,14 @@
 #include "common/log.h"
 #include "version.h"
 
+#include <malloc.h>
 #include <stdio.h>
 
 int main(int argc, char **argv)
 {
+	/* Fixed, so that what a large batch took goes back to the system when it is freed: by
+	 * itself malloc() raises this with every large block that it sees. */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	struct options options;
 	struct err e = {0};
 	enum options_do what;

@@ -45,7 +45,9 @@ struct job {
 	uint8_t prefix[DIGEST_SIZE]; /* COMMIT */
 	unsigned nibbles;
 
-	uint64_t commit; /* LOG */
+	uint64_t
+		commit; /* LOG; 0 and @in_row: look for task @first of the ended batch @row */
+	bool in_row;
 	bool is_stderr;
 	uint64_t offset;
 
@@ -61,9 +63,16 @@ void query_ask(struct broker *b, struct peer *peer, struct job *job);
 
 struct specs; /* of the batch that was asked for last */
 
+struct ends { /* of the ended batch that was asked for last, by index */
+	uint64_t number;
+	struct ledger_end *items;
+	uint32_t count;
+};
+
 struct answerer {
 	struct pager pager;
 	struct specs *specs;
+	struct ends ends;
 };
 void answer(struct answerer *a, struct job *job);
 void answerer_fini(struct answerer *a);

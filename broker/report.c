@@ -23,6 +23,7 @@
 
 #define ERROR_TEXT_MAX 16384
 #define METRICS_MAX 4096
+#define MISSING_MAX 4096 /* named in one answer; the rest in the next */
 #define PARKED_MAX 16384
 #define PARKED_NS (600 * NS_PER_S)
 
@@ -99,29 +100,69 @@ static void hash_inline(struct report *r, const Cashet__Outcome *o)
 			      r->blob_digests[i]);
 }
 
-static void need(struct broker *b, struct report *r, const Cashet__Content *c)
+/* The blob as it came in the message, or NULL. */
+static const Cashet__InlineBlob *find_inline(const struct report *r,
+					     const uint8_t digest[DIGEST_SIZE])
 {
-	if (!c || !memcmp(c->digest.data, sha256_empty, DIGEST_SIZE))
-		return;
 	for (size_t i = 0; i < r->o->n_blobs; i++) {
-		if (!memcmp(r->blob_digests[i], c->digest.data, DIGEST_SIZE))
-			return;
+		if (!memcmp(r->blob_digests[i], digest, DIGEST_SIZE))
+			return r->o->blobs[i];
 	}
-	if (lookup_has(b, c->digest.data))
-		return;
-	mem_grow(r->missing, r->missing_count, r->missing_room);
-	memcpy(r->missing[r->missing_count++], c->digest.data, DIGEST_SIZE);
+	return NULL;
 }
 
-static void find_missing(struct broker *b, struct report *r)
+struct needing {
+	struct broker *b;
+	struct report *r;
+};
+
+static bool need(void *arg, const uint8_t digest[DIGEST_SIZE])
+{
+	const struct needing *n = arg;
+	struct report *r = n->r;
+	if (find_inline(r, digest) || presence_has(n->b, digest))
+		return true;
+	mem_grow(r->missing, r->missing_count, r->missing_room);
+	memcpy(r->missing[r->missing_count++], digest, DIGEST_SIZE);
+	return r->missing_count < MISSING_MAX;
+}
+
+/* need_content() - Return: NULL, or what is wrong with it. */
+static const char *need_content(struct needing *n, const Cashet__Content *c)
+{
+	if (!c)
+		return NULL;
+	size_t before = n->r->missing_count;
+	need(n, c->digest.data);
+	if (c->type != CONTENT_TREE || n->r->missing_count > before)
+		return NULL;
+	const Cashet__InlineBlob *tree = find_inline(n->r, c->digest.data);
+	switch (presence_tree(n->b, c->digest.data, tree ? tree->data.data : NULL,
+			      tree ? tree->data.len : 0, need, n)) {
+	case 1: /* it was there a moment ago: corrupt */
+		presence_forget(n->b);
+		mem_grow(n->r->missing, n->r->missing_count, n->r->missing_room);
+		memcpy(n->r->missing[n->r->missing_count++], c->digest.data, DIGEST_SIZE);
+		return NULL;
+	case 2:
+		return "a folder whose content is none";
+	default:
+		return NULL;
+	}
+}
+
+static const char *find_missing(struct broker *b, struct report *r)
 {
 	const Cashet__Outcome *o = r->o;
+	struct needing n = {b, r};
 	r->missing_count = 0;
 	hash_inline(r, o);
-	need(b, r, o->stdout_content);
-	need(b, r, o->stderr_content);
-	for (size_t i = 0; i < o->n_outputs; i++)
-		need(b, r, o->outputs[i]->content);
+	const char *wrong = need_content(&n, o->stdout_content);
+	if (!wrong)
+		wrong = need_content(&n, o->stderr_content);
+	for (size_t i = 0; !wrong && i < o->n_outputs; i++)
+		wrong = need_content(&n, o->outputs[i]->content);
+	return wrong;
 }
 
 /* ---- slots ---- */
@@ -293,13 +334,14 @@ static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 		return;
 	}
 	const char *wrong = check_outcome(o, def);
+	if (!wrong)
+		wrong = find_missing(b, r);
 	if (wrong) {
 		b->refused_messages++;
 		log_warn("result refused", "worker=%s why=%s", w->name, wrong);
 		worker_ack(b, w, lease->epoch, CORE_MALFORMED, NULL, 0);
 		return;
 	}
-	find_missing(b, r);
 	if (r->missing_count) {
 		worker_ack(b, w, lease->epoch, CORE_BLOB_MISSING,
 			   (const uint8_t(*)[DIGEST_SIZE])r->missing, r->missing_count);
@@ -313,7 +355,7 @@ static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 		event.result.slot_count = r->slot_count;
 	} else if (o->kind == CASHET__OUTCOME__KIND__INPUT_MISSING) {
 		memcpy(event.result.missing, o->missing.data, DIGEST_SIZE);
-		lookup_forget(b);
+		presence_forget(b);
 	}
 	broker_step(b, &event);
 	if (!r->answered)
