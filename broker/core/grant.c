@@ -85,6 +85,13 @@ void lease_put(struct core *core, struct lease *l, enum lease_place place)
 	if (l->place == LEASE_PLACED)
 		worker_use(w, l->class, false);
 	l->place = (uint8_t)place;
+	if (place == LEASE_QUEUED) {
+		const struct list *first = w->leases[LEASE_QUEUED].next;
+		w->mixed = w->counts[LEASE_QUEUED] &&
+			   (w->mixed ||
+			    container_of(first, const struct lease, link)->class !=
+				    l->class);
+	}
 	list_add_tail(&w->leases[place], &l->link);
 	w->counts[place]++;
 	if (place == LEASE_PLACED)

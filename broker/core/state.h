@@ -326,6 +326,7 @@ struct worker {
 	uint32_t credit;
 	uint32_t counts[3]; /* leases by place */
 	struct list leases[3];
+	bool mixed; /* the queued ones may not all be of one class */
 	uint64_t seen_at, gone_at, silent_at, settle_at;
 	uint64_t timer_at; /* earliest timer that is set for it */
 	uint64_t heartbeat;

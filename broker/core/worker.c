@@ -50,8 +50,10 @@ void worker_promote(struct core *core, struct worker *w)
 			continue;
 		if (worker_fits(w, l->class, true))
 			lease_put(core, l, LEASE_PLACED);
-		else
+		else if (w->mixed)
 			full = l->class;
+		else
+			break;
 	}
 }
 
@@ -309,6 +311,7 @@ static void place_again(struct core *core, struct worker *w)
 		list_del(pos);
 		list_add_tail(queued, pos);
 	}
+	w->mixed = true;
 	worker_promote(core, w);
 }
 
