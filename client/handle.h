@@ -70,6 +70,7 @@ struct cashet {
 	uint64_t backoff_ns;
 	unsigned handshakes_failed; /* in a row, without saying why */
 	struct welcome welcome;
+	uint64_t asked_to_leave;  /* pid of an old private broker */
 	struct wire_arena *arena; /* of the message being dispatched */
 	uint64_t serial;
 
@@ -97,6 +98,12 @@ int handle_greeted(struct cashet *c, struct err *e);
 /** handle_send() - @packed: an Envelope. A session that cannot take it is given up; what is to
  * be said again will be. */
 void handle_send(struct cashet *c, const void *packed, size_t size);
+void handle_say(struct cashet *c, const Cashet__Envelope *envelope);
+/** handle_present() - Hello, and everything that we want from the broker, from the start. */
+void handle_present(struct cashet *c);
+/** handle_dispatch() - give @envelope, which lives in c->arena, to whom it is for. Return: 0, or
+ * ERR_* if the broker cannot be talked to. */
+int handle_dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e);
 uint64_t handle_serial(struct cashet *c);
 /** handle_identity() - KEY_SIZE bytes: who we are to the broker. */
 const uint8_t *handle_identity(const struct cashet *c);

@@ -33,7 +33,7 @@ void handle_send(struct cashet *c, const void *packed, size_t size)
 		c->broken = true;
 }
 
-static void send_envelope(struct cashet *c, const Cashet__Envelope *envelope)
+void handle_say(struct cashet *c, const Cashet__Envelope *envelope)
 {
 	CLEANUP_BUF struct buf packed = {0};
 	wire_pack(&packed, envelope);
@@ -58,11 +58,10 @@ static void send_hello(struct cashet *c)
 	Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
 	envelope.body_case = CASHET__ENVELOPE__BODY_HELLO;
 	envelope.hello = &hello;
-	send_envelope(c, &envelope);
+	handle_say(c, &envelope);
 }
 
-/* Everything that we want from the broker, from the start. */
-static void present(struct cashet *c)
+void handle_present(struct cashet *c)
 {
 	uint64_t now = clock_mono_ns();
 	c->greeted = false;
@@ -133,123 +132,11 @@ static int begin(struct cashet *c, struct err *e)
 	};
 	r = (tcp ? &transport_zmq : &transport_ipc)->open(&c->transport, &options, e);
 	if (r == 0)
-		present(c);
+		handle_present(c);
 	return r;
 }
 
-/* ---- what arrives ---- */
-
-static int take_welcome(struct cashet *c, const Cashet__Welcome *w, struct err *e)
-{
-	struct welcome *to = &c->welcome;
-	if (w->protocol != WIRE_PROTOCOL)
-		return err_set(e, ERR_NOT_ALLOWED,
-			       "the broker at %s speaks protocol %u, this program %u: "
-			       "version %s "
-			       "against %s",
-			       c->url, w->protocol, WIRE_PROTOCOL, w->version,
-			       cashet_version());
-	char *path = strdup(w->blob_path), *version = strdup(w->version);
-	if (!path || !version) {
-		free(path);
-		free(version);
-		return handle_no_memory(e);
-	}
-	free(to->blob_path);
-	free(to->version);
-	to->known = true;
-	to->blob_path = path;
-	to->version = version;
-	if (w->store.len == sizeof to->store)
-		memcpy(to->store, w->store.data, sizeof to->store);
-	to->boot = w->boot;
-	to->pid = w->pid;
-	to->blob_port = w->blob_port;
-	to->inline_max = w->inline_max;
-	to->message_max = w->message_max;
-	snprintf(to->role, sizeof to->role, "%s", w->role);
-	to->insecure = w->insecure;
-	to->is_private = w->is_private;
-	c->greeted = true;
-	c->backoff_ns = 0;
-	c->lost_ns = 0;
-	c->handshakes_failed = 0;
-	return 0;
-}
-
-/* An Error that answers nothing of ours is about the session. */
-static int take_session_error(struct cashet *c, const Cashet__Error *error, struct err *e)
-{
-	if (strstr(error->what, "Hello first")) {
-		/* The messages behind the first one are refused too, before our new Hello is seen:
-		 * until it is answered, those refusals are old. */
-		if (c->greeted) {
-			c->lost_ns = clock_mono_ns();
-			present(c);
-		}
-		return 0;
-	}
-	if (c->greeted)
-		return 0; /* about a request that nobody waits for any more */
-	return request_error(error, e);
-}
-
-static bool take_reply(struct cashet *c, Cashet__Envelope *envelope)
-{
-	struct list *at;
-	list_for_each (at, &c->requests) {
-		struct request *r = container_of(at, struct request, node);
-		if (r->done || r->serial != envelope->serial)
-			continue;
-		struct wire_arena *arena = handle_take_arena(c);
-		if (!arena)
-			return false;
-		r->arena = arena;
-		r->reply = envelope;
-		r->done = true;
-		return true;
-	}
-	return false;
-}
-
-static int dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e)
-{
-	Cashet__Envelope answer = CASHET__ENVELOPE__INIT;
-	Cashet__Pong pong = CASHET__PONG__INIT;
-	switch ((int)envelope->body_case) {
-	case CASHET__ENVELOPE__BODY_WELCOME:
-		return take_welcome(c, envelope->welcome, e);
-	case CASHET__ENVELOPE__BODY_PING:
-		pong.sent = envelope->ping->sent;
-		answer.body_case = CASHET__ENVELOPE__BODY_PONG;
-		answer.pong = &pong;
-		send_envelope(c, &answer);
-		return 0;
-	case CASHET__ENVELOPE__BODY_PONG:
-		return 0;
-	case CASHET__ENVELOPE__BODY_BYE:
-		c->broken = true;
-		return 0;
-	case CASHET__ENVELOPE__BODY_PROGRESS:
-		watch_take_progress(c, envelope->progress);
-		return 0;
-	case CASHET__ENVELOPE__BODY_ERROR:
-		if (strstr(envelope->error->what, "Hello first"))
-			return take_session_error(c, envelope->error, e);
-		if (submission_take_error(c, envelope->serial, envelope->error) ||
-		    watch_take_error(c, envelope->serial, envelope->error) ||
-		    take_reply(c, envelope))
-			return 0;
-		return take_session_error(c, envelope->error, e);
-	case CASHET__ENVELOPE__BODY_SUBMIT_ACK:
-		if (!submission_take_ack(c, envelope->submit_ack))
-			take_reply(c, envelope);
-		return 0;
-	default:
-		take_reply(c, envelope); /* else it is late, and nobody's */
-		return 0;
-	}
-}
+/* ---- keeping it ---- */
 
 /* Return: number of messages taken in, or -1 with *@rp and @e set. */
 static int receive(struct cashet *c, int *rp, struct err *e)
@@ -269,7 +156,7 @@ static int receive(struct cashet *c, int *rp, struct err *e)
 		Cashet__Envelope *envelope = wire_unpack(c->arena, data, size);
 		if (!envelope)
 			continue;
-		*rp = dispatch(c, envelope, e);
+		*rp = handle_dispatch(c, envelope, e);
 		if (*rp)
 			return -1;
 	}
@@ -431,7 +318,7 @@ static void keep_alive(struct cashet *c)
 		envelope.ping = &ping;
 		c->ping_ns = now + PING_NS;
 		if (c->greeted)
-			send_envelope(c, &envelope);
+			handle_say(c, &envelope);
 	}
 }
 

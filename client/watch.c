@@ -310,7 +310,10 @@ static int wait_until_ended(struct cashet *c, const struct cashet_wait_options *
 			return 0;
 		if (now >= until) {
 			err_set(e, ERR_TIMED_OUT, "the batch has not ended in time");
-			err_next(e, "it goes on; to come back: cashet wait");
+			char id[CASHET_HEX_SIZE] = "";
+			if (w->has_id)
+				hex_encode(id, w->id, DIGEST_SIZE);
+			err_next(e, "it goes on; to come back: cashet wait %.8s", id);
 			return ERR_TIMED_OUT;
 		}
 		/* Once the broker has said that it knows the batch, there is all the time in the
