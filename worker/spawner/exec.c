@@ -4,6 +4,7 @@
 #include "worker/spawner/exec.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define CANDIDATES_MAX 256
+#define STACK_SIZE 65536
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 struct candidates {
@@ -82,53 +84,54 @@ static int try_all(const struct candidates *c, const struct exec_plan *plan)
 	return error;
 }
 
-/* Written by the child, which shares our memory until it is another program or gives up.
- */
-static volatile struct {
+/* What the child needs and what it says; it shares our memory until it is another program or has
+ * given up, and we sleep meanwhile. */
+struct child {
+	const struct exec_plan *plan;
+	const struct candidates *candidates;
+	sigset_t no_signals;
 	enum slot_step step;
 	int error;
-} failure;
+};
 
-static void __attribute__((noreturn))
-child(const struct exec_plan *plan, const struct candidates *c, const sigset_t *none)
+static int child_main(void *arg)
 {
+	struct child *c = arg;
 	setsid();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	dup2(plan->in, 0);
-	dup2(plan->out, 1);
-	dup2(plan->err, 2);
-	if (chdir(plan->cwd) < 0) {
-		failure.step = SLOT_STEP_CHDIR;
-		failure.error = errno;
+	dup2(c->plan->in, 0);
+	dup2(c->plan->out, 1);
+	dup2(c->plan->err, 2);
+	if (chdir(c->plan->cwd) < 0) {
+		c->error = errno;
+		c->step = SLOT_STEP_CHDIR;
 		_exit(127);
 	}
-	sigprocmask(SIG_SETMASK, none, NULL);
-	failure.error = try_all(c, plan);
-	failure.step = SLOT_STEP_EXEC;
+	sigprocmask(SIG_SETMASK, &c->no_signals, NULL);
+	c->error = try_all(c->candidates, c->plan);
+	c->step = SLOT_STEP_EXEC;
 	_exit(127);
 }
 
 pid_t exec_start(const struct exec_plan *plan, enum slot_step *stepp, int *errorp)
 {
-	struct candidates c;
-	*errorp = find_candidates(&c, plan->argv[0], plan->envp);
+	static char stack[STACK_SIZE] __attribute__((aligned(16)));
+	struct candidates candidates;
+	*errorp = find_candidates(&candidates, plan->argv[0], plan->envp);
 	if (*errorp) {
 		*stepp = SLOT_STEP_EXEC;
 		return -1;
 	}
-	sigset_t none;
-	sigemptyset(&none);
-	failure.step = SLOT_STEP_NONE;
-	failure.error = 0;
-	pid_t pid = vfork();
-	if (pid == 0)
-		child(plan, &c, &none);
+	struct child c = {.plan = plan, .candidates = &candidates};
+	sigemptyset(&c.no_signals);
+	pid_t pid = clone(child_main, stack + sizeof stack,
+			  CLONE_VM | CLONE_VFORK | SIGCHLD, &c);
 	if (pid < 0) {
-		failure.step = SLOT_STEP_FORK;
-		failure.error = errno;
+		c.step = SLOT_STEP_FORK;
+		c.error = errno;
 	}
-	free(c.storage);
-	*stepp = failure.step;
-	*errorp = failure.error;
-	return *stepp ? -1 : pid;
+	free(candidates.storage);
+	*stepp = c.step;
+	*errorp = c.error;
+	return c.step ? -1 : pid;
 }

@@ -1,4 +1,4 @@
-/* exec.h - start a program: vfork() and execve(), with errors that say what failed. */
+/* exec.h - start a program: a child that shares memory (as of vfork()) and execve(), with errors that say what failed. */
 #pragma once
 
 #include "worker/spawner/protocol.h"

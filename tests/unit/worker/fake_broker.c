@@ -63,8 +63,6 @@ void fake_start(struct fake *f)
 	snprintf(f->blob_bind, sizeof f->blob_bind, "ipc://%s", f->blob_path);
 	wire_arena_init(&f->arena);
 	wire_arena_init(&f->blob_arena);
-	f->context = zmq_ctx_new();
-	open_sockets(f);
 }
 
 void fake_restart(struct fake *f)
@@ -122,8 +120,10 @@ void fake_stop(struct fake *f)
 		kill(f->worker, SIGKILL);
 		waitpid(f->worker, NULL, 0);
 	}
-	close_sockets(f);
-	zmq_ctx_term(f->context);
+	if (f->context) {
+		close_sockets(f);
+		zmq_ctx_term(f->context);
+	}
 	wire_arena_fini(&f->arena);
 	wire_arena_fini(&f->blob_arena);
 	while (f->outcomes) {
@@ -514,6 +514,10 @@ static void serve_blobs(struct fake *f)
 
 void fake_serve(struct fake *f, int ms)
 {
+	if (!f->context) { /* not earlier: ZeroMQ has threads, and workers are forked from us */
+		f->context = zmq_ctx_new();
+		open_sockets(f);
+	}
 	zmq_pollitem_t items[2] = {{f->control, 0, ZMQ_POLLIN, 0},
 				   {f->blobs, 0, ZMQ_POLLIN, 0}};
 	zmq_poll(items, 2, ms);

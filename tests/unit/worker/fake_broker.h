@@ -1,6 +1,6 @@
 /* fake_broker.h - a broker as a worker sees it: a control ROUTER and a blob ROUTER on ipc sockets in a
  * temporary directory, single-threaded, driven by whoever waits for something. The worker is a
- * forked child that runs worker_run(). */
+ * forked child that runs worker_run(); all workers are started before the first wait. */
 #pragma once
 
 #include "common/format/function.h"

@@ -647,11 +647,15 @@ Test(worker, a_task_that_kills_its_slot_is_reported_lost_and_the_next_one_runs)
 Test(worker, refuses_a_work_directory_in_use)
 {
 	struct fake f;
-	set_up(&f);
+	fake_start(&f);
+	fake_run_worker(&f);
 	pid_t first = f.worker;
+	for (int i = 0; i < LONG_MS / 20 && access(in_dir(&f, "work/cache"), F_OK); i++)
+		usleep(20000);
 	fake_run_worker(&f);
 	cr_assert_eq(fake_wait_exit(&f, LONG_MS), ERR_FAILED);
 	f.worker = first;
+	cr_assert(fake_wait(&f, &f.joined, LONG_MS));
 	cr_assert_str_eq(out_of(&f, outcome(&f, run(&f, "echo well"))), "well\n");
 	fake_stop(&f);
 }
