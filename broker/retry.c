@@ -53,6 +53,33 @@ void retries_fini(struct broker *b)
 	b->retries = NULL;
 }
 
+/* A batch that paused because its first tasks all failed is not over: it is told to go on, and the
+ * answer names it and no new one. Return: false if @batch has not paused. */
+static bool resume(struct broker *b, const struct batch *batch, peer_handle to,
+		   uint64_t serial, const Cashet__Retry *retry)
+{
+	struct core_batch_view view;
+	if (core_view_batch(b->core, batch->number, &view) || !view.paused || view.ended)
+		return false;
+	uint8_t id[DIGEST_SIZE];
+	memcpy(id, batch->id, DIGEST_SIZE);
+	struct core_event event = {.type = CORE_EV_RESUME, .batch = batch->number};
+	broker_step(b, &event);
+	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
+	Cashet__SubmitAck ack = CASHET__SUBMIT_ACK__INIT;
+	ack.request = retry->request;
+	ack.batch.data = id;
+	ack.batch.len = DIGEST_SIZE;
+	ack.sealed = true;
+	e.serial = serial;
+	e.body_case = CASHET__ENVELOPE__BODY_SUBMIT_ACK;
+	e.submit_ack = &ack;
+	struct peer *peer = peer_get(b, to);
+	if (peer)
+		outbox_send_envelope(b, peer, b->step, &e);
+	return true;
+}
+
 void handle_retry(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	const Cashet__Retry *retry = e->retry;
@@ -74,6 +101,8 @@ void handle_retry(struct broker *b, struct peer *peer, const Cashet__Envelope *e
 		peer_error(b, peer, e->serial, &error);
 		return;
 	}
+	if (batch && !batch->ended && resume(b, batch, peer->handle, e->serial, retry))
+		return;
 	if (!b->retries) {
 		b->retries = mem_alloc(sizeof *b->retries);
 		list_init(&b->retries->all);

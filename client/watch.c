@@ -306,6 +306,8 @@ static int wait_until_ended(struct cashet *c, const struct cashet_wait_options *
 			if (r)
 				return r;
 		}
+		if (c->watch->changed)
+			continue; /* more arrived while it was told */
 		if (c->watch->ended)
 			return 0;
 		if (now >= until) {

@@ -71,6 +71,13 @@ int get_text(struct doc *doc, const struct node *node, const char *what,
 	return 0;
 }
 
+bool get_is_text(const struct node *node)
+{
+	struct value v;
+	return node->kind == NODE_TEXT && !node->empty &&
+	       (node->quoted || scalar_parse(node->text, &v) == SCALAR_TEXT);
+}
+
 int get_name(struct doc *doc, const struct node *node, const char *what,
 	     const char **namep)
 {

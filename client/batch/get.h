@@ -40,6 +40,8 @@ int get_inside(struct doc *doc, const struct node *node, const char *what,
 int get_is_list(struct doc *doc, const struct node *node, const char *what);
 int get_is_map(struct doc *doc, const struct node *node, const char *what);
 bool get_is_null(const struct node *node);
+/** get_is_text() - a scalar that is a text by looks too: quoted, or no number, truth or null. */
+bool get_is_text(const struct node *node);
 /** get_unknown_key() - Return: ERR_USAGE with the nearest of @keys (NULL-terminated). */
 int get_unknown_key(struct doc *doc, const struct node *key, const char *where,
 		    const char *const *keys);

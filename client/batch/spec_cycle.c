@@ -152,7 +152,7 @@ static int fail_cycle(struct spec *s, const struct graph *g, uint32_t low, uint3
 	add_name(&out, g, first);
 	return doc_fail(s->doc,
 			node_at(g, &g->tasks[first], g->stack[low + (start + 1) % size]),
-			"these tasks wait for each other: %s", buf_cstr(&out));
+			"a cycle: %s wait for each other", buf_cstr(&out));
 }
 
 static int visit(struct spec *s, struct graph *g, uint32_t root)

@@ -9,16 +9,19 @@
 
 int spec_read_run(struct spec *s, const struct node *run, struct spec_task *task)
 {
+	if (run->kind == NODE_MAP || (run->kind == NODE_TEXT && !get_is_text(run))) {
+		char found[128];
+		return doc_fail(
+			s->doc, run,
+			"run must be a list (argv) or a text (for the shell), not %s",
+			get_describe(run, found));
+	}
 	if (run->kind == NODE_TEXT) {
 		int e = get_text(s->doc, run, "run", &task->shell);
 		if (!e && !task->shell[strspn(task->shell, " \t\n")])
 			e = doc_fail(s->doc, run, "run is empty");
 		return e;
 	}
-	if (run->kind == NODE_MAP)
-		return doc_fail(
-			s->doc, run,
-			"run must be a list (argv) or a text (for the shell), not a map");
 	if (!run->count)
 		return doc_fail(s->doc, run, "run is empty");
 	if (!(task->argv = spec_take(s, run->count, sizeof *task->argv)))

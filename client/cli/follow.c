@@ -14,7 +14,6 @@
 #define BAR 20
 #define DRAW_NS (NS_PER_S / 10)
 #define PLAIN_NS NS_PER_S
-#define TITLES_MAX 20	/* failures whose parameters are asked for */
 #define FAILURES_MAX 50 /* that get a line of their own */
 #define RATE_WINDOW_NS (10 * NS_PER_S)
 #define SAMPLES 64
@@ -24,7 +23,7 @@ struct follow {
 	bool submitted, named; /* print the batch's name; was printed */
 	bool line_is_drawn, said_lost;
 	bool paused;
-	unsigned titles, failures;
+	unsigned failures;
 	uint64_t failures_left_out;
 	struct cashet_counts last; /* that a plain line showed */
 	bool shown;
@@ -152,10 +151,8 @@ static void print_failure(struct follow *f, const char *batch,
 	const struct cashet_result *r = NULL;
 	const char *red = f->cli->color_err ? "\033[31m" : "",
 		   *plain = *red ? "\033[0m" : "";
-	if (f->titles < TITLES_MAX &&
-	    cashet_result_one(f->cli->c, batch, n->index, &one, &r, NULL))
+	if (cashet_result_one(f->cli->c, batch, n->index, &one, &r, NULL))
 		r = NULL;
-	f->titles++;
 	buf_printf(&line, "%sx%s ", red, plain);
 	show_title(&line, n->name, r ? r->params : NULL, r ? r->param_count : 0);
 	buf_add_str(&line, "  ");
