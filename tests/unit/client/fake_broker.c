@@ -365,3 +365,9 @@ void fake_stop(struct fake *f)
 	unlink(f->url + strlen("ipc://"));
 	free(f);
 }
+
+const Cashet__SubmitChunk *fake_chunk(const struct fake *f, uint32_t number)
+{
+	cr_assert_lt(number, f->inside->next);
+	return f->inside->parts[number];
+}

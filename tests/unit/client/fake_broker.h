@@ -23,3 +23,5 @@ struct fake {
 
 struct fake *fake_start(const char *name);
 void fake_stop(struct fake *f);
+/** fake_chunk() - the chunk @number that was recorded; borrowed. Only once it was acknowledged. */
+const struct Cashet__SubmitChunk *fake_chunk(const struct fake *f, uint32_t number);
