@@ -107,17 +107,18 @@ Test(show, json_of_a_task_has_every_key_of_the_promise)
 	json_end_array(&j);
 	const char *text = buf_cstr(&out);
 	static const char *const parts[] = {
-		"[{\"index\":7,\"name\":\"train\",\"params\":{\"flag\":true,\"lr\":0.001,"
-		"\"text\":\"a\\\"b\",\"u\":18446744073709551615},\"status\":"
-		"\"completed\","
-		"\"cached\":true,\"deduplicated\":false,\"attempts\":0,\"exit_code\":0,"
-		"\"signal\":null,\"fingerprint\":\"abab",
+		("[{\"index\":7,\"name\":\"train\",\"params\":{\"flag\":true,\"lr\":0."
+		 "001,"
+		 "\"text\":\"a\\\"b\",\"u\":18446744073709551615},\"status\":"
+		 "\"completed\","
+		 "\"cached\":true,\"deduplicated\":false,\"attempts\":0,\"exit_code\":0,"
+		 "\"signal\":null,\"fingerprint\":\"abab"),
 		"abab:cdcd",
 		"cdcd\",\"commit\":\"0000",
 		"\"output\":null,",
 		"\"outputs\":{\"weights\":\"0000",
-		"\"worker\":\"node-1\",\"duration_ms\":1.234,\"error\":null,"
-		"\"metrics\":{\"acc\":0.97,\"note\":\"good\"}},{\"index\":7,",
+		("\"worker\":\"node-1\",\"duration_ms\":1.234,\"error\":null,"
+		 "\"metrics\":{\"acc\":0.97,\"note\":\"good\"}},{\"index\":7,"),
 	};
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		cr_assert_not_null(strstr(text, parts[i]), "%s in %s", parts[i], text);
