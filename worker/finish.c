@@ -96,7 +96,9 @@ void finish_report(struct worker *w, struct attempt *a)
 	attempt_become(&w->attempts, a, ATTEMPT_DONE);
 	a->is_sent = false;
 	prepare_free(steal(a->prepare));
-	if (!r->blob_count) /* otherwise the store may ask for them once more */
+	if (r->outcome.kind == KIND(COMPLETED))
+		w->full_pause_ns = 0; /* the disk is well */
+	if (!r->blob_count)	      /* otherwise the store may ask for them once more */
 		finish_release_dir(w, a);
 	log_debug("attempt ended", "task=%s epoch=%" PRIu64 " kind=%d error=%s", a->name,
 		  a->lease.epoch, (int)r->outcome.kind, r->outcome.error);

@@ -30,7 +30,7 @@ enum { TAG_BROKER = 1, TAG_SPAWNER, TAG_JOBS, TAG_SIGNALS, TAG_SLOT };
 #define FULL_PAUSE_NS                                                                    \
 	(2 * NS_PER_S) /* doubled up to FULL_PAUSE_MAX_NS while it does not help */
 #define FULL_PAUSE_MAX_NS (60 * NS_PER_S)
-#define FULL_ROOM (4u << 20) /* more bytes than were free when it was full */
+#define FULL_ROOM (1u << 20) /* free bytes with which it is worth trying again */
 #define LAST_WORDS_NS                                                                    \
 	(10 * NS_PER_S) /* draining: how long to wait for a broker that is away */
 #define THREADS_PER_LANE 2
@@ -42,8 +42,6 @@ void worker_disk_full(struct worker *w, const char *what)
 	if (w->is_full)
 		return;
 	w->is_full = true;
-	w->full_free_bytes = 0;
-	fs_free_bytes(w->options->work_dir, &w->full_free_bytes);
 	w->full_pause_ns = w->full_pause_ns ? 2 * w->full_pause_ns : FULL_PAUSE_NS;
 	if (w->full_pause_ns > FULL_PAUSE_MAX_NS)
 		w->full_pause_ns = FULL_PAUSE_MAX_NS;
@@ -59,7 +57,7 @@ static void check_disk(struct worker *w)
 	uint64_t free_bytes = 0;
 	if (!w->is_full || w->now_ns < w->full_until_ns ||
 	    fs_free_bytes(w->options->work_dir, &free_bytes) < 0 ||
-	    free_bytes < w->full_free_bytes + FULL_ROOM)
+	    free_bytes < FULL_ROOM)
 		return;
 	log_info("the disk has room again", "dir=%s free=%" PRIu64, w->options->work_dir,
 		 free_bytes);
@@ -472,6 +470,7 @@ int worker_run(const struct options *options, int spawner, pid_t spawner_pid)
 		return rc;
 	}
 	start_first_slots(w);
+	workdir_clean_siblings(w->options, w->jobs);
 	log_info("started", "name=%s broker=%s dir=%s", options->name, options->broker,
 		 options->work_dir);
 	uint64_t wake_ns = 0;

@@ -343,6 +343,12 @@ uint64_t schedule_timers(struct worker *w)
 	return next_ns;
 }
 
+static bool waits_too_long(const struct worker *w, const struct attempt *a)
+{
+	return (a->state == ATTEMPT_WAITING || a->state == ATTEMPT_PREPARED) &&
+	       w->now_ns - a->received_ns >= HAND_BACK_AFTER_NS;
+}
+
 void schedule_hand_back(struct worker *w, bool all)
 {
 	uint32_t keep = all ? 0 : present_credit(w);
@@ -352,18 +358,14 @@ void schedule_hand_back(struct worker *w, bool all)
 			struct attempt *a = container_of(at, struct attempt, link);
 			if (a->stop != STOP_NONE)
 				continue; /* answered already */
-			if (!all && (a->state != ATTEMPT_WAITING ||
-				     w->now_ns - a->received_ns < HAND_BACK_AFTER_NS))
-				continue;
-			if (keep) {
-				keep--;
+			if (!all && (keep || !waits_too_long(w, a))) {
+				keep -= keep > 0;
 				continue;
 			}
-			if (a->state == ATTEMPT_PREPARING) {
+			if (a->state == ATTEMPT_PREPARING)
 				atomic_store(&a->prepare->job.cancelled, true);
-				continue;
-			}
-			hand_back(w, a);
+			else
+				hand_back(w, a);
 		}
 	}
 }

@@ -51,17 +51,41 @@ static void remove_if_stale(const char *root, const char *name)
 	close(fd);
 }
 
-static void remove_stale_siblings(const struct options *options)
+struct sweep {
+	struct job job;
+	char *root;
+};
+
+static void sweep_run(struct job *job, struct job_thread *thread)
 {
-	CLEANUP_FREE char *root = mem_strdup(options->work_dir);
-	*strrchr(root, '/') = '\0';
-	DIR *dir = opendir(root);
+	struct sweep *s = container_of(job, struct sweep, job);
+	DIR *dir = opendir(s->root);
 	if (!dir)
 		return;
-	for (struct dirent *e; (e = readdir(dir));)
+	for (struct dirent *e; !job_is_cancelled(thread) && (e = readdir(dir));)
 		if (e->d_name[0] != '.')
-			remove_if_stale(root, e->d_name);
+			remove_if_stale(s->root, e->d_name);
 	closedir(dir);
+}
+
+static void sweep_done(struct job *job, void *owner)
+{
+	struct sweep *s = container_of(job, struct sweep, job);
+	free(s->root);
+	free(s);
+}
+
+void workdir_clean_siblings(const struct options *options, struct jobs *jobs)
+{
+	if (options->work_dir_given)
+		return;
+	struct sweep *s = mem_alloc(sizeof *s);
+	s->root = mem_strdup(options->work_dir);
+	*strrchr(s->root, '/') = '\0';
+	s->job.run = sweep_run;
+	s->job.done = sweep_done;
+	s->job.lane = LANE_UPLOAD;
+	jobs_submit(jobs, &s->job);
 }
 
 /* Folders in /var/tmp have predictable names: it must be ours and nobody else's. */
@@ -121,8 +145,6 @@ int workdir_open(const struct options *options, struct err *e)
 			return -1;
 		}
 	}
-	if (!options->work_dir_given)
-		remove_stale_siblings(options);
 	return fd;
 }
 

@@ -60,7 +60,7 @@ struct worker {
 	uint64_t
 		idle_since_ns; /* draining, nothing runs: how long to wait for acknowledgements */
 	bool is_full;	       /* the disk: nothing new is taken */
-	uint64_t full_until_ns, full_free_bytes, full_pause_ns;
+	uint64_t full_until_ns, full_pause_ns;
 	bool done;
 	int exit_code;
 };

@@ -7,10 +7,12 @@
 #include "common/pure/sha256.h"
 
 #include <criterion/criterion.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -390,6 +392,58 @@ Test(worker, shows_the_log_of_what_runs)
 	fake_stop(&f);
 }
 
+Test(worker, a_full_disk_costs_the_task_nothing_and_is_got_over)
+{
+	struct fake f;
+	fake_start(&f);
+	char work[120], filler[140];
+	snprintf(work, sizeof work, "%s/small", f.dir);
+	snprintf(filler, sizeof filler, "%s/filler", work);
+	cr_assert_eq(mkdir(work, 0700), 0);
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("tmpfs", work, "tmpfs", 0, "size=12m") < 0) {
+		fake_stop(&f);
+		cr_skip_test("needs to mount a small file system");
+	}
+	struct options o = {.work_dir = work, .work_dir_given = true};
+	fake_run_worker_on(&f, &o);
+	cr_assert(fake_wait(&f, &f.joined, LONG_MS));
+	static char large[4 << 20];
+	char *inputs[] = {"data"}, *names[] = {"x"};
+	struct args_input input = {
+		.names = names, .name_count = 1, .content = {.type = CONTENT_FILE}};
+	fake_store(&f, large, 3 << 20, input.content.digest);
+	struct function fn = {
+		.shell = "wc -c <${inputs.data}", .inputs = inputs, .input_count = 1};
+	struct args args = {.inputs = &input, .input_count = 1};
+	struct fake_task task = {.function = &fn, .args = &args};
+	FILE *file = fopen(filler, "w");
+	while (fwrite(large, 1 << 16, 1, file) == 1)
+		;
+	fclose(file);
+	Cashet__Outcome *full = outcome(&f, fake_assign(&f, &task));
+	cr_assert_eq(full->kind, CASHET__OUTCOME__KIND__LOST, "%s", full->error);
+	cr_assert_not_null(strstr(full->error, "No space left"), "%s", full->error);
+	for (int i = 0; i < LONG_MS / 20 && !f.draining; i++)
+		fake_serve(&f, 20);
+	cr_assert(f.draining, "it takes nothing meanwhile");
+	unsigned joins = f.joins;
+	uint64_t back = fake_assign(&f, &task); /* sent before the broker heard of it */
+	for (int i = 0; i < LONG_MS / 20 && !f.handback_count; i++)
+		fake_serve(&f, 20);
+	cr_assert_eq(f.handed_back[0], back);
+	cr_assert_eq(unlink(filler), 0);
+	for (int i = 0; i < LONG_MS / 20 && f.joins == joins; i++)
+		fake_serve(&f, 20);
+	cr_assert_gt(f.joins, joins, "it comes back by itself");
+	cr_assert_str_eq(out_of(&f, outcome(&f, fake_assign(&f, &task))), "3145728\n");
+	kill(f.worker, SIGTERM);
+	cr_assert_eq(fake_wait_exit(&f, LONG_MS), 0);
+	umount2(work, MNT_DETACH);
+	fake_stop(&f);
+}
+
 /* ---- time */
 
 Test(worker, a_time_limit_kills_the_whole_tree)
@@ -466,6 +520,21 @@ Test(worker, hands_back_what_would_wait_too_long)
 	cr_assert_eq(f.handback_count, 1);
 	cr_assert_eq(f.handed_back[0], third);
 	cr_assert_eq(f.credit, 0);
+	fake_stop(&f);
+}
+
+Test(worker, hands_back_what_is_prepared_but_cannot_start)
+{
+	struct fake f;
+	set_up(&f);
+	struct function_pair outputs[] = {{"o", "o"}};
+	struct function fn = {
+		.shell = "sleep 1000", .outputs = outputs, .output_count = 1};
+	for (int i = 0; i < 3; i++)
+		fake_assign(&f, &(struct fake_task){.function = &fn});
+	for (int i = 0; i < LONG_MS / 20 && !f.handback_count; i++)
+		fake_serve(&f, 20);
+	cr_assert_eq(f.handback_count, 1);
 	fake_stop(&f);
 }
 
@@ -675,6 +744,8 @@ Test(worker, removes_what_dead_workers_left)
 	usleep(11000000); /* a folder that is brand new may belong to a worker that is starting */
 	fake_run_worker_on(&f, &o);
 	cr_assert(fake_wait(&f, &f.joined, LONG_MS));
+	for (int i = 0; i < LONG_MS / 20 && access(dead, F_OK) == 0; i++)
+		fake_serve(&f, 20);
 	cr_assert_neq(access(dead, F_OK), 0);
 	cr_assert_eq(access(mine, F_OK), 0);
 	kill(f.worker, SIGTERM);
