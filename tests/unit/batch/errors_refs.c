@@ -99,7 +99,7 @@ static const struct sample_row rows[] = {
 	 "  b: {run: x, needs: [a]}\n"
 	 "  c: {run: x, inputs: {i: {ref: b}}}\n",
 	 0,
-	 "b.yaml:3:33: these tasks wait for each other: a -> c -> b -> a\n"
+	 "b.yaml:3:33: a cycle: a -> c -> b -> a wait for each other\n"
 	 "    a: {run: x, inputs: {i: {ref: c}}}\n"
 	 "                                  ^"},
 	{"cycle list", "b.yaml",
@@ -109,7 +109,7 @@ static const struct sample_row rows[] = {
 	 "  - {run: [/bin/y, 1], inputs: {i: {ref: 2}}}\n"
 	 "  - {run: z, needs: [1]}\n",
 	 0,
-	 "b.yaml:4:42: these tasks wait for each other: 1 (y) -> 2 (z) -> 1 (y)\n"
+	 "b.yaml:4:42: a cycle: 1 (y) -> 2 (z) -> 1 (y) wait for each other\n"
 	 "    - {run: [/bin/y, 1], inputs: {i: {ref: 2}}}\n"
 	 "                                           ^"},
 	{"list range", "b.yaml",
@@ -448,10 +448,11 @@ Test(batch_ref_errors, a_long_circle_is_named_by_its_ends, .init = sample_begin,
 	buf_add_str(&text, "version: 1\ntasks:\n");
 	for (int i = 0; i < 30000; i++)
 		buf_printf(&text, "  t%d: {run: x, needs: [t%d]}\n", i, (i + 1) % 30000);
-	cr_expect_str_eq(sample_error("b.yaml", buf_cstr(&text)),
-			 "b.yaml:3:24: these tasks wait for each other: t0 -> t1 -> t2 "
-			 "-> t3 -> t4 -> "
-			 "t5 -> t6 -> t7 -> (29991 more) -> t29999 -> t0\n"
-			 "    t0: {run: x, needs: [t1]}\n"
-			 "                         ^");
+	cr_expect_str_eq(
+		sample_error("b.yaml", buf_cstr(&text)),
+		"b.yaml:3:24: a cycle: t0 -> t1 -> t2 "
+		"-> t3 -> t4 -> "
+		"t5 -> t6 -> t7 -> (29991 more) -> t29999 -> t0 wait for each other\n"
+		"    t0: {run: x, needs: [t1]}\n"
+		"                         ^");
 }
