@@ -14,10 +14,11 @@ static const char usage[] =
 	"       digits train  --data data.bin [--opt adam|sgd] [--lr X] [--hidden N] "
 	"[--epochs N]\n"
 	"                     [--batch N] [--seed N] [--model FILE] [--metrics FILE]\n"
-	"       digits report metrics.json...\n";
+	"                     [--scores FILE]\n"
+	"       digits report SCORES...\n";
 
 struct arguments {
-	const char *in, *out, *data, *model, *metrics;
+	const char *in, *out, *data, *model, *metrics, *scores;
 	struct mlp_options mlp;
 };
 
@@ -47,7 +48,8 @@ static int parse_arguments(struct arguments *a, int argc, char **argv)
 		{"lr", 1, NULL, 'l'},	   {"hidden", 1, NULL, 'h'},
 		{"epochs", 1, NULL, 'e'},  {"batch", 1, NULL, 'b'},
 		{"seed", 1, NULL, 's'},	   {"model", 1, NULL, 'm'},
-		{"metrics", 1, NULL, 't'}, {NULL, 0, NULL, 0},
+		{"metrics", 1, NULL, 't'}, {"scores", 1, NULL, 'c'},
+		{NULL, 0, NULL, 0},
 	};
 	uint64_t number;
 	int c;
@@ -68,6 +70,9 @@ static int parse_arguments(struct arguments *a, int argc, char **argv)
 			break;
 		case 't':
 			a->metrics = optarg;
+			break;
+		case 'c':
+			a->scores = optarg;
 			break;
 		case 'p':
 			if (strcmp(optarg, "adam") && strcmp(optarg, "sgd"))
@@ -124,28 +129,38 @@ static int prep(const struct arguments *a)
 	return bad;
 }
 
-static int write_metrics(const struct arguments *a, struct mlp_score score,
-			 double train_loss)
+static int close_written(FILE *file, const char *path, int bad)
 {
-	FILE *file = fopen(a->metrics, "w");
-	int bad = !file;
-
-	bad = bad ||
-	      fprintf(file,
-		      "{\"val_accuracy\": %.6f, \"val_loss\": %.6f, \"train_loss\": "
-		      "%.6f, "
-		      "\"optimizer\": \"%s\", \"learning_rate\": %.9g, \"hidden\": %u, "
-		      "\"seed\": %llu}\n",
-		      score.accuracy, score.loss, train_loss,
-		      a->mlp.optimizer == MLP_ADAM ? "adam" : "sgd",
-		      (double)a->mlp.learning_rate, a->mlp.hidden,
-		      (unsigned long long)a->mlp.seed) < 0;
 	if (file && fclose(file))
 		bad = 1;
 	if (bad)
-		fprintf(stderr, "digits: cannot write %s: %s\n", a->metrics,
-			strerror(errno));
+		fprintf(stderr, "digits: cannot write %s: %s\n", path, strerror(errno));
 	return bad;
+}
+
+static int write_metrics(const char *path, struct mlp_score score, double train_loss)
+{
+	FILE *file = fopen(path, "w");
+	int bad = !file || fprintf(file,
+				   "{\"val_accuracy\": %.6f, \"val_loss\": %.6f, "
+				   "\"train_loss\": %.6f}\n",
+				   score.accuracy, score.loss, train_loss) < 0;
+
+	return close_written(file, path, bad);
+}
+
+/* One line, for report: the score and what was trained. */
+static int write_scores(const char *path, struct mlp_score score,
+			const struct mlp_options *mlp)
+{
+	FILE *file = fopen(path, "w");
+	int bad =
+		!file || fprintf(file, "%.6f %.6f %s %.9g %u %llu\n", score.accuracy,
+				 score.loss, mlp->optimizer == MLP_ADAM ? "adam" : "sgd",
+				 (double)mlp->learning_rate, mlp->hidden,
+				 (unsigned long long)mlp->seed) < 0;
+
+	return close_written(file, path, bad);
 }
 
 static int train(const struct arguments *a)
@@ -182,7 +197,8 @@ static int train(const struct arguments *a)
 		bad = 1;
 	}
 	bad = bad || (a->model && mlp_save(mlp, a->model));
-	bad = bad || (a->metrics && write_metrics(a, score, loss));
+	bad = bad || (a->metrics && write_metrics(a->metrics, score, loss));
+	bad = bad || (a->scores && write_scores(a->scores, score, &a->mlp));
 	mlp_free(mlp);
 	data_fini(&data);
 	return bad;
@@ -204,25 +220,21 @@ static int by_accuracy(const void *a, const void *b)
 	return (x->loss > y->loss) - (x->loss < y->loss);
 }
 
-/* Reads only what write_metrics() writes. */
-static int read_metrics(const char *path, struct row *row)
+/* Reads only what write_scores() writes. */
+static int read_scores(const char *path, struct row *row)
 {
 	FILE *file = fopen(path, "r");
 	int fields = 0;
 
 	if (file) {
-		fields = fscanf(
-			file,
-			"{\"val_accuracy\": %lf, \"val_loss\": %lf, \"train_loss\": %*f, "
-			"\"optimizer\": \"%15[a-z]\", \"learning_rate\": %lf, "
-			"\"hidden\": %u, \"seed\": %llu",
-			&row->accuracy, &row->loss, row->optimizer, &row->rate,
-			&row->hidden, &row->seed);
+		fields = fscanf(file, "%lf %lf %15[a-z] %lf %u %llu", &row->accuracy,
+				&row->loss, row->optimizer, &row->rate, &row->hidden,
+				&row->seed);
 		fclose(file);
 	}
 	if (fields == 6)
 		return 0;
-	fprintf(stderr, "digits: %s was not written by `digits train`\n", path);
+	fprintf(stderr, "digits: %s was not written by `digits train --scores`\n", path);
 	return 1;
 }
 
@@ -239,7 +251,7 @@ static int report(char **paths, int count)
 	if (!rows)
 		return 1;
 	for (int i = 0; i < count; i++) {
-		if (read_metrics(paths[i], &rows[i])) {
+		if (read_scores(paths[i], &rows[i])) {
 			free(rows);
 			return 1;
 		}
