@@ -5,8 +5,10 @@ takes everything down again, by pid. Tests wait on conditions (`until`), never f
 CASHET_BIN is the folder of the programs.
 """
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +19,8 @@ import unittest
 
 BIN = os.path.abspath(os.environ.get("CASHET_BIN", "build/bin"))
 PATIENCE = float(os.environ.get("CASHET_TEST_PATIENCE", "60"))
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error: |"
+                       r"Assertion .* failed")
 
 
 def until(condition, what, patience=PATIENCE):
@@ -116,6 +120,7 @@ class Site:
         self.dir = tempfile.mkdtemp(prefix="cashet-e2e-")
         self.store = os.path.join(self.dir, "store")
         self.processes = []
+        self.reports = []  # of sanitizers and assertions, of programs that have ended
         self.variables = {}
         self.url = None
         self.test = test
@@ -181,10 +186,13 @@ class Site:
     # ---- commands ----
 
     def run(self, *argv, program="cashet", timeout=PATIENCE * 3, env=None, **options):
-        return Run(subprocess.run([os.path.join(BIN, program), *argv], stdin=subprocess.DEVNULL,
+        done = Run(subprocess.run([os.path.join(BIN, program), *argv], stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True, timeout=timeout,
                                   cwd=options.pop("cwd", self.dir), env=self.env(**(env or {})),
                                   **options))
+        if SANITIZER.search(done.err):
+            self.reports.append(f"{program} {' '.join(argv)}\n{done.err}")
+        return done
 
     def submit(self, file, *options, code=0, **more):
         done = self.run(file, "--json", *options, program="cashet-submit", **more)
@@ -211,6 +219,18 @@ class Site:
     def logs(self):
         return "\n".join(f"--- {p.log}\n{p.text()[-3000:]}" for p in self.processes)
 
+    def found(self):
+        """What sanitizers and assertions said, in every log of this site; a private broker's too."""
+        found = list(self.reports)
+        for folder, _, names in os.walk(self.dir):
+            for name in filter(lambda n: n.endswith(".log"), names):
+                with contextlib.suppress(OSError), \
+                        open(os.path.join(folder, name), errors="replace") as f:
+                    text = f.read(64 << 20)
+                    if at := SANITIZER.search(text):
+                        found.append(f"{name}\n{text[max(0, at.start() - 500):at.start() + 8000]}")
+        return found
+
     def close(self):
         for p in self.processes:
             if p.running():
@@ -225,7 +245,10 @@ class Site:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        found = self.found()
         shutil.rmtree(self.dir, ignore_errors=True)
+        if found:
+            raise AssertionError("\n".join(found))
 
 
 class SiteTest(unittest.TestCase):

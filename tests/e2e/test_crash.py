@@ -1,10 +1,12 @@
 """Processes killed for real: brokers and workers die, stop, are cut off; nothing acknowledged is lost."""
 
+import json
 import os
 import random
 import signal
 import socket
 import threading
+import time
 import unittest
 
 from harness import BIN, Process, SiteTest, alive, free_port, main, until
@@ -41,6 +43,74 @@ class Broker(SiteTest):
         self.assert_counts(result, total=151, executed=151)
         again = self.site.submit(self.site.path("sweep.yaml"))
         self.assert_counts(again, total=151, cached=151)
+
+    def test_killed_again_and_again_under_eight_clients(self):
+        broker = self.site.broker()
+        self.site.worker("node-1", 4)
+        ran = self.site.path("ran")
+        file = self.site.write("many.yaml", f"""
+version: 1
+tasks: {{t: {{run: "echo ${{p.i}} >> {ran}", sweep: {{params: {{i: {{range: [0, 1000]}}}}}}}}}}
+""")
+        submits = [self.site.start_submit(file) for _ in range(8)]
+        kills = 0
+        while kills < 8 and any(s.running() for s in submits):
+            had = len(self.site.read("ran"))
+            until(lambda: len(self.site.read("ran")) > had or
+                  not any(s.running() for s in submits), "progress")
+            broker.kill()
+            kills += 1
+            broker = self.site.broker(wait=False)
+        results = [s.finish() for s in submits]
+        self.assertGreater(kills, 2)
+        for result in results:
+            self.assert_counts(result, total=1000, failed=0, skipped=0, cancelled=0)
+            self.assertEqual([t["commit"] for t in result["tasks"]],
+                             [t["commit"] for t in results[0]["tasks"]])
+        self.assertEqual(sum(r["counts"]["executed"] for r in results), 1000)
+        self.assertEqual(len(self.ran()), 1000)
+
+    def test_stopped_for_a_while_expires_nothing(self):
+        broker = self.site.broker()
+        self.site.worker()
+        submit = self.site.start_submit(sweep(self.site, 40, "0.2"))
+        until(lambda: len(self.ran()) > 5, "progress")
+        broker.signal(signal.SIGSTOP)
+        time.sleep(9)  # longer than peers wait before they dial again
+        broker.signal(signal.SIGCONT)
+        self.assert_counts(submit.finish(), total=41, executed=41)
+        self.assertEqual(set(self.ran().values()), {1})
+
+    def test_worker_and_client_may_be_there_before_the_broker(self):
+        self.site.url = f"tcp://127.0.0.1:{free_port()}"
+        worker = self.site.worker()
+        until(lambda: "broker" in worker.text(), "the worker to look for its broker")
+        self.site.broker("--insecure", listen="tcp")
+        self.assert_counts(self.site.submit(sweep(self.site, 5)), executed=6)
+        self.assertTrue(worker.running())
+
+    def test_few_file_descriptors_refuse_peers_and_spin_not(self):
+        broker = self.site.broker(prefix=["prlimit", "--nofile=64:64"])
+        self.site.worker()
+        file = sweep(self.site, 20, "0.1")
+        submits = [self.site.start_submit(file) for _ in range(30)]
+        for submit in submits:
+            submit.popen.communicate(timeout=120)
+        self.assertTrue(broker.running(), broker.text())
+        self.assertEqual({s.popen.returncode for s in submits} - {0, 1, 3}, set())
+        until(lambda: self.site.run(file, program="cashet-submit").code == 0, "room again")
+        before = cpu_time(broker.pid)
+        time.sleep(1)
+        self.assertLess(cpu_time(broker.pid) - before, 0.5, "an idle broker spins")
+
+    def test_listening_somewhere_else_after_a_restart(self):
+        broker = self.site.broker()
+        self.site.worker()
+        submit = self.site.start_submit(sweep(self.site, 40))
+        until(lambda: len(self.ran()) > 3, "progress")
+        broker.kill()
+        self.site.broker("--insecure", "--listen", f"tcp://127.0.0.1:{free_port()}")
+        self.assert_counts(submit.finish(), total=41, executed=41)
 
     def test_running_tasks_are_adopted_not_run_again(self):
         ran, go = self.site.path("ran"), self.site.path("go")
@@ -168,6 +238,34 @@ tasks: {{t: {{run: "echo x >> {ran}; sleep 2; echo fin"}}}}
         until(lambda: any(w["name"] == "far" and w["state"] == "ready"
                           for w in self.site.workers()), "far to come back", 20)
 
+    def test_killed_again_and_again(self):
+        self.site.broker()
+        worker = self.site.worker("node-1", 2, wait=True)
+        submit = self.site.start_submit(sweep(self.site, 60))
+        for n in range(2, 7):
+            had = len(self.site.read("ran").splitlines())
+            until(lambda: len(self.site.read("ran").splitlines()) >= had + 5 or
+                  not submit.running(), "progress")
+            worker.kill()
+            worker = self.site.worker("node-1", 2)
+        self.assert_counts(submit.finish(), total=61, executed=61)
+
+    def test_two_of_the_same_name_share_the_work(self):
+        self.site.broker()
+        self.site.worker("twin", 1, wait=True)
+        self.site.worker("twin", 1, "--work-dir", self.site.path("work-twin-2"))
+        until(lambda: len(self.site.workers()) == 2, "both to join")
+        self.assert_counts(self.site.submit(sweep(self.site, 20)), total=21, executed=21)
+        self.assertEqual(set(self.ran().values()), {1})
+
+    def test_two_in_one_work_folder_do_not_harm_each_other(self):
+        self.site.broker()
+        self.site.worker("twin", 1, wait=True)
+        second = self.site.worker("twin", 1)
+        until(lambda: len(self.site.workers()) == 2 or not second.running(), "the second")
+        self.assert_counts(self.site.submit(sweep(self.site, 20)), total=21, executed=21)
+        self.assertEqual(set(self.ran().values()), {1})
+
     def test_drained_worker_finishes_what_it_has_and_leaves(self):
         self.site.broker()
         worker = self.site.worker("node-1", wait=True)
@@ -201,6 +299,65 @@ class Clients(SiteTest):
         submit.kill()
         self.site.worker()
         self.assertEqual(self.site.run("wait", batch).code, 0)
+
+    def test_killed_while_it_uploads_leaves_nothing(self):
+        self.site.broker()
+        self.site.worker()
+        with open(self.site.path("big"), "wb") as f:
+            for _ in range(100):
+                f.write(os.urandom(1 << 20))
+        file = self.site.write("up.yaml", "version: 1\ntasks: {t: {run: 'wc -c < ${inputs.b}', "
+                               "inputs: {b: {file: big}}}}\n")
+        submit = self.site.start_submit(file)
+        until(lambda: used(self.site.store) > 10 << 20, "some of the upload")
+        submit.kill()
+        self.assertLess(used(self.site.store), 100 << 20)
+        self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], [])
+        self.assert_counts(self.site.submit(file), executed=1)
+
+    def test_killed_in_the_middle_of_a_stream_runs_and_shows_nothing(self):
+        broker = self.site.broker()
+        self.site.worker()
+        ran = self.site.path("ran")
+        os.mkfifo(self.site.path("stream.jsonl"))
+        submit = self.site.start_submit(self.site.path("stream.jsonl"))
+        with open(self.site.path("stream.jsonl"), "w") as f:
+            for i in range(20000):
+                f.write(json.dumps({"name": f"t{i}", "run": f"echo {i} >> {ran}; : {'x' * 200}"}) + "\n")
+            f.flush()
+            status = lambda: self.site.run("broker", "status", "--json").json
+            until(lambda: any(size > 1 << 20 for size in sizes(self.site.store, "meta.db")),
+                  "chunks on the disk")
+            submit.kill()
+        self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], [])
+        broker.kill()
+        self.site.broker()
+        self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], [])
+        self.assertEqual(status()["ready"] + status()["running"] + status()["waiting"], 0)
+        self.assertEqual(self.ran(), {})
+
+
+def used(folder):
+    """Bytes on disk below @folder."""
+    total = 0
+    for at, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(at, name)).st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return total
+
+
+def sizes(folder, prefix):
+    return [os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)
+            if n.startswith(prefix)]
+
+
+def cpu_time(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Proxy:

@@ -1,5 +1,6 @@
 """What tasks do wrong, and what then happens."""
 
+import json
 import os
 import signal
 import unittest
@@ -191,7 +192,7 @@ tasks:
     def test_max_failures_cancels_what_waits(self):
         file = self.site.write("f.yaml", """
 version: 1
-tasks: {t: {run: "exit 1", sweep: {params: {x: {range: [0, 50]}}}, env: {X: "${p.x}"}}}
+tasks: {t: {run: "sleep 0.05; exit 1", sweep: {params: {x: {range: [0, 50]}}}, env: {X: "${p.x}"}}}
 policy: {max_failures: 3}
 """)
         result = self.site.submit(file, code=1)
@@ -215,6 +216,82 @@ tasks: {t: {run: "kill -9 $(cat $KILLFILE) ; sleep 100", env: {KILLFILE: "%s"}}}
         result = submit.finish(code=1)
         self.assertIn("node-1", result["tasks"][0]["error"])
         self.assertIn("node-3", result["tasks"][0]["error"])
+
+    def test_500_children_die_with_a_task_that_times_out(self):
+        pids = self.site.path("pids")
+        task = self.one({"run": f'"for i in $(seq 500); do sleep 1000 & echo $! >> {pids}; done; wait"',
+                         "timeout": "3s", "grace": "200ms"})
+        self.assertIn("timed out", task["error"])
+        children = [int(p) for p in self.site.read("pids").split()]
+        self.assertGreater(len(children), 10)
+        until(lambda: not any(map(alive, children)), "the children to die", 10)
+
+    def test_directory_with_many_files_is_taken_away(self):
+        task = self.one({"run": "\"i=0; mkdir d e; cd d; seq 30000 | xargs touch; cd ..; "
+                                "while [ $i -lt 200 ]; do mkdir deep; cd deep; i=$((i+1)); done; chmod 0 .\""},
+                        code=0)
+        self.assertEqual(task["status"], "completed")
+        until(lambda: self.site.run("broker", "status").code == 0, "the broker to answer", 5)
+        tasks = self.site.path("work-node-1")
+        until(lambda: not any("deep" in d for _, d, _ in os.walk(tasks)), "the directory to go")
+
+    def test_outputs_that_are_no_files_are_refused_and_do_not_hang(self):
+        file = self.site.write("odd.yaml", """
+version: 1
+tasks:
+  fifo: {run: "mkfifo o", outputs: {o: o}}
+  loop: {run: "ln -s o o", outputs: {o: o}}
+  device: {run: "ln -s /dev/zero o", outputs: {o: o}}
+  inside: {run: "mkdir o; mkfifo o/x", outputs: {o: o}}
+  linked: {run: "mkdir o; ln -s /etc o/x", outputs: {o: o}}
+  socket: {run: "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\\"o\\")'", outputs: {o: o}}
+  ring: {run: "mkdir o; ln -s ../o o/x", outputs: {o: o}}
+  fine: {run: "echo fine > o", outputs: {o: o}}
+""")
+        result = self.site.submit(file, code=1)
+        states = {t["name"]: (t["status"], t["error"]) for t in result["tasks"]}
+        self.assertEqual(states.pop("fine")[0], "completed", states)
+        for name, (status, error) in states.items():
+            self.assertEqual(status, "failed", name)
+            self.assertIn("o", error, name)
+
+    def test_task_may_delete_its_own_directory(self):
+        self.assertEqual(self.one({"run": '"rm -rf \\"$PWD\\"; echo gone"'}, code=0)["status"],
+                         "completed")
+        task = self.one({"run": '"rm -rf \\"$PWD\\""', "outputs": "{o: o}"})
+        self.assertEqual(task["status"], "failed")
+        self.assertIn("o", task["error"])
+
+    def test_arguments_over_the_limit_of_the_system_fail_only_that_task(self):
+        file = self.site.write("big.json", json.dumps({"version": 1, "tasks": {
+            "one": {"run": ["echo", "x" * 200000]}, "fine": {"run": ["echo", "fine"]}}}))
+        result = self.site.submit(file, code=1)
+        tasks = {t["name"]: t for t in result["tasks"]}
+        self.assertEqual(tasks["fine"]["status"], "completed")
+        self.assertEqual(tasks["one"]["status"], "failed")
+        self.assertIn("too long", tasks["one"]["error"])
+        file = self.site.write("big.json", json.dumps({"version": 1, "tasks": {
+            "one": {"run": ["echo", *["x" * 1000] * 3000]}, "fine": {"run": ["echo", "fine"]}}}))
+        refused = self.site.submit(file, code=2)
+        self.assertIn("1 MiB", refused.err)
+
+    def test_environment_with_newlines_and_quotes_arrives_whole(self):
+        value = "a\nb\"c'd$e\\f\tü"
+        file = self.site.write("env.json", json.dumps({"version": 1, "tasks": {"t": {
+            "run": ["sh", "-c", 'printf %s "$ODD"'], "env": {"ODD": value}}}}))
+        result = self.site.submit(file)
+        self.assertEqual(self.site.run("get", f"{result['batch']}:0").out, value)
+
+    def test_a_hundred_slots_on_a_cpu(self):
+        ran = self.site.path("ran")
+        file = self.site.write("many.yaml", f"""
+version: 1
+tasks: {{t: {{run: "echo x >> {ran}; sleep 0.5; echo ${{p.i}}", resources: {{cpus: 0.01}},
+        sweep: {{params: {{i: {{range: [0, 300]}}}}}}}}}}
+""")
+        result = self.site.submit(file)
+        self.assert_counts(result, total=300, executed=300)
+        self.assertEqual(self.ran(), {"x": 300})
 
 
 if __name__ == "__main__":
