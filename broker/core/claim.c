@@ -176,6 +176,7 @@ static void confirm(struct core *core, struct worker *w, struct lease *l, bool s
 	if (finished && l->place != LEASE_NOWHERE) {
 		lease_put(core, l, LEASE_NOWHERE);
 		worker_promote(core, w);
+		schedule_room(core);
 	} else if (started && l->place == LEASE_QUEUED &&
 		   worker_fits(w, l->class, true)) {
 		lease_put(core, l, LEASE_PLACED);

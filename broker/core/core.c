@@ -45,7 +45,7 @@ struct core *core_new(const struct core_config *config)
 	hmac_sha256(config->mac_key, 32, "cashet.table", 12, secret);
 	memcpy(&core->secret, secret, sizeof core->secret);
 	core->recovering = true;
-	core->room = 1;
+	core->room = core->places = 1;
 	pool_init(&core->funcs, sizeof(struct func), 10);
 	pool_init(&core->classes, sizeof(struct class), 5);
 	pool_init(&core->execs, sizeof(struct execution), 13);

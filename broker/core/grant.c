@@ -238,6 +238,23 @@ void lease_supersede(struct core *core, struct lease *l)
 		lease_end(core, l); /* its worker was forgotten: nothing to wait for */
 }
 
+static void leave_worker(struct core *core, struct lease *l)
+{
+	struct worker *w = l->worker;
+	uint64_t used[CORE_RESOURCES_MAX];
+	bool more = false;
+	for (uint32_t i = 0; i < w->capacity_count; i++)
+		used[i] = w->capacity[i].used;
+	lease_put(core, l, LEASE_NOWHERE);
+	list_del(&l->link);
+	w->counts[LEASE_NOWHERE]--;
+	worker_promote(core, w);
+	for (uint32_t i = 0; i < w->capacity_count; i++)
+		more |= w->capacity[i].used < used[i];
+	worker_update(core, w);
+	schedule_ended(core, w, more);
+}
+
 void lease_end(struct core *core, struct lease *l)
 {
 	struct execution *e = exec_find_id(core, l->exec);
@@ -251,15 +268,8 @@ void lease_end(struct core *core, struct lease *l)
 		count_unproven(core, l, -1);
 	if (l->state != LEASE_STALE)
 		let_go(core, l);
-	struct worker *w = l->worker;
-	if (w) {
-		lease_put(core, l, LEASE_NOWHERE);
-		list_del(&l->link);
-		w->counts[LEASE_NOWHERE]--;
-		worker_promote(core, w);
-		worker_update(core, w);
-		schedule_room(core);
-	}
+	if (l->worker)
+		leave_worker(core, l);
 	class_unref(core, l->class);
 	table_remove(&core->epoch_table, table_hash(l->epoch), l->slot);
 	pool_release(&core->leases, l->slot);

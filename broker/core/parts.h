@@ -256,7 +256,12 @@ enum revive_result {
 };
 enum revive_result revive_missing(struct core *core, struct execution *e, struct lease *l,
 				  const uint8_t digest[DIGEST_SIZE]);
-void revive_task(struct core *core, struct task *t, bool force, struct execution *waiter);
+/** revive_task() - make the output of @t, which is DONE, again, or find it.
+ * @force:  a look-up is not enough: it was believed before
+ * @waiter: execution that is BLOCKED until then, or NULL
+ * @since:  epoch of its lease that missed the output */
+void revive_task(struct core *core, struct task *t, bool force, struct execution *waiter,
+		 uint64_t since);
 void revive_run(struct core *core);
 void revive_ready(struct core *core, struct task *t); /* its arguments are complete */
 void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
@@ -271,7 +276,10 @@ void queue_push(struct core *core, struct queue *q, struct execution *e, bool fr
 void queue_remove(struct core *core, struct execution *e);
 void queue_init(struct queue *q);
 void schedule_add(struct core *core, struct execution *e, bool front); /* a READY one */
+/** schedule_room() - something may be grantable that was not. */
 void schedule_room(struct core *core);
+/** schedule_ended() - a lease of @w ended; @place: more may run there at once than before. */
+void schedule_ended(struct core *core, const struct worker *w, bool place);
 void schedule_run(struct core *core);
 void schedule_forget_batch(struct core *core, uint32_t slot);
 void schedule_release(struct core *core, struct queue *from);

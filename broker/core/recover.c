@@ -160,8 +160,8 @@ static void follow(struct core *core, struct task *t)
 	if (t->state == TASK_DONE) {
 		flow_deliver(core, t, NULL, 0);
 		if (task_is_wanted(core, t, true))
-			revive_task(core, t, false,
-				    NULL); /* its content was not replayed */
+			revive_task(core, t, false, NULL,
+				    0); /* its content was not replayed */
 	} else {
 		flow_fail(core, t, t->state == TASK_SKIPPED ? t->upstream : t->index);
 	}

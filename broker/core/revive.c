@@ -33,10 +33,13 @@ struct task *revive_first_task(const struct execution *e)
 	return container_of(e->extra->revivals.next, struct revival, in_exec)->task;
 }
 
+/* The newest first: who asks has usually just begun it. */
 static struct revival *find(const struct batch *b, const struct task *t)
 {
-	struct list *pos;
-	list_for_each (pos, &b->revivals)
+	if (!(t->flags & TASK_REVIVED))
+		return NULL;
+	for (const struct list *pos = b->revivals.prev; pos != &b->revivals;
+	     pos = pos->prev)
 		if (container_of(pos, struct revival, link)->task == t)
 			return container_of(pos, struct revival, link);
 	return NULL;
@@ -145,7 +148,8 @@ static void revive_before(struct core *core, struct task *t)
 	}
 }
 
-void revive_task(struct core *core, struct task *t, bool force, struct execution *waiter)
+void revive_task(struct core *core, struct task *t, bool force, struct execution *waiter,
+		 uint64_t since)
 {
 	assert(t->state == TASK_DONE);
 	struct revival *r = find(task_batch(core, t), t);
@@ -157,8 +161,10 @@ void revive_task(struct core *core, struct task *t, bool force, struct execution
 		r->waiters[r->waiter_count++] = exec_id(waiter);
 		waiter->extra->blocked++;
 	}
-	if (r->exec == NO_SLOT)
+	if (r->exec == NO_SLOT) {
 		r->force |= force;
+		r->since = r->since > since ? r->since : since;
+	}
 	if (fresh)
 		revive_before(core, t);
 }
@@ -329,6 +335,30 @@ static void deliver_again(struct core *core, struct task *t, const struct conten
 	flow_deliver(core, t, slots, count); /* what was never delivered */
 }
 
+/* ---- what was made again lately ---- */
+
+static void note_remade(struct core *core, const struct execution *e)
+{
+	struct remade *m = &core->remade[core->remade_next++ % REMADE_KEPT];
+	memcpy(m->func_hash, e->func->hash, DIGEST_SIZE);
+	memcpy(m->args_hash, e->args_hash, DIGEST_SIZE);
+	m->epoch = core->config.boot << 32 | core->epochs;
+}
+
+/* Was it made again after the lease with epoch @since was granted? Then that attempt may have missed
+ * what is there by now. */
+static bool remade_since(const struct core *core, const struct func *func,
+			 const uint8_t args_hash[DIGEST_SIZE], uint64_t since)
+{
+	for (uint32_t i = 0; i < REMADE_KEPT; i++) {
+		const struct remade *m = &core->remade[i];
+		if (m->epoch >= since && !memcmp(m->args_hash, args_hash, DIGEST_SIZE) &&
+		    !memcmp(m->func_hash, func->hash, DIGEST_SIZE))
+			return true;
+	}
+	return false;
+}
+
 /* ---- beginning and ending ---- */
 
 static void begin(struct core *core, struct revival *r)
@@ -339,6 +369,8 @@ static void begin(struct core *core, struct revival *r)
 	uint8_t args_hash[DIGEST_SIZE];
 	sha256_digest(t->args, t->args_size, args_hash);
 	struct execution *e = exec_find(core, func, args_hash, cache, task_nonce(t));
+	if (r->force && remade_since(core, func, args_hash, r->since))
+		r->force = false;
 	if (e && e->state == EXEC_DONE && !r->force) {
 		deliver_again(core, t, e->kept->slots, e->kept->slot_count);
 		finish(core, r);
@@ -365,6 +397,8 @@ static void begin(struct core *core, struct revival *r)
 void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
 		      uint32_t count)
 {
+	if (revive_uses(e))
+		note_remade(core, e);
 	while (revive_uses(e)) {
 		struct revival *r =
 			container_of(e->extra->revivals.next, struct revival, in_exec);
@@ -382,7 +416,7 @@ static void fail_behind(struct core *core, struct batch *b, uint32_t out)
 		if (e->kind == EDGE_MEMBER)
 			continue;
 		struct task *t = batch_task(b, e->to);
-		struct revival *r = t->flags & TASK_REVIVED ? find(b, t) : NULL;
+		struct revival *r = find(b, t);
 		if (r && r->exec == NO_SLOT && t->pending) {
 			r->failed = true;
 			want(core, r);
@@ -468,13 +502,14 @@ static void resolve_anew(struct core *core, struct execution *e, struct lease *l
 static void block(struct core *core, struct execution *e, struct lease *l,
 		  const struct tasks *makers, bool force)
 {
+	uint64_t since = l->epoch;
 	lease_end(core, l);
 	exec_become(core, e, EXEC_BLOCKED);
 	e->extra->blocked = 0;
 	if (!exec_drop_cancelled(core, e))
 		return;
 	for (uint32_t i = 0; i < makers->count; i++)
-		revive_task(core, makers->items[i], force, e);
+		revive_task(core, makers->items[i], force, e, since);
 }
 
 static enum found search_users(struct core *core, const struct execution *e,

@@ -149,7 +149,17 @@ void schedule_add(struct core *core, struct execution *e, bool front)
 void schedule_room(struct core *core)
 {
 	core->room++;
+	core->places++;
 	core->schedule = true;
+}
+
+void schedule_ended(struct core *core, const struct worker *w, bool place)
+{
+	core->room++;
+	core->places += place;
+	core->schedule = true;
+	if (w->open != NO_SLOT)
+		core->open_cursor = w->open; /* likely the only one with room */
 }
 
 void schedule_release(struct core *core, struct queue *from)
@@ -251,9 +261,13 @@ static enum tried try_grant(struct core *core, struct queue *q, struct execution
 	const struct batch *b = task_batch(core, sponsor);
 	if (b->max_parallel && b->running >= b->max_parallel)
 		return TRIED_NOT_THIS;
-	bool placed = true;
-	struct worker *w = pick(core, e, q->class, true);
+	struct worker *w = NULL;
+	bool placed = q->class->no_place != core->places;
+	if (placed)
+		w = pick(core, e, q->class, true);
 	if (!w) {
+		if (placed && !(e->extra && e->extra->unproven))
+			q->class->no_place = core->places;
 		placed = false;
 		w = pick(core, e, q->class, false);
 	}

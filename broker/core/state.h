@@ -41,6 +41,7 @@
 #define TASKS_MAX (1u << 30)
 #define ARGS_MAX (1u << 28)
 #define OUTPUTS_MAX (1u << 20)
+#define REMADE_KEPT 64u
 #define WORKERS_MAX 65536u
 #define LEASES_MAX 65536u /* of one worker */
 #define BACKOFF_FIRST_NS (NS_PER_S / 10)
@@ -68,7 +69,8 @@ struct class_item {
 struct class
 { /* a request for resources; intern.c */
 	uint32_t refs, slot, count;
-	uint64_t blocked; /* core->room at which no worker had room for it */
+	uint64_t blocked;  /* core->room at which no worker had room for it */
+	uint64_t no_place; /* core->places at which it could not run anywhere at once */
 	struct class_item items[CORE_RESOURCES_MAX + 1];
 };
 
@@ -270,13 +272,19 @@ struct execution {	   /* 96 bytes */
 };
 _Static_assert(sizeof(struct execution) <= 96, "memory per queued task");
 
+struct remade { /* output of a task that was made again, or seen to be there; revive.c */
+	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
+	uint64_t epoch; /* leases up to here may have missed it without reason */
+};
+
 struct revival {	     /* revive.c */
 	struct list link;    /* in its batch */
 	struct list in_exec; /* in the execution's extra */
 	struct list todo;    /* core->reviving: to begin, or to fail */
 	struct task *task;
-	uint32_t exec; /* slot or NO_SLOT */
-	bool force;    /* what a look-up says of its bytes is not believed any more */
+	uint32_t exec;	/* slot or NO_SLOT */
+	bool force;	/* what a look-up says of its bytes is not believed any more */
+	uint64_t since; /* epoch of the newest lease that missed it */
 	bool failed;
 	core_exec_id *waiters;
 	uint32_t waiter_count, waiter_capacity;
@@ -411,6 +419,8 @@ struct core {
 
 	struct task *work_head, *work_tail; /* WAITING tasks to resolve or skip */
 	struct list reviving;
+	struct remade remade[REMADE_KEPT]; /* the newest ones, a ring */
+	uint32_t remade_next;
 	void *scratch; /* indices of a refusal */
 
 	struct pool execs;
@@ -421,8 +431,9 @@ struct core {
 
 	struct queue **ready; /* by priority, then class and limit */
 	uint32_t ready_count, ready_capacity;
-	bool schedule; /* something became ready, or room was made */
-	uint64_t room; /* counts what may have made room */
+	bool schedule;	 /* something became ready, or room was made */
+	uint64_t room;	 /* counts what may have made room of any kind */
+	uint64_t places; /* counts what may have made room to run at once */
 
 	struct pool leases;
 	struct table epoch_table;

@@ -341,3 +341,42 @@ Test(revive, a_follower_in_another_batch_waits_too_and_goes_on)
 	complete(&d, 1, 1);
 	cr_expect_eq(status(&d, 2, 1), CORE_COMPLETED);
 }
+
+Test(revive, an_attempt_that_began_before_the_bytes_were_made_again_does_not_force_it)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "maker");
+	add_task(&p, 0, "reader1");
+	add_task(&p, 0, "reader2");
+	add_ref(&p, 1, 0, 0);
+	add_ref(&p, 2, 0, 0);
+	join(&d, 0, 8, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	struct content slots[2] = {content(1, 0), content(1, 1)};
+	for (uint32_t i = 1; i <= 2;
+	     i++) { /* both miss it; the look-up says it is there */
+		struct core_effect g = grant_of(&d, 1, i);
+		report_missing(&d, 0, &g.grant.lease, content(1, 0));
+		STEP(&d, .type = CORE_EV_LOOKUP,
+		     .lookup = {.exec = last(&d, CORE_FX_LOOKUP, 1, 0)->lookup.exec,
+				.hit = true,
+				.commit = 1,
+				.slots = slots,
+				.slot_count = 2});
+	}
+	struct core_effect second = grant_of(&d, 1, 2);
+	lose(&d, 1, content(1, 0));
+	complete(&d, 1, 0); /* made again */
+	size_t commits = seen(&d, CORE_FX_COMMIT);
+	report_missing(&d, 0, &second.grant.lease, content(1, 0));
+	settle(&d);
+	cr_expect_eq(status(&d, 1, 2), CORE_RUNNING, "it is there by now");
+	cr_expect_eq(seen(&d, CORE_FX_COMMIT), commits);
+	complete(&d, 1, 1);
+	complete(&d, 1, 2);
+	cr_expect(batch_view(&d, 1).ended);
+}
