@@ -128,6 +128,7 @@ static void each_second(struct broker *b)
 		b->free_bytes = 0;
 	batches_orphans(b);
 	relays_sweep(b);
+	listen_watch_descriptors(b);
 	give_back(b);
 	if (b->options->is_private && store_vanished(b)) {
 		log_info("the store's directory is gone: ending", "store=%s", b->store);
@@ -216,7 +217,6 @@ static void timers(struct broker *b)
 {
 	peers_sweep(b);
 	each_second(b);
-	listen_watch_descriptors(b);
 	hold(b, b->ledger_full || b->free_bytes < FREE_BYTES_MIN);
 	if (core_deadline(b->core) <= b->now) {
 		struct core_event event = {.type = CORE_EV_TIME};
@@ -434,7 +434,7 @@ void broker_free(struct broker *b)
 	workers_fini(b);
 	peers_fini(b);
 	batches_fini(b);
-	if (b->turn && b->ledger && !b->exit_code)
+	if (b->turn) /* what was decided may be recorded; nobody was told */
 		ledger_hand_in(b->ledger, b->turn, b->step + 1);
 	ledger_reader_close(b->reader);
 	ledger_close(b->ledger);

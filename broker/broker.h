@@ -131,8 +131,7 @@ struct broker {
 	bool stop;		      /* leave the loop */
 	bool stop_asked;	      /* by another thread; atomic */
 	int store_error; /* errno of a failed sync in the blob service; atomic */
-	uint64_t next_descriptors_ns;
-	bool descriptors_tight;
+	uint64_t connections_refused;
 	int exit_code;
 };
 
@@ -159,7 +158,7 @@ int listen_open(struct broker *b, struct err *e);
 void listen_close(struct broker *b);
 /** listen_admit() - take new connections, or stop taking them. */
 void listen_admit(struct broker *b, bool admit);
-/** listen_watch_descriptors() - stop admission before descriptors run out. */
+/** listen_watch_descriptors() - say that connections were refused, see accept.h. */
 void listen_watch_descriptors(struct broker *b);
 void listen_raise_limits(struct broker *b);
 

@@ -24,9 +24,10 @@ static void store_blobs(struct broker *b, const struct report *r)
 		ledger_add_blob(b->turn, r->blob_digests[i], data->data, data->len);
 		presence_note(b, r->blob_digests[i]);
 	}
+	if (o->kind != CASHET__OUTCOME__KIND__COMPLETED || !r->manifest.size)
+		return;
 	const uint8_t *digest = r->slots[SLOT_RESULT].digest;
-	if (o->kind != CASHET__OUTCOME__KIND__COMPLETED || !r->manifest.size ||
-	    presence_noted(b, digest))
+	if (presence_noted(b, digest))
 		return;
 	if (r->manifest.size <= JOURNAL_BLOB_MAX) {
 		ledger_add_blob(b->turn, digest, r->manifest.data, r->manifest.size);

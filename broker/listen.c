@@ -1,17 +1,16 @@
-/* listen.c - the control sockets: bound, secured, and closed to newcomers before descriptors run
- * out; and the blob service and authenticator that belong to them.
+/* listen.c - the control sockets: bound, secured, and closed to newcomers when a private broker
+ * ends; and the blob service and authenticator that belong to them.
  *
- * libzmq spins when accept() fails for want of descriptors, so we look how many are open and
- * unbind in time. Sessions that exist go on. */
+ * Sockets are not counted here: accept.c refuses connections before descriptors run out. */
 #include "broker/broker.h"
 
+#include "broker/accept.h"
 #include "broker/auth.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "version.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -23,7 +22,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define DESCRIPTORS_KEPT 64 /* for databases, objects, pipes */
+#define LINGER_MS 300
 
 void listen_raise_limits(struct broker *b)
 {
@@ -36,6 +35,7 @@ void listen_raise_limits(struct broker *b)
 		getrlimit(RLIMIT_NOFILE, &limit);
 	}
 	b->fd_limit = limit.rlim_cur == RLIM_INFINITY ? 1u << 20 : limit.rlim_cur;
+	accept_limit(b->fd_limit);
 }
 
 /* ---- keys ---- */
@@ -295,6 +295,8 @@ void listen_close(struct broker *b)
 	blobs_stop(b->blobs);
 	b->blobs = NULL;
 	for (unsigned i = 0; i < b->control_count; i++) {
+		int linger = LINGER_MS; /* what was acknowledged last should arrive */
+		zmq_setsockopt(b->controls[i].router, ZMQ_LINGER, &linger, sizeof linger);
 		zmq_close(b->controls[i].router);
 		if (b->controls[i].blob_path)
 			unlink(b->controls[i].blob_path);
@@ -337,37 +339,14 @@ void listen_admit(struct broker *b, bool admit)
 	b->admission_closed = !admit;
 }
 
-static uint64_t open_descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	uint64_t count = 0;
-	if (!dir)
-		return UINT64_MAX; /* there are none left to look with */
-	while (readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
-}
-
 void listen_watch_descriptors(struct broker *b)
 {
-	if (b->now < b->next_descriptors_ns || !b->fd_limit)
+	uint64_t refused = accept_refused();
+	if (refused == b->connections_refused)
 		return;
-	uint64_t used = open_descriptors();
-	uint64_t kept =
-		b->fd_limit / 4 < DESCRIPTORS_KEPT ? b->fd_limit / 4 : DESCRIPTORS_KEPT;
-	bool tight = used > b->fd_limit - kept;
-	b->next_descriptors_ns =
-		b->now + (used > b->fd_limit / 4 ? NS_PER_S / 10 : NS_PER_S);
-	if (tight == b->descriptors_tight)
-		return;
-	b->descriptors_tight = tight;
-	if (tight)
-		log_error("descriptors run out: no new connections",
-			  "open=%llu limit=%llu", (unsigned long long)used,
-			  (unsigned long long)b->fd_limit);
-	else
-		log_info("new connections are taken again", "open=%llu",
-			 (unsigned long long)used);
-	listen_admit(b, !tight);
+	log_warn("connections refused",
+		 "count=%llu why=file descriptors run out limit=%llu",
+		 (unsigned long long)(refused - b->connections_refused),
+		 (unsigned long long)b->fd_limit);
+	b->connections_refused = refused;
 }

@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HELD_DESCRIPTORS 64 /* kept back for files and databases; a quarter at most */
-
 void peers_init(struct broker *b)
 {
 	list_init(&b->peers.all);
@@ -288,15 +286,6 @@ void peer_hello(struct broker *b, unsigned socket, const struct wire_frame *fram
 			 made.kind == PEER_WORKER ? "worker" : "client");
 		log_warn("peer refused", "key=%s why=%s", z85, wrong);
 		peer_refuse(b, socket, frame, e->serial, ERR_NOT_ALLOWED, wrong, next);
-		return;
-	}
-	uint64_t held =
-		b->fd_limit / 4 < HELD_DESCRIPTORS ? b->fd_limit / 4 : HELD_DESCRIPTORS;
-	if (b->peers.all.next && b->fd_limit &&
-	    b->peers.clients + b->peers.workers + held >= b->fd_limit) {
-		peer_refuse(b, socket, frame, e->serial, ERR_FAILED,
-			    "the broker has as many peers as its file descriptors allow",
-			    "raise the limit of open files (ulimit -n) of cashet-broker");
 		return;
 	}
 	struct peer *peer = mem_copy(&made, sizeof made);
