@@ -2,10 +2,12 @@
  * shrinks what fails; proves that planted bugs are caught and that a seed is always the same run.
  *
  *   runner SEED [--faults MASK] [--batches N] [--trace]     one seed, again
- *   runner --seeds N [--from SEED]                          N seeds from SEED on, and those in
- *                                                           tests/sim/seeds
- *   runner --bugs N                                         planted bugs, at most N seeds each */
-#include "broker/core/plant.h"
+ *   runner --seeds N [--from SEED] [--failed FILE]          the seeds that once failed (FILE, see
+ *                                                           seeds/failed.txt), then N from SEED on
+ *   runner_planted --bugs N                                 planted bugs, at most N seeds each
+ *   runner_planted SEED --plant BUG                         one of them
+ *
+ * The last line says how many seeds, or bugs, were as they should be. */
 #include "tests/sim/sim.h"
 
 #include <signal.h>
@@ -14,8 +16,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SIM_FAILED_SEEDS
+#define SIM_FAILED_SEEDS "tests/sim/seeds/failed.txt"
+#endif
+
+#define FAILURES_MAX 10 /* then it gives up */
+#define SECONDS_MAX 100 /* a run that takes longer loops for ever */
+
+int model_planted;
+
 #ifdef CASHET_PLANTED
-static const char *const plant_names[PLANT_COUNT] = {
+static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_NO_EPOCH_CHECK] = "no epoch check",
 	[PLANT_NO_LEASE_CHECK] = "no lease check",
 	[PLANT_FOLLOWER_ENDS_TWICE] = "a follower ends twice",
@@ -31,17 +42,65 @@ static const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_COMMIT_NUMBER_REUSED] = "commit numbers are reused",
 	[PLANT_LOSS_COSTS_ATTEMPT] = "a lost worker costs an attempt",
 	[PLANT_BACKOFF_FOREVER] = "backoff never ends",
+	[PLANT_ACK_BEFORE_COMMIT] = "acknowledged before commit",
+	[PLANT_TORN_STEP] = "half a step survives a crash",
+	[PLANT_BOOT_REUSED] = "boot generations are reused",
+	[PLANT_ENDS_FORGOTTEN] = "a restart forgets what had ended",
 };
+
+static void plant(int bug)
+{
+	if (bug < PLANT_COUNT)
+		core_planted = (enum plant)bug;
+	else
+		model_planted = bug;
+}
+#else
+static void plant(int bug)
+{
+	(void)bug;
+}
 #endif
+
+/* ---- one run, in a child ---- */
 
 struct verdict {
 	bool ok;
 	uint64_t numbers[3]; /* trace hash, steps, messages */
-	char why[400];
+	char why[2000];
 };
 
-/* One run in a child; what it prints last is why it failed. */
-static struct verdict run_in_child(const struct sim_options *options, int plant)
+static _Noreturn void child(const struct sim_options *options, const int out[2],
+			    const int back[2])
+{
+	struct sim *s = mem_alloc(sizeof *s);
+	uint64_t numbers[3];
+
+	if (!options->trace) {
+		dup2(out[1], 1);
+		dup2(out[1], 2);
+	}
+	alarm(SECONDS_MAX);
+	plant(options->plant);
+	s->options = *options;
+	sim_run(s);
+	numbers[0] = s->trace_hash;
+	numbers[1] = s->steps;
+	numbers[2] = s->messages;
+	free(s);
+	exit(write(back[1], numbers, sizeof numbers) == sizeof numbers ? 0 : 1);
+}
+
+/* The first line that says something; sanitizers begin with a rule. */
+static void first_line(char *text)
+{
+	char *from = text + strspn(text, "=\n");
+
+	memmove(text, from, strlen(from) + 1);
+	text[strcspn(text, "\n")] = 0;
+}
+
+static struct verdict run_in_child(const struct sim_options *options)
 {
 	struct verdict v = {0};
 	int out[2], back[2], status;
@@ -53,28 +112,8 @@ static struct verdict run_in_child(const struct sim_options *options, int plant)
 	if (pipe(out) || pipe(back))
 		abort();
 	pid = fork();
-	if (!pid) {
-		struct sim *s = mem_alloc(sizeof *s);
-		uint64_t numbers[3];
-
-		if (!options->trace) {
-			dup2(out[1], 1);
-			dup2(out[1], 2);
-		}
-		alarm(30); /* a run that loops for ever is a finding */
-#ifdef CASHET_PLANTED
-		core_planted = (enum plant)plant;
-#else
-		(void)plant;
-#endif
-		s->options = *options;
-		sim_run(s);
-		numbers[0] = s->trace_hash;
-		numbers[1] = s->steps;
-		numbers[2] = s->messages;
-		free(s);
-		exit(write(back[1], numbers, sizeof numbers) == sizeof numbers ? 0 : 1);
-	}
+	if (!pid)
+		child(options, out, back);
 	close(out[1]);
 	close(back[1]);
 	while ((got = read(out[0], v.why + size, sizeof v.why - 1 - size)) > 0)
@@ -87,14 +126,16 @@ static struct verdict run_in_child(const struct sim_options *options, int plant)
 		v.ok = false;
 	if (!v.ok && !size && WIFSIGNALED(status))
 		snprintf(v.why, sizeof v.why, "ended by signal %d", WTERMSIG(status));
-	v.why[strcspn(v.why, "\n")] = 0;
+	first_line(v.why);
 	return v;
 }
+
+/* ---- what failed ---- */
 
 static void say_how_to_replay(const struct sim_options *o)
 {
 	printf("  replay: ./dev sim %llu", (unsigned long long)o->seed);
-	if (o->fault_mask != UINT32_MAX)
+	if (o->fault_mask != (1u << FAULT_COUNT) - 1)
 		printf(" --faults 0x%x", o->fault_mask);
 	if (o->batch_max)
 		printf(" --batches %u", o->batch_max);
@@ -104,22 +145,27 @@ static void say_how_to_replay(const struct sim_options *o)
 /* Fewer kinds of faults and fewer batches, as long as it still fails. */
 static void shrink(struct sim_options o)
 {
+	struct verdict v = {0};
+
 	for (int i = 0; i < FAULT_COUNT; i++) {
 		struct sim_options less = o;
 
 		less.fault_mask &= ~(1u << i);
-		if (less.fault_mask != o.fault_mask && !run_in_child(&less, 0).ok)
+		if (!run_in_child(&less).ok)
 			o = less;
 	}
 	for (uint32_t n = 1; n < 8; n++) {
 		struct sim_options less = o;
 
 		less.batch_max = n;
-		if (!run_in_child(&less, 0).ok) {
+		v = run_in_child(&less);
+		if (!v.ok) {
 			o = less;
 			break;
 		}
 	}
+	if (!v.ok && v.why[0])
+		printf("  reduced: %s\n", v.why);
 	printf("  needs:");
 	for (int i = 0; i < FAULT_COUNT; i++)
 		if (o.fault_mask >> i & 1)
@@ -128,62 +174,96 @@ static void shrink(struct sim_options o)
 	say_how_to_replay(&o);
 }
 
-static bool run_seed(uint64_t seed, bool twice, uint64_t *steps)
+/* ---- many ---- */
+
+struct tally {
+	uint64_t passed, failed, steps;
+};
+
+static void run_seed(uint64_t seed, bool twice, struct tally *t)
 {
 	struct sim_options o = {.seed = seed, .fault_mask = (1u << FAULT_COUNT) - 1};
-	struct verdict v = run_in_child(&o, 0);
+	struct verdict v;
 
-	*steps += v.numbers[1];
-	if (v.ok && twice) {
-		struct verdict again = run_in_child(&o, 0);
-
-		if (again.numbers[0] == v.numbers[0])
-			return true;
+	if (t->failed >= FAILURES_MAX)
+		return;
+	v = run_in_child(&o);
+	t->steps += v.numbers[1];
+	if (v.ok && twice && run_in_child(&o).numbers[0] != v.numbers[0]) {
 		printf("FAILED seed %llu: two runs differ\n", (unsigned long long)seed);
-		return false;
+		t->failed++;
+	} else if (v.ok) {
+		t->passed++;
+	} else {
+		printf("FAILED seed %llu: %s\n", (unsigned long long)seed, v.why);
+		t->failed++;
+		shrink(o);
 	}
-	if (v.ok)
-		return true;
-	printf("FAILED seed %llu: %s\n", (unsigned long long)seed, v.why);
-	shrink(o);
-	return false;
 }
 
-static int run_seeds(uint64_t from, uint64_t count)
+/* One per line; # begins a comment. */
+static void run_failed_before(const char *path, struct tally *t)
 {
-	uint64_t failed = 0, steps = 0;
+	char line[400];
+	FILE *f = fopen(path, "r");
 
-	for (uint64_t i = 0; i < count && failed < 10; i++)
-		failed += !run_seed(from + i, i % 16 == 0, &steps);
-	printf("%llu seeds, %llu steps of the core, %llu failed\n",
-	       (unsigned long long)count, (unsigned long long)steps,
-	       (unsigned long long)failed);
-	return failed != 0;
+	if (!f) {
+		printf("FAILED %s cannot be read\n", path);
+		t->failed++;
+		return;
+	}
+	while (fgets(line, sizeof line, f)) {
+		char *end;
+		uint64_t seed = strtoull(line, &end, 10);
+
+		if (end != line)
+			run_seed(seed, false, t);
+	}
+	fclose(f);
+}
+
+static int run_seeds(uint64_t from, uint64_t count, const char *failed_before)
+{
+	struct tally t = {0};
+
+	if (failed_before[0])
+		run_failed_before(failed_before, &t);
+	for (uint64_t i = 0; i < count; i++)
+		run_seed(from + i, i % 16 == 0, &t);
+	printf("%llu steps of the core\n", (unsigned long long)t.steps);
+	printf("%llu passed, %llu failed\n", (unsigned long long)t.passed,
+	       (unsigned long long)t.failed);
+	return t.failed != 0;
 }
 
 #ifdef CASHET_PLANTED
 static int run_bugs(uint64_t most)
 {
-	int missed = 0;
+	int missed = 0, count = 0;
 
-	for (int bug = 1; bug < PLANT_COUNT; bug++) {
-		uint64_t seed;
+	for (int bug = 1; bug < PLANT_ALL; bug++) {
 		struct verdict v = {.ok = true};
+		uint64_t seed = 0;
 
-		for (seed = 1; seed <= most && v.ok; seed++) {
-			struct sim_options o = {.seed = seed,
-						.fault_mask = (1u << FAULT_COUNT) - 1};
+		if (!plant_names[bug])
+			continue; /* the place between core and models */
+		while (v.ok && seed < most) {
+			struct sim_options o = {.seed = ++seed,
+						.fault_mask = (1u << FAULT_COUNT) - 1,
+						.plant = bug};
 
-			v = run_in_child(&o, bug);
+			v = run_in_child(&o);
 		}
 		if (v.ok)
 			printf("MISSED  %-32s by %llu seeds\n", plant_names[bug],
 			       (unsigned long long)most);
 		else
-			printf("caught  %-32s %s\n", plant_names[bug], v.why);
+			printf("caught  %-32s by seed %-3llu %s\n", plant_names[bug],
+			       (unsigned long long)seed, v.why);
 		missed += v.ok;
+		count++;
 	}
-	printf("%d planted bugs, %d missed\n", PLANT_COUNT - 1, missed);
+	printf("%d passed, %d failed\n", count - missed, missed);
 	return missed != 0;
 }
 #else
@@ -195,50 +275,54 @@ static int run_bugs(uint64_t most)
 }
 #endif
 
+static int run_one(const struct sim_options *o)
+{
+	struct verdict v = run_in_child(o);
+
+	printf("%s seed %llu %s trace %016llx\n", v.ok ? "ok" : "FAILED",
+	       (unsigned long long)o->seed, v.why, (unsigned long long)v.numbers[0]);
+	return !v.ok;
+}
+
 int main(int argc, char **argv)
 {
 	struct sim_options o = {.fault_mask = (1u << FAULT_COUNT) - 1};
-	uint64_t seeds = 0, bugs = 0, from = 1;
+	const char *failed_before = SIM_FAILED_SEEDS;
+	uint64_t seeds = 200, bugs = 0, from = 1;
 	bool one = false;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (int i = 1; i < argc; i++) {
-		const char *value = i + 1 < argc ? argv[i + 1] : "";
+		const char *name = argv[i], *value = i + 1 < argc ? argv[i + 1] : "";
 
-		if (!strcmp(argv[i], "--trace")) {
+		if (!strcmp(name, "--trace")) {
 			o.trace = true;
 			continue;
 		}
-		if (argv[i][0] != '-') {
-			o.seed = strtoull(argv[i], NULL, 0);
+		if (name[0] != '-') {
+			o.seed = strtoull(name, NULL, 0);
 			one = true;
 			continue;
 		}
 		i++;
-		if (!strcmp(argv[i - 1], "--seeds"))
+		if (!strcmp(name, "--seeds"))
 			seeds = strtoull(value, NULL, 0);
-		else if (!strcmp(argv[i - 1], "--from"))
+		else if (!strcmp(name, "--from"))
 			from = strtoull(value, NULL, 0);
-		else if (!strcmp(argv[i - 1], "--faults"))
+		else if (!strcmp(name, "--failed"))
+			failed_before = value;
+		else if (!strcmp(name, "--faults"))
 			o.fault_mask = (uint32_t)strtoul(value, NULL, 0);
-		else if (!strcmp(argv[i - 1], "--batches"))
+		else if (!strcmp(name, "--batches"))
 			o.batch_max = (uint32_t)strtoul(value, NULL, 0);
-		else if (!strcmp(argv[i - 1], "--bugs"))
+		else if (!strcmp(name, "--bugs"))
 			bugs = strtoull(value, NULL, 0);
+		else if (!strcmp(name, "--plant"))
+			o.plant = atoi(value);
 		else
-			return fprintf(stderr, "runner: unknown option %s\n",
-				       argv[i - 1]),
-			       2;
+			return fprintf(stderr, "runner: unknown option %s\n", name), 2;
 	}
 	if (bugs)
 		return run_bugs(bugs);
-	if (one) {
-		struct verdict v = run_in_child(&o, 0);
-
-		printf("%s seed %llu %s trace %016llx\n", v.ok ? "ok" : "FAILED",
-		       (unsigned long long)o.seed, v.why,
-		       (unsigned long long)v.numbers[0]);
-		return !v.ok;
-	}
-	return run_seeds(from, seeds ? seeds : 200);
+	return one ? run_one(&o) : run_seeds(from, seeds, failed_before);
 }

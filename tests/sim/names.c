@@ -54,6 +54,7 @@ const char *const message_names[] = {
 	[M_CANCEL] = "cancel", [M_HELLO] = "hello",   [M_ALIVE] = "alive",
 	[M_BYE] = "bye",       [M_RESULT] = "result", [M_HANDBACK] = "handback",
 	[M_ASSIGN] = "assign", [M_STOP] = "stop",     [M_VERDICT] = "verdict",
+	[M_LOOKUP] = "lookup",
 };
 
 const char *const status_names[] = {

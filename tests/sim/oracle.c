@@ -1,6 +1,5 @@
-/* oracle.c - the promises, held against what happens. It keeps a history of its own, knows the
- * workload, and derives from both what each task must read, write and become. */
-#include "common/pure/hex.h"
+/* oracle.c - the promises, held against every effect and every record. It keeps a history of its own
+ * and knows the workload. */
 #include "common/pure/sha256.h"
 #include "tests/sim/sim.h"
 
@@ -8,25 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct print { /* one fingerprint with its nonce */
-	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE], nonce[NONCE_SIZE];
-	uint64_t granted, granted_boot; /* latest epoch, and the boot that gave it */
-	uint64_t current;		/* commit, 0: none */
-	bool lost;			/* its bytes were reported gone since */
-};
+#define POISON_DEATHS 3 /* the core's default */
 
-struct fate {
-	bool ended;
-	enum core_task_status status;
-	uint64_t commit;
+struct print {				/* one fingerprint with its nonce */
+	uint64_t granted, granted_boot; /* latest epoch, and the boot that gave it */
+	uint32_t holder;		/* worker + 1 of that lease */
+	uint64_t current;		/* commit, 0: none */
+	uint64_t whole;	 /* commit that was there with its bytes when last asked */
+	bool superseded; /* the ledger said that it is expired or without bytes */
+	bool remade;	 /* bytes of one of its commits were lost once */
+	uint32_t deaths; /* of processes that may have held a lease of it */
+	uint32_t kills;	 /* that it did itself */
 };
 
 struct oracle {
 	struct print *prints;
 	size_t print_count, print_capacity;
+	struct map print_map;
 	struct fate **now, **durable; /* by sim batch and index */
+	bool *sealed;		      /* durably */
 	uint32_t batch_count;
 	uint64_t last_epoch, last_commit, progress_at;
+	bool kills_are_bounded; /* nothing makes the core forget them */
 };
 
 void broken(struct sim *s, const char *fmt, ...)
@@ -49,10 +51,13 @@ struct oracle *oracle_new(struct sim *s)
 
 	o->now = mem_alloc(s->batch_count * sizeof *o->now);
 	o->durable = mem_alloc(s->batch_count * sizeof *o->durable);
+	o->sealed = mem_alloc(s->batch_count);
 	o->batch_count = s->batch_count;
+	o->kills_are_bounded = !s->rate[FAULT_CANCEL];
 	for (uint32_t i = 0; i < s->batch_count; i++) {
 		o->now[i] = mem_alloc(s->batches[i].task_count * sizeof **o->now);
 		o->durable[i] = mem_alloc(s->batches[i].task_count * sizeof **o->durable);
+		o->kills_are_bounded &= !s->batches[i].max_failures;
 	}
 	return o;
 }
@@ -60,130 +65,62 @@ struct oracle *oracle_new(struct sim *s)
 void oracle_free(struct oracle *o)
 {
 	free(o->prints);
+	map_fini(&o->print_map);
 	for (uint32_t i = 0; i < o->batch_count; i++) {
 		free(o->now[i]);
 		free(o->durable[i]);
 	}
 	free(o->now);
 	free(o->durable);
+	free(o->sealed);
 	free(o);
 }
 
-static struct print *print_of(struct oracle *o, const struct core_lease *lease)
+const struct fate *oracle_fate(const struct sim *s, uint32_t batch, uint32_t index,
+			       bool durable)
 {
-	static const uint8_t none[NONCE_SIZE];
-	const uint8_t *nonce = lease->has_nonce ? lease->nonce : none;
+	return durable ? &s->oracle->durable[batch][index]
+		       : &s->oracle->now[batch][index];
+}
 
-	for (size_t i = 0; i < o->print_count; i++) {
-		struct print *p = &o->prints[i];
+static struct print *print_of(struct oracle *o, const uint8_t func_hash[DIGEST_SIZE],
+			      const uint8_t args_hash[DIGEST_SIZE], const uint8_t *nonce)
+{
+	uint64_t key =
+		map_mix(map_key(func_hash, DIGEST_SIZE), map_key(args_hash, DIGEST_SIZE));
+	uint32_t number;
 
-		if (!memcmp(p->args_hash, lease->args_hash, DIGEST_SIZE) &&
-		    !memcmp(p->func_hash, lease->func_hash, DIGEST_SIZE) &&
-		    !memcmp(p->nonce, nonce, NONCE_SIZE))
-			return p;
-	}
+	if (nonce)
+		key = map_mix(key, map_key(nonce, NONCE_SIZE));
+	number = map_get(&o->print_map, key);
+	if (number != UINT32_MAX)
+		return &o->prints[number];
+	map_set(&o->print_map, key, (uint32_t)o->print_count);
 	mem_grow(o->prints, o->print_count, o->print_capacity);
-	struct print *p = &o->prints[o->print_count++];
-
-	memset(p, 0, sizeof *p);
-	memcpy(p->func_hash, lease->func_hash, DIGEST_SIZE);
-	memcpy(p->args_hash, lease->args_hash, DIGEST_SIZE);
-	memcpy(p->nonce, nonce, NONCE_SIZE);
-	return p;
+	o->prints[o->print_count] = (struct print){0};
+	return &o->prints[o->print_count++];
 }
 
-void oracle_lost_blob(struct sim *s, const uint8_t digest[DIGEST_SIZE])
+static struct print *print_of_lease(struct sim *s, const struct core_lease *lease)
 {
-	struct oracle *o = s->oracle;
-
-	for (size_t i = 0; i < o->print_count; i++) {
-		struct print *p = &o->prints[i];
-
-		for (uint32_t slot = 0; slot < 5; slot++) {
-			struct content c =
-				workload_output(p->func_hash, p->args_hash, slot);
-
-			if (!memcmp(c.digest, digest, DIGEST_SIZE))
-				p->lost = true;
-		}
-	}
+	return print_of(s->oracle, lease->func_hash, lease->args_hash,
+			lease->has_nonce ? lease->nonce : NULL);
 }
 
-/* ---- what a task must read ---- */
-
-static bool content_of(struct sim *s, uint32_t b, uint32_t index, uint32_t slot,
-		       struct content *out)
-{
-	const struct fate *f = &s->oracle->now[b][index];
-	const struct record *c = f->commit ? ledger_commit(s, f->commit) : NULL;
-
-	if (!f->ended || f->status != CORE_COMPLETED || !c || slot >= c->slot_count)
-		return false;
-	*out = c->slots[slot];
-	return true;
-}
-
-static bool group_content(struct sim *s, uint32_t b, const struct core_group *g,
-			  struct content *out)
-{
-	struct sha256 sha;
-
-	sha256_init(&sha);
-	for (uint32_t i = 0; i < g->range_count; i++) {
-		const struct core_group_range *r = &g->ranges[i];
-
-		if (!r->count)
-			sha256_update(&sha, &r->content, CONTENT_SIZE);
-		for (uint32_t k = r->first; k < r->first + r->count; k++) {
-			struct content c;
-
-			if (content_of(s, b, k, r->slot, &c))
-				sha256_update(&sha, &c, CONTENT_SIZE);
-			else if (!g->skip_failed || !s->oracle->now[b][k].ended)
-				return false;
-		}
-	}
-	out->type = CONTENT_LIST;
-	sha256_final(&sha, out->digest);
-	return true;
-}
-
-static void expected_args_hash(struct sim *s, uint32_t b, uint32_t index,
-			       uint8_t hash[DIGEST_SIZE])
-{
-	const struct sim_task *t = &s->batches[b].tasks[index];
-	uint8_t args[SIM_ARGS_MAX];
-
-	memcpy(args, t->args, t->spec.args_size);
-	for (uint32_t i = 0; i < t->spec.ref_count; i++) {
-		const struct core_ref *ref = &t->refs[i];
-		struct content c;
-		bool known =
-			ref->is_group
-				? group_content(s, b, &s->batches[b].groups[ref->target],
-						&c)
-				: content_of(s, b, ref->target, ref->slot, &c);
-
-		if (!known)
-			broken(s, "task %u:%u went on before what it reads was there", b,
-			       index);
-		memcpy(args + ref->offset, &c, CONTENT_SIZE);
-	}
-	sha256_digest(args, t->spec.args_size, hash);
-}
-
-/* ---- effects ---- */
+/* ---- grants ---- */
 
 static void check_grant(struct sim *s, const struct core_effect *fx)
 {
 	const struct core_lease *lease = &fx->grant.lease;
-	uint32_t b = s->batch_of[fx->batch];
+	uint32_t b = s->batch_of[fx->batch], owner = s->owner[fx->worker];
 	const struct sim_batch *batch = &s->batches[b];
 	const struct sim_task *t = &batch->tasks[fx->index];
-	struct print *p = print_of(s->oracle, lease);
+	struct print *p = print_of_lease(s, lease);
 	struct core_worker_view view;
 	uint8_t hash[DIGEST_SIZE];
 
+	if (s->replaying)
+		broken(s, "a lease was granted during recovery");
 	if (lease->epoch <= s->oracle->last_epoch || lease->epoch >> 32 != s->boot)
 		broken(s, "epoch %llx is not above %llx",
 		       (unsigned long long)lease->epoch,
@@ -194,27 +131,51 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 	if (memcmp(lease->func_hash, batch->functions[t->spec.function].hash,
 		   DIGEST_SIZE))
 		broken(s, "a lease names another function");
+	if (lease->has_nonce != !!t->spec.nonce)
+		broken(s, "a lease has another nonce");
+	oracle_check_args(s, b, fx->index, fx->grant.args, fx->grant.args_size, false);
 	sha256_digest(fx->grant.args, fx->grant.args_size, hash);
 	if (memcmp(hash, lease->args_hash, DIGEST_SIZE))
 		broken(s, "a lease's args_hash is not that of the arguments");
-	expected_args_hash(s, b, fx->index, hash);
-	if (memcmp(hash, lease->args_hash, DIGEST_SIZE))
-		broken(s, "task %u:%u was given arguments that are not what it must read",
-		       b, fx->index);
-	if (fx->grant.early && t->spec.ref_count)
-		broken(s, "the assignment of a task that reads others may leave early");
+	if (fx->grant.early && (t->spec.ref_count || t->spec.need_count))
+		broken(s, "the assignment of a task that waits for others may leave "
+			  "early");
 	if (fx->grant.attempt > fx->grant.attempts_max)
 		broken(s, "attempt %u of %u", fx->grant.attempt, fx->grant.attempts_max);
+	if (!owner)
+		broken(s, "a lease for worker number %u, which nobody has", fx->worker);
 	if (!core_view_worker(s->core, fx->worker, &view) &&
-	    view.used[0] > s->workers[fx->worker].cpus)
+	    view.used[0] > s->workers[owner - 1].cpus)
 		broken(s, "worker %u is oversubscribed: %llu of %llu", fx->worker,
 		       (unsigned long long)view.used[0],
-		       (unsigned long long)s->workers[fx->worker].cpus);
-	if (s->replaying)
-		broken(s, "a lease was granted during recovery");
+		       (unsigned long long)s->workers[owner - 1].cpus);
 	p->granted = lease->epoch;
 	p->granted_boot = s->boot;
+	p->holder = owner;
 }
+
+/* Without faults of network, workers and broker an attempt is proved over before the next. */
+static void check_overlap(struct sim *s, const struct message *m)
+{
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		for (uint32_t k = 0; k < s->workers[i].held_count; k++) {
+			const struct held *h = &s->workers[i].held[k];
+			const struct core_lease *l = &h->assignment.lease;
+
+			if (!h->finished && !h->stopping &&
+			    print_of_lease(s, l) == print_of_lease(s, &m->lease))
+				broken(s, "two attempts of one execution run at once");
+		}
+}
+
+void oracle_assignment(struct sim *s, const struct message *m)
+{
+	oracle_check_args(s, m->batch, m->index, m->args, m->args_size, true);
+	if (s->quiet)
+		check_overlap(s, m);
+}
+
+/* ---- commits ---- */
 
 static uint32_t retries_of(const struct sim *s, const uint8_t func_hash[DIGEST_SIZE])
 {
@@ -223,43 +184,198 @@ static uint32_t retries_of(const struct sim *s, const uint8_t func_hash[DIGEST_S
 	for (uint32_t b = 0; b < s->batch_count; b++) {
 		const struct sim_batch *batch = &s->batches[b];
 
-		for (uint32_t f = 0; f < batch->function_count; f++)
+		for (uint32_t f = 0; f < batch->function_count; f++) {
+			uint32_t retries =
+				batch->options[batch->functions[f].options].retries;
+
 			if (!memcmp(batch->functions[f].hash, func_hash, DIGEST_SIZE) &&
-			    batch->options[batch->functions[f].options].retries > most)
-				most = batch->options[batch->functions[f].options]
-					       .retries;
+			    retries > most)
+				most = retries;
+		}
 	}
 	return most;
+}
+
+/* Bytes that are gone, and that nothing could bring back: no task made them, or one that had to run
+ * again has failed. */
+static bool cannot_come_back(struct sim *s, const uint8_t digest[DIGEST_SIZE])
+{
+	const struct blob *b = blob_find(s, digest);
+
+	if (b && !b->made)
+		return !b->present;
+	for (size_t i = 0; i < s->record_count; i++)
+		if (s->records[i].type == R_COMMIT && !s->records[i].completed)
+			return true;
+	return false;
+}
+
+static void check_success(struct sim *s, const struct core_effect *fx, struct print *p)
+{
+	const struct record *before = ledger_commit(s, p->current);
+	const struct record *parent = ledger_commit(s, fx->commit.parent);
+	const struct core_lease *lease = &fx->commit.lease;
+
+	if (fx->commit.parent &&
+	    (!parent || memcmp(parent->func_hash, lease->func_hash, DIGEST_SIZE) ||
+	     memcmp(parent->args_hash, lease->args_hash, DIGEST_SIZE)))
+		broken(s, "commit %llu has a parent of another fingerprint",
+		       (unsigned long long)fx->commit.commit);
+	p->remade |= before && before->lost;
+	if (p->current && !(lease->has_nonce ? p->remade : p->superseded))
+		broken(s, "commits %llu and %llu are both current for one fingerprint",
+		       (unsigned long long)p->current,
+		       (unsigned long long)fx->commit.commit);
+	if (p->current && fx->commit.parent < p->current)
+		broken(s, "commit %llu supersedes %llu and does not say so",
+		       (unsigned long long)fx->commit.commit,
+		       (unsigned long long)p->current);
+	p->current = fx->commit.commit;
+	p->superseded = false;
 }
 
 static void check_commit(struct sim *s, const struct core_effect *fx)
 {
 	const struct core_lease *lease = &fx->commit.lease;
-	struct print *p = print_of(s->oracle, lease);
+	struct print *p = print_of_lease(s, lease);
+	uint8_t hash[DIGEST_SIZE];
 
 	if (fx->commit.commit <= s->oracle->last_commit)
 		broken(s, "commit %llu is not above %llu",
 		       (unsigned long long)fx->commit.commit,
 		       (unsigned long long)s->oracle->last_commit);
 	s->oracle->last_commit = fx->commit.commit;
+	sha256_digest(fx->commit.args, fx->commit.args_size, hash);
+	if (memcmp(hash, lease->args_hash, DIGEST_SIZE))
+		broken(s, "a commit's arguments are not those of its lease");
 	if (fx->commit.token && p->granted_boot == s->boot && p->granted != lease->epoch)
 		broken(s, "a result of lease %llx was accepted while %llx is current",
 		       (unsigned long long)lease->epoch, (unsigned long long)p->granted);
 	if (fx->commit.attempts > retries_of(s, lease->func_hash) + 1)
 		broken(s, "%u attempts where %u were allowed", fx->commit.attempts,
 		       retries_of(s, lease->func_hash) + 1);
-	if (!fx->commit.completed || fx->commit.cache == CORE_CACHE_OFF)
+	if (fx->commit.quarantined && p->deaths < POISON_DEATHS)
+		broken(s, "a task was quarantined that killed %u workers", p->deaths);
+	if (fx->commit.lost_input && !cannot_come_back(s, fx->commit.missing))
+		broken(s, "a task was given up for an input that could be made again");
+	p->kills = 0;
+	if (fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF)
+		check_success(s, fx, p);
+}
+
+void oracle_lookup(struct sim *s, const struct message *m)
+{
+	const struct core_effect *fx = &m->lookup;
+	struct print *p =
+		print_of(s->oracle, fx->lookup.func_hash, fx->lookup.args_hash, NULL);
+
+	if (!m->commit)
 		return;
-	if (p->current && !p->lost)
-		broken(s, "commits %llu and %llu are both current for one fingerprint",
-		       (unsigned long long)p->current,
-		       (unsigned long long)fx->commit.commit);
-	if (p->current && fx->commit.cache == CORE_CACHE_USE && !fx->commit.parent)
-		broken(s, "commit %llu supersedes %llu and does not say so",
-		       (unsigned long long)fx->commit.commit,
-		       (unsigned long long)p->current);
-	p->current = fx->commit.commit;
-	p->lost = false;
+	if (m->hit && fx->lookup.need_bytes)
+		p->whole = m->commit;
+	if (!m->hit && (!fx->lookup.parent_only || ledger_commit(s, m->commit)->lost))
+		p->superseded = true;
+}
+
+/* ---- workers that die ---- */
+
+void oracle_process_ended(struct sim *s, uint32_t worker)
+{
+	struct oracle *o = s->oracle;
+
+	for (size_t i = 0; i < o->print_count; i++)
+		o->prints[i].deaths += o->prints[i].holder == worker + 1;
+}
+
+void oracle_poisoned(struct sim *s, const struct sim_worker *w,
+		     const struct core_lease *lease)
+{
+	struct print *p = print_of_lease(s, lease);
+
+	sim_trace(s, "lease %llx of index %u kills its worker",
+		  (unsigned long long)lease->epoch, lease->index);
+	if (p->granted != lease->epoch || !s->oracle->kills_are_bounded)
+		return;
+	for (uint32_t i = 0; i < w->held_count; i++)
+		if (w->held[i].finished)
+			return; /* until that is heard, it seems to wait on the worker */
+	p->kills++;
+	if (p->kills > POISON_DEATHS + s->boot - 1) /* a crash may forget one */
+		broken(s, "a task has killed %u workers", p->kills);
+}
+
+/* ---- ends ---- */
+
+static bool is_read(const struct sim_batch *b, uint32_t index)
+{
+	for (uint32_t i = 0; i < b->task_count; i++)
+		for (uint32_t k = 0; k < b->tasks[i].spec.ref_count; k++) {
+			const struct core_ref *ref = &b->tasks[i].refs[k];
+
+			if (ref->is_group || ref->target == index)
+				return true; /* perhaps */
+		}
+	return false;
+}
+
+static void check_completed(struct sim *s, const struct core_effect *fx, uint32_t b)
+{
+	const struct sim_batch *batch = &s->batches[b];
+	const struct sim_task *t = &batch->tasks[fx->index];
+	const struct record *c = ledger_commit(s, fx->ended.commit);
+	struct core_task_view view;
+	struct print *p;
+	uint8_t hash[DIGEST_SIZE];
+
+	if (core_view_task(s->core, fx->batch, fx->index, &view))
+		broken(s, "task %u:%u ended and cannot be looked at", b, fx->index);
+	oracle_check_args(s, b, fx->index, view.args, (uint32_t)view.args_size, false);
+	sha256_digest(view.args, view.args_size, hash);
+	if (!c || !c->completed ||
+	    memcmp(c->func_hash, batch->functions[t->spec.function].hash, DIGEST_SIZE) ||
+	    memcmp(c->args_hash, hash, DIGEST_SIZE))
+		broken(s, "task %u:%u completed with a commit that is not its own", b,
+		       fx->index);
+	p = print_of(s->oracle, c->func_hash, c->args_hash, NULL);
+	if (fx->ended.cached && t->spec.nonce)
+		broken(s, "task %u:%u wants no cache and got a hit", b, fx->index);
+	if (fx->ended.cached && c->lost && p->whole != c->commit &&
+	    (size_t)(c - s->records) < s->durable_count && !is_read(batch, fx->index))
+		broken(s, "task %u:%u ended with a hit whose bytes are gone", b,
+		       fx->index);
+}
+
+static void check_failed(struct sim *s, const struct core_effect *fx, uint32_t b)
+{
+	const struct sim_batch *batch = &s->batches[b];
+	const struct core_function *fn =
+		&batch->functions[batch->tasks[fx->index].spec.function];
+	const struct record *c = ledger_commit(s, fx->ended.commit);
+	uint32_t allowed = batch->options[fn->options].retries + 1;
+
+	if (!c || c->completed || memcmp(c->func_hash, fn->hash, DIGEST_SIZE))
+		broken(s, "task %u:%u failed without a failed commit", b, fx->index);
+	if (!c->quarantined && !c->lost_input && c->attempts < allowed)
+		broken(s, "task %u:%u failed after %u attempts and may have %u", b,
+		       fx->index, c->attempts, allowed);
+}
+
+static void check_skipped(struct sim *s, const struct core_effect *fx, uint32_t b)
+{
+	const struct sim_batch *batch = &s->batches[b];
+	uint32_t up = fx->ended.upstream;
+	const struct fate *f =
+		up < batch->task_count ? oracle_fate(s, b, up, false) : NULL;
+
+	if (!f || !f->ended)
+		broken(s, "task %u:%u was skipped for nothing", b, fx->index);
+	if (f->status != CORE_COMPLETED)
+		return;
+	/* It had to run again, for bytes that were lost, and failed. */
+	for (size_t i = 0; i < s->record_count; i++)
+		if (s->records[i].type == R_COMMIT && !s->records[i].completed)
+			return;
+	broken(s, "task %u:%u was skipped although %u completed", b, fx->index, up);
 }
 
 static void check_ended(struct sim *s, const struct core_effect *fx)
@@ -267,40 +383,22 @@ static void check_ended(struct sim *s, const struct core_effect *fx)
 	uint32_t b = s->batch_of[fx->batch];
 	struct fate *f = &s->oracle->now[b][fx->index];
 	const struct sim_batch *batch = &s->batches[b];
-	const struct sim_task *t = &batch->tasks[fx->index];
-	const struct core_function *fn = &batch->functions[t->spec.function];
-	const struct record *c;
-	uint8_t hash[DIGEST_SIZE];
 
+	if (s->replaying)
+		broken(s, "task %u:%u ended during recovery", b, fx->index);
 	if (f->ended)
 		broken(s, "task %u:%u ended twice", b, fx->index);
 	s->oracle->progress_at = s->now;
-	*f = (struct fate){true, fx->ended.status, fx->ended.commit};
-	c = fx->ended.commit ? ledger_commit(s, fx->ended.commit) : NULL;
+	*f = (struct fate){true, fx->ended.status, fx->ended.commit, fx->ended.upstream};
 	switch (fx->ended.status) {
 	case CORE_COMPLETED:
-		expected_args_hash(s, b, fx->index, hash);
-		if (!c || !c->completed || memcmp(c->func_hash, fn->hash, DIGEST_SIZE) ||
-		    memcmp(c->args_hash, hash, DIGEST_SIZE))
-			broken(s,
-			       "task %u:%u completed with a commit that is not its own",
-			       b, fx->index);
+		check_completed(s, fx, b);
 		break;
 	case CORE_FAILED:
-		if (!c || c->completed)
-			broken(s, "task %u:%u failed without a failed commit", b,
-			       fx->index);
-		if (batch->kinds[t->spec.function] == KIND_BAD && !c->quarantined &&
-		    c->attempts < batch->options[fn->options].retries + 1)
-			broken(s, "task %u:%u failed after %u attempts and may have %u",
-			       b, fx->index, c->attempts,
-			       batch->options[fn->options].retries + 1);
+		check_failed(s, fx, b);
 		break;
 	case CORE_SKIPPED:
-		if (fx->ended.upstream >= batch->task_count ||
-		    !s->oracle->now[b][fx->ended.upstream].ended ||
-		    s->oracle->now[b][fx->ended.upstream].status == CORE_COMPLETED)
-			broken(s, "task %u:%u was skipped for nothing", b, fx->index);
+		check_skipped(s, fx, b);
 		break;
 	case CORE_CANCELLED:
 		if (!batch->cancelled && !batch->max_failures)
@@ -319,13 +417,22 @@ static void check_batch_ended(struct sim *s, const struct core_effect *fx)
 	const struct core_counts *c = &fx->counts;
 	uint64_t sum = c->cached + c->executed + c->deduplicated + c->failed +
 		       c->skipped + c->cancelled;
+	uint64_t by_status[CORE_CANCELLED + 1] = {0};
 
-	for (uint32_t i = 0; i < s->batches[b].task_count; i++)
-		if (!s->oracle->now[b][i].ended)
+	for (uint32_t i = 0; i < s->batches[b].task_count; i++) {
+		const struct fate *f = oracle_fate(s, b, i, false);
+
+		if (!f->ended)
 			broken(s, "batch %u ended before its task %u", b, i);
-	if (sum != c->total || c->total != s->batches[b].task_count)
-		broken(s, "batch %u: %llu of %llu tasks are counted", b,
-		       (unsigned long long)sum, (unsigned long long)c->total);
+		by_status[f->status]++;
+	}
+	if (sum != c->total || c->total != s->batches[b].task_count ||
+	    c->failed != by_status[CORE_FAILED] ||
+	    c->skipped != by_status[CORE_SKIPPED] ||
+	    c->cancelled != by_status[CORE_CANCELLED])
+		broken(s,
+		       "batch %u: %llu of %llu tasks are counted, or as something else",
+		       b, (unsigned long long)sum, (unsigned long long)c->total);
 }
 
 void oracle_effect(struct sim *s, const struct core_effect *fx)
@@ -365,23 +472,33 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 
 /* ---- durability ---- */
 
-void oracle_assignment(struct sim *s, const struct message *m)
+void oracle_acknowledged(struct sim *s, uint32_t batch)
 {
-	for (uint32_t i = 0; i < m->ref_count; i++)
-		if (!m->refs[i].is_group &&
-		    !s->oracle->durable[m->batch][m->refs[i].target].ended)
-			broken(s,
-			       "a worker has task %u:%u, and what it reads is not on "
-			       "disk",
-			       m->batch, m->index);
+	if (s->batches[batch].bad)
+		broken(s, "batch %u is bad and was accepted", batch);
+	if (!s->oracle->sealed[batch])
+		broken(s, "batch %u was acknowledged and is not on disk", batch);
+}
+
+bool oracle_sealed(const struct sim *s, uint32_t batch)
+{
+	return s->oracle->sealed[batch];
 }
 
 void oracle_record(struct sim *s, const struct record *r)
 {
-	if (r->type == R_END)
-		s->oracle->durable[r->sim_batch][r->index] =
-			(struct fate){true, r->status, r->commit};
-	if (r->type == R_END && r->commit && !ledger_commit(s, r->commit))
+	struct oracle *o = s->oracle;
+
+	if (r->type == R_SEALED)
+		o->sealed[r->sim_batch] = true;
+	if (r->type != R_END)
+		return;
+	if (o->durable[r->sim_batch][r->index].ended)
+		broken(s, "the end of task %u:%u is on disk twice", r->sim_batch,
+		       r->index);
+	o->durable[r->sim_batch][r->index] =
+		(struct fate){true, r->status, r->commit, r->upstream};
+	if (r->commit && !ledger_commit(s, r->commit))
 		broken(s, "the record of task %u:%u names a commit that is not there",
 		       r->sim_batch, r->index);
 }
@@ -394,101 +511,21 @@ void oracle_restart(struct sim *s)
 	for (uint32_t b = 0; b < s->batch_count; b++)
 		memcpy(o->now[b], o->durable[b],
 		       s->batches[b].task_count * sizeof **o->now);
-	for (size_t i = 0; i < o->print_count; i++)
-		o->prints[i].current = 0;
+	for (size_t i = 0; i < o->print_count; i++) {
+		o->prints[i].current = o->prints[i].whole = 0;
+		o->prints[i].superseded = false;
+	}
 	o->last_commit = 0;
 	for (size_t i = 0; i < s->durable_count; i++) {
 		const struct record *r = &s->records[i];
-		struct core_lease key = {.has_nonce = r->has_nonce};
 
 		if (r->type != R_COMMIT)
 			continue;
 		if (r->commit > o->last_commit)
 			o->last_commit = r->commit;
-		memcpy(key.func_hash, r->func_hash, DIGEST_SIZE);
-		memcpy(key.args_hash, r->args_hash, DIGEST_SIZE);
-		memcpy(key.nonce, r->nonce, NONCE_SIZE);
 		if (r->current)
-			print_of(o, &key)->current = r->commit;
-	}
-}
-
-/* ---- the end: a naive model of what must have become of each task ---- */
-
-enum guess { GUESS_COMPLETED, GUESS_FAILED, GUESS_SKIPPED, GUESS_UNKNOWN };
-
-static enum guess worse(enum guess a, enum guess upstream)
-{
-	if (a == GUESS_SKIPPED || upstream == GUESS_FAILED || upstream == GUESS_SKIPPED)
-		return GUESS_SKIPPED;
-	return upstream == GUESS_UNKNOWN ? GUESS_UNKNOWN : a;
-}
-
-static enum guess guess(const struct sim_batch *b, uint32_t i, const uint8_t *known)
-{
-	const struct sim_task *t = &b->tasks[i];
-	enum guess g = GUESS_COMPLETED;
-
-	for (uint32_t k = 0; k < t->spec.need_count; k++)
-		g = worse(g, known[t->needs[k]]);
-	for (uint32_t k = 0; k < t->spec.ref_count; k++) {
-		const struct core_ref *ref = &t->refs[k];
-
-		if (!ref->is_group) {
-			g = worse(g, known[ref->target]);
-			continue;
-		}
-		const struct core_group *group = &b->groups[ref->target];
-
-		for (uint32_t n = 0; n < group->range_count; n++)
-			for (uint32_t m = 0;
-			     m < group->ranges[n].count && !group->skip_failed; m++)
-				g = worse(g, known[group->ranges[n].first + m]);
-	}
-	if (g != GUESS_COMPLETED)
-		return g;
-	switch (b->kinds[t->spec.function]) {
-	case KIND_GOOD:
-	case KIND_SLOW:
-		return GUESS_COMPLETED;
-	case KIND_BAD:
-		return GUESS_FAILED;
-	case KIND_FLAKY:
-	case KIND_POISON:
-		return GUESS_UNKNOWN;
-	}
-	return GUESS_UNKNOWN;
-}
-
-void oracle_end(struct sim *s)
-{
-	static const enum core_task_status want[] = {CORE_COMPLETED, CORE_FAILED,
-						     CORE_SKIPPED};
-
-	for (uint32_t b = 0; b < s->batch_count; b++) {
-		const struct sim_batch *batch = &s->batches[b];
-		uint8_t *known = mem_alloc(batch->task_count);
-		bool forward = batch->task_count > 1 && batch->tasks[0].spec.ref_count &&
-			       batch->tasks[0].refs[0].target == 1;
-
-		for (uint32_t n = 0; n < batch->task_count && !batch->refused; n++) {
-			uint32_t i = forward ? batch->task_count - 1 - n : n;
-			const struct fate *f = &s->oracle->durable[b][i];
-
-			if (!f->ended)
-				broken(s, "task %u:%u of an accepted batch never ended",
-				       b, i);
-			known[i] = (uint8_t)guess(batch, i, known);
-			if (f->status == CORE_FAILED &&
-			    ledger_commit(s, f->commit)->quarantined)
-				known[i] = GUESS_UNKNOWN; /* on three workers that died */
-			if (batch->cancelled || batch->max_failures ||
-			    known[i] == GUESS_UNKNOWN)
-				continue;
-			if (f->status != want[known[i]])
-				broken(s, "task %u:%u is %d and must be %d", b, i,
-				       (int)f->status, (int)want[known[i]]);
-		}
-		free(known);
+			print_of(o, r->func_hash, r->args_hash,
+				 r->has_nonce ? r->nonce : NULL)
+				->current = r->commit;
 	}
 }

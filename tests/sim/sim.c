@@ -6,10 +6,11 @@
 #include <string.h>
 
 const char *const fault_names[FAULT_COUNT] = {
-	"drop",	      "duplicate",    "delay",	      "cut",	      "broker-crash",
-	"torn-crash", "worker-crash", "worker-pause", "worker-leave", "slow-disk",
-	"full-disk",  "broker-pause", "lost-blob",    "liar",	      "flaky",
-	"poison",     "cancel",	      "handback",
+	"drop",	       "duplicate",    "delay",	       "cut",	       "broker-crash",
+	"torn-crash",  "worker-crash", "worker-pause", "worker-leave", "slow-disk",
+	"full-disk",   "broker-pause", "lost-blob",    "liar",	       "flaky",
+	"poison",      "cancel",       "handback",     "slow-lookup",  "expire",
+	"client-gone", "new-key",
 };
 
 uint64_t rng_next(struct rng *r)
@@ -179,40 +180,13 @@ void sim_send(struct sim *s, struct message *m)
 		sim_later(s, delay, m);
 }
 
-/* ---- clients ---- */
-
-static void client_try(struct sim *s, uint32_t batch)
-{
-	struct sim_batch *b = &s->batches[batch];
-	struct message *m;
-
-	if (b->acknowledged || b->refused)
-		return;
-	m = message_new(M_SUBMIT, 0);
-	m->batch = batch;
-	sim_send(s, m);
-	sim_at(s, 3 * NS_PER_S, A_CLIENT_TRY, batch, 0);
-}
-
-static void client_cancel(struct sim *s, uint32_t batch)
-{
-	struct message *m = message_new(M_CANCEL, 0);
-	struct sim_batch *b = &s->batches[batch];
-
-	m->batch = batch;
-	m->index = rng_chance(&s->choice, 500)
-			   ? CORE_NO_INDEX
-			   : (uint32_t)rng_below(&s->choice, b->task_count);
-	b->cancelled = true;
-	sim_send(s, m);
-}
+/* ---- what arrives ---- */
 
 static void deliver(struct sim *s, struct message *m)
 {
 	switch (m->type) {
 	case M_ACK:
-		if (s->batches[m->batch].bad)
-			broken(s, "batch %u is bad and was accepted", m->batch);
+		oracle_acknowledged(s, m->batch);
 		s->batches[m->batch].acknowledged = true;
 		message_free(m);
 		break;
@@ -234,6 +208,7 @@ static void deliver(struct sim *s, struct message *m)
 	case M_BYE:
 	case M_RESULT:
 	case M_HANDBACK:
+	case M_LOOKUP:
 		broker_receive(s, m);
 		break;
 	}
@@ -256,11 +231,24 @@ static void heal(struct sim *s)
 			worker_hello(s, i);
 	}
 	if (s->disk_full)
-		broker_hold(s, false);
+		disk_hold(s, false);
 	if (s->broker_paused)
 		broker_resume(s);
 	if (!s->broker_up)
 		broker_start(s);
+	sim_at(s, 10 * NS_PER_S, A_CALM_CHECK, 0, 0);
+}
+
+/* At rest; a scrub or the next reader finds it gone. */
+static void rot(struct sim *s)
+{
+	struct blob *b;
+
+	if (!s->blob_count)
+		return;
+	b = &s->blobs[rng_below(&s->disk, s->blob_count)];
+	if (b->present)
+		blob_lose(s, b);
 }
 
 static void strike(struct sim *s)
@@ -296,7 +284,9 @@ static void strike(struct sim *s)
 		sim_at(s, pause, A_BROKER_RESUME, 0, s->broker_life);
 	}
 	if (sim_fault(s, FAULT_FULL_DISK, &s->disk) && s->broker_up && !s->broker_paused)
-		broker_hold(s, !s->disk_full);
+		disk_hold(s, !s->disk_full);
+	if (sim_fault(s, FAULT_LOST_BLOB, &s->disk))
+		rot(s);
 	if (sim_fault(s, FAULT_CANCEL, &s->choice))
 		client_cancel(s, (uint32_t)rng_below(&s->choice, s->batch_count));
 }
@@ -315,6 +305,8 @@ static void worker_resume(struct sim *s, uint32_t i)
 static void act(struct sim *s, struct action *a)
 {
 	bool now = a->arg == s->broker_life && s->broker_up;
+	uint32_t number = now && a->type == A_CLIENT_RESUME ? a->who : 0;
+	struct core_event resume = {.type = CORE_EV_RESUME, .batch = number};
 
 	switch (a->type) {
 	case A_MESSAGE:
@@ -328,25 +320,19 @@ static void act(struct sim *s, struct action *a)
 		if (!s->broker_up)
 			broker_start(s);
 		break;
-	case A_BROKER_CRASH:
-		broker_crash(s);
-		break;
 	case A_BROKER_RESUME:
 		if (now && s->broker_paused)
 			broker_resume(s);
 		break;
 	case A_DISK:
 		if (now)
-			broker_disk_done(s);
+			disk_done(s);
 		break;
 	case A_WORKER_TICK:
 		worker_tick(s, a->who, a->arg);
 		break;
 	case A_WORKER_DONE:
 		worker_done(s, a->who, a->arg, a->arg2);
-		break;
-	case A_WORKER_CRASH:
-		worker_crash(s, a->who);
 		break;
 	case A_WORKER_START:
 		worker_start(s, a->who);
@@ -359,31 +345,53 @@ static void act(struct sim *s, struct action *a)
 			worker_hello(s, a->who);
 		break;
 	case A_WORKER_GONE:
-		if (!s->broker_paused && s->session[a->who] == a->arg)
-			broker_worker_gone(s, a->who);
+		if (s->broker_paused || s->session[a->who] != a->arg)
+			break;
+		oracle_process_ended(s, a->who); /* as far as the broker can know */
+		join_gone(s, a->who);
+		break;
+	case A_NUMBER_GONE:
+		if (now && !s->broker_paused)
+			join_number_gone(s, a->who);
+		else if (now)
+			sim_at(s, NS_PER_S, A_NUMBER_GONE, a->who, a->arg);
 		break;
 	case A_CLIENT_TRY:
 		client_try(s, a->who);
 		break;
-	case A_CLIENT_CANCEL:
-		client_cancel(s, a->who);
-		break;
 	case A_CLIENT_RESUME:
 		if (now && !s->broker_paused)
-			broker_resume_batch(s, a->who);
+			broker_step(s, &resume);
 		else if (now)
 			sim_at(s, NS_PER_S, A_CLIENT_RESUME, a->who, a->arg);
+		break;
+	case A_BATCH_IDLE:
+		if (now)
+			batch_idle(s, a->who);
 		break;
 	case A_FAULT:
 		if (!s->calm)
 			strike(s);
 		break;
+	case A_CALM_CHECK:
+		oracle_calm(s);
+		sim_at(s, 2 * NS_PER_S, A_CALM_CHECK, 0, 0);
+		break;
 	}
 }
+
+/* Two attempts of one execution may overlap only by one of these. */
+static const enum fault unquiet[] = {
+	FAULT_DROP,	    FAULT_DELAY,	FAULT_CUT,	    FAULT_BROKER_CRASH,
+	FAULT_WORKER_CRASH, FAULT_WORKER_PAUSE, FAULT_WORKER_LEAVE, FAULT_SLOW_DISK,
+	FAULT_BROKER_PAUSE, FAULT_LIAR,		FAULT_NEW_KEY,	    FAULT_FULL_DISK,
+	FAULT_POISON,	    FAULT_DUPLICATE,
+};
 
 static void plan_faults(struct sim *s)
 {
 	struct rng plan = {s->options.seed ^ 0x666175u};
+	bool quiet = rng_chance(&plan, 100);
 
 	for (int i = 0; i < FAULT_COUNT; i++) {
 		bool on = rng_chance(&plan, 350);
@@ -397,6 +405,12 @@ static void plan_faults(struct sim *s)
 	if (s->rate[FAULT_BROKER_CRASH] && rng_chance(&plan, 500))
 		s->rate[FAULT_TORN_CRASH] =
 			s->options.fault_mask >> FAULT_TORN_CRASH & 1 ? 500 : 0;
+	s->core_discards = rng_chance(&plan, 500);
+	for (size_t i = 0; i < ARRAY_LEN(unquiet) && quiet; i++)
+		s->rate[unquiet[i]] = 0;
+	s->quiet = true;
+	for (size_t i = 0; i < ARRAY_LEN(unquiet); i++)
+		s->quiet &= !s->rate[unquiet[i]];
 }
 
 /* All batches of the workload are over, on disk, and nothing of them is left. */
@@ -407,13 +421,40 @@ static bool over(const struct sim *s)
 	if (!s->calm || !s->broker_up || s->durable_count != s->record_count)
 		return false;
 	for (uint32_t i = 0; i < s->batch_count; i++)
-		if (!s->batches[i].acknowledged && !s->batches[i].refused)
+		if (!s->batches[i].acknowledged && !s->batches[i].refused &&
+		    !s->batches[i].abandoned)
 			return false;
 	for (uint32_t i = 0; i < s->worker_count; i++)
 		if (s->workers[i].held_count)
 			return false;
 	core_view_totals(s->core, &totals);
 	return totals.batches == 0;
+}
+
+static void free_all(struct sim *s)
+{
+	core_free(s->core);
+	core_effects_fini(&s->effects);
+	oracle_free(s->oracle);
+	workload_free(s);
+	blobs_free(s);
+	while (s->queue_count) {
+		struct action a = pop(s);
+
+		message_free(a.message);
+	}
+	for (size_t i = 0; i < s->outbox_count; i++)
+		message_free(s->outbox[i].message);
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		free(s->workers[i].held);
+	map_fini(&s->commits);
+	map_fini(&s->fingerprints);
+	free(s->queue);
+	free(s->outbox);
+	free(s->records);
+	free(s->batch_of);
+	free(s->inbox);
+	free(s->reports);
 }
 
 void sim_run(struct sim *s)
@@ -453,23 +494,5 @@ void sim_run(struct sim *s)
 	}
 	oracle_end(s);
 	core_check(s->core);
-	core_free(s->core);
-	core_effects_fini(&s->effects);
-	oracle_free(s->oracle);
-	workload_free(s);
-	while (s->queue_count) {
-		struct action a = pop(s);
-
-		message_free(a.message);
-	}
-	for (size_t i = 0; i < s->outbox_count; i++)
-		message_free(s->outbox[i].message);
-	for (uint32_t i = 0; i < s->worker_count; i++)
-		free(s->workers[i].held);
-	free(s->queue);
-	free(s->outbox);
-	free(s->records);
-	free(s->batch_of);
-	free(s->inbox);
-	free(s->reports);
+	free_all(s);
 }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "broker/core/core.h"
+#include "broker/core/plant.h"
 #include "common/pure/mem.h"
 
 #include <stdio.h>
@@ -40,12 +41,16 @@ enum fault {
 	FAULT_SLOW_DISK,
 	FAULT_FULL_DISK,
 	FAULT_BROKER_PAUSE, /* the loop stalls: nothing may expire for that */
-	FAULT_LOST_BLOB,    /* an input is gone when the worker wants it */
+	FAULT_LOST_BLOB,    /* bytes rot, at rest or just when a worker wants them */
 	FAULT_LIAR,   /* results with a wrong fingerprint, old leases, leases of others */
 	FAULT_FLAKY,  /* tasks fail now and then */
 	FAULT_POISON, /* a task kills its worker */
 	FAULT_CANCEL,
 	FAULT_HANDBACK,
+	FAULT_SLOW_LOOKUP, /* answers come late, and tell what was true when they were asked for */
+	FAULT_EXPIRE,	   /* a commit's ttl is over */
+	FAULT_CLIENT_GONE, /* before all of its batch was sent; it may come back */
+	FAULT_NEW_KEY,	   /* a restarted worker draws another key, as on ipc */
 	FAULT_COUNT,
 };
 
@@ -53,12 +58,31 @@ struct sim_options {
 	uint64_t seed;
 	uint32_t fault_mask; /* faults that may be enabled at all */
 	uint32_t batch_max;  /* 0: as the seed says */
+	int plant;	     /* a bug that is switched on */
 	bool trace;	     /* print every event, effect and message */
 };
 
+/* ---- bugs of the loop that are planted in the models, behind those of the core (plant.h) ---- */
+
+enum model_plant {
+	PLANT_ACK_BEFORE_COMMIT = PLANT_COUNT, /* messages do not wait for the disk */
+	PLANT_TORN_STEP,		       /* a crash may keep half of a step */
+	PLANT_BOOT_REUSED,    /* the boot generation is not made durable */
+	PLANT_ENDS_FORGOTTEN, /* what had ended is not told after a restart */
+	PLANT_ALL,
+};
+extern int model_planted;
+
 /* ---- workload ---- */
 
-enum task_kind { KIND_GOOD, KIND_BAD, KIND_FLAKY, KIND_SLOW, KIND_POISON };
+enum task_kind {
+	KIND_GOOD,
+	KIND_BAD,
+	KIND_FLAKY,
+	KIND_SLOW,
+	KIND_POISON,
+	KIND_CHANGING /* writes something else each time */
+};
 
 #define SIM_ARGS_MAX 400
 struct sim_task {
@@ -67,6 +91,7 @@ struct sim_task {
 	struct core_ref refs[8];
 	uint32_t needs[4];
 	uint8_t nonce[NONCE_SIZE];
+	uint32_t waits; /* checks in calm at which it was ready */
 };
 
 struct sim_batch {
@@ -87,14 +112,18 @@ struct sim_batch {
 	uint32_t max_failures, max_parallel;
 	bool bad; /* has a cycle or a dangling reference: must be refused */
 	/* what the client knows */
-	bool acknowledged, refused, cancelled;
-	uint32_t next_try;
+	bool acknowledged, refused, cancelled, abandoned;
+	/* what the broker has of it in this life */
+	uint64_t number; /* 0: nothing */
+	uint32_t fed;	 /* chunks */
+	bool sealed;
+	uint64_t touched_at;
 };
 
 /* ---- messages ---- */
 
 enum message_type {
-	M_SUBMIT, /* client -> broker: a batch (all chunks: the stream below is reliable) */
+	M_SUBMIT, /* client -> broker: chunks up to @index (the stream below is reliable) */
 	M_ACK,	  /* broker -> client */
 	M_REFUSED,
 	M_CANCEL, /* client -> broker */
@@ -106,6 +135,7 @@ enum message_type {
 	M_ASSIGN, /* broker -> worker */
 	M_STOP,
 	M_VERDICT,
+	M_LOOKUP, /* within the broker: an answer of the ledger */
 };
 
 struct message {
@@ -127,6 +157,9 @@ struct message {
 	uint32_t args_size;
 	struct core_ref refs[8]; /* of an assignment: where its inputs are */
 	uint32_t ref_count;
+	struct core_effect lookup; /* LOOKUP */
+	bool answered, hit;
+	uint64_t commit;
 	uint64_t *epochs; /* ALIVE: owned */
 	uint32_t epoch_count;
 	struct core_lease
@@ -141,20 +174,20 @@ enum action_type {
 	A_MESSAGE,
 	A_BROKER_WAKE,
 	A_BROKER_START,
-	A_BROKER_CRASH,
 	A_BROKER_RESUME,
 	A_DISK,
 	A_WORKER_TICK,
 	A_WORKER_DONE,
-	A_WORKER_CRASH,
 	A_WORKER_START,
 	A_WORKER_RESUME,
 	A_WORKER_HELLO,
 	A_WORKER_GONE, /* the broker notices a lost connection */
+	A_NUMBER_GONE, /* the same of a worker that has come back under another number */
 	A_CLIENT_TRY,
-	A_CLIENT_CANCEL,
 	A_CLIENT_RESUME,
+	A_BATCH_IDLE, /* the loop looks after unsealed batches */
 	A_FAULT,
+	A_CALM_CHECK,
 };
 
 struct action {
@@ -168,11 +201,13 @@ struct action {
 /* What the ledger holds, in order. */
 enum record_type {
 	R_OPEN,
+	R_CHUNK,
 	R_SEALED,
 	R_FORGET,
 	R_END,
 	R_LEASE,
 	R_COMMIT,
+	R_BLOB, /* of a list */
 	R_BATCH_ENDED,
 };
 
@@ -181,8 +216,11 @@ struct record {
 	uint64_t step, batch; /* the broker's number */
 	uint32_t sim_batch, index;
 	enum core_task_status status;
-	bool cached, deduplicated, completed, current, quarantined;
+	bool cached, deduplicated, completed, current, quarantined, lost_input;
+	bool expired, lost; /* some of its bytes were gone once */
 	uint64_t commit, parent, epoch;
+	uint64_t shape;	 /* of the arguments, without what was put into them */
+	uint32_t before; /* commit of the same fingerprint: its record's number + 1 */
 	uint32_t upstream, attempts, deaths, attempt;
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
 	bool has_nonce;
@@ -190,6 +228,21 @@ struct record {
 	uint8_t worker_key[KEY_SIZE];
 	struct content slots[8];
 	uint32_t slot_count;
+	uint8_t blob[DIGEST_SIZE];
+};
+
+struct blob {
+	uint8_t digest[DIGEST_SIZE];
+	bool present;
+	bool made;		 /* by a task, or by the core: can be made again */
+	struct content *entries; /* of a list, once it was announced */
+	uint32_t entry_count;
+};
+
+struct map { /* open addressing, see map.c; values + 1 */
+	uint64_t *keys;
+	uint32_t *values;
+	uint32_t count, capacity;
 };
 
 struct held { /* a lease on a worker */
@@ -203,7 +256,7 @@ struct sim_worker {
 	uint8_t key[KEY_SIZE];
 	uint64_t cpus; /* 1/1000 */
 	uint32_t credit;
-	bool up, paused, joined, draining;
+	bool up, paused;
 	bool cut_in, cut_out; /* messages to, from it vanish */
 	uint64_t session, incarnation;
 	struct held *held;
@@ -223,11 +276,13 @@ struct outgoing { /* held until its step is durable */
 struct oracle;
 
 #define SIM_WORKERS_MAX 6
+#define SIM_NUMBERS_MAX 512
 struct sim {
 	struct sim_options options;
 	uint64_t now, order, steps, messages;
 	struct rng workload, network, disk, clock, crash, choice;
 	unsigned rate[FAULT_COUNT]; /* per mille; 0: off */
+	bool quiet;		    /* nothing can make two attempts overlap */
 	bool calm;		    /* faults have stopped */
 	uint64_t calm_at;
 	struct action *queue; /* a binary heap by (at, order) */
@@ -237,6 +292,8 @@ struct sim {
 	uint32_t batch_count;
 	struct sim_worker workers[SIM_WORKERS_MAX];
 	uint32_t worker_count;
+	/* checks in calm, one after the other, at which it had room for any task; was not there */
+	uint32_t idle[SIM_WORKERS_MAX], away[SIM_WORKERS_MAX];
 
 	/* the broker */
 	struct core *core;
@@ -249,15 +306,24 @@ struct sim {
 	uint64_t writing_step;
 	struct outgoing *outbox;
 	size_t outbox_count, outbox_capacity;
-	uint32_t *batch_of; /* sim batch by the broker's number */
+	struct map commits, fingerprints; /* number of the (latest) record */
+	uint32_t *batch_of;		  /* sim batch by the broker's number */
 	size_t batch_of_count, batch_of_capacity;
-	uint64_t *number_of; /* the broker's number by sim batch, 0: none in this life */
 	struct message **inbox; /* what arrived while the loop was stalled */
 	size_t inbox_count, inbox_capacity;
-	uint64_t session[SIM_WORKERS_MAX]; /* as the broker knows them; 0: none */
+	/* as the broker knows them; the core's numbers are not those of the simulation */
+	uint64_t session[SIM_WORKERS_MAX]; /* 0: none */
+	uint32_t number[SIM_WORKERS_MAX];
+	uint8_t known_key[SIM_WORKERS_MAX][KEY_SIZE];
+	uint32_t owner[SIM_NUMBERS_MAX]; /* worker + 1; 0: the number is free */
+	uint32_t number_count;
 	struct report *reports; /* by token - 1: results that the core was told of */
 	size_t report_count, report_capacity;
-	bool replaying;
+	bool replaying, core_discards;
+
+	struct blob *blobs; /* the store */
+	size_t blob_count, blob_capacity;
+	struct map blob_map;
 
 	struct oracle *oracle;
 	uint64_t trace_hash;
@@ -285,28 +351,73 @@ void trace_effect(struct sim *s, const struct core_effect *fx);
 /* workload.c */
 void workload_make(struct sim *s);
 void workload_free(struct sim *s);
-/** What a task that runs well writes into @slot: a function of its fingerprint alone. */
-struct content workload_output(const uint8_t func_hash[DIGEST_SIZE],
-			       const uint8_t args_hash[DIGEST_SIZE], uint32_t slot);
+/** What a task that runs well writes into @slot: a function of its fingerprint, or of its lease. */
+struct content workload_output(const struct core_lease *lease, uint32_t slot,
+			       enum task_kind kind);
 
-/* broker_model.c */
-void broker_start(struct sim *s);
-void broker_crash(struct sim *s);
+/* map.c */
+uint32_t map_get(const struct map *m, uint64_t key); /* UINT32_MAX: none */
+void map_set(struct map *m, uint64_t key, uint32_t value);
+void map_fini(struct map *m);
+uint64_t map_key(const void *data,
+		 size_t size); /* of bytes; chain a second with map_mix() */
+uint64_t map_mix(uint64_t a, uint64_t b);
+
+/* blob_model.c: the store */
+struct blob *blob_find(struct sim *s, const uint8_t digest[DIGEST_SIZE]);
+void blob_put(struct sim *s, const uint8_t digest[DIGEST_SIZE], bool made);
+void blob_announce(struct sim *s,
+		   const struct core_effect *fx); /* a list; not there yet */
+bool blob_is_there(struct sim *s, const uint8_t digest[DIGEST_SIZE]);
+void blob_lose(struct sim *s, struct blob *blob);
+/** blob_missing() - the first input of an assignment that is not there, or NULL. */
+const uint8_t *blob_missing(struct sim *s, const struct message *assignment);
+void blobs_free(struct sim *s);
+
+/* broker_model.c: the loop */
+void broker_step(struct sim *s, struct core_event *ev);
+void broker_send_when_durable(struct sim *s, struct message *m);
 void broker_receive(struct sim *s, struct message *m);
 void broker_wake(struct sim *s);
-void broker_disk_done(struct sim *s);
-void broker_worker_gone(struct sim *s, uint32_t worker);
 void broker_resume(struct sim *s);
-void broker_hold(struct sim *s, bool full);
-void broker_resume_batch(struct sim *s, uint64_t number); /* one that was paused */
+
+/* effect_model.c: what the loop does with effects, and the disk */
+void effect_apply(struct sim *s, const struct core_effect *fx);
+void disk_kick(struct sim *s);
+void disk_done(struct sim *s);
+void disk_keep(struct sim *s, size_t count); /* so many records are on disk now */
+void disk_hold(struct sim *s, bool full);
+void flush_outbox(struct sim *s);
+
+/* batch_model.c: batches between clients, loop and core */
+void batch_submitted(struct sim *s, const struct message *m);
+void batch_feed(struct sim *s, struct sim_batch *b, uint32_t upto);
+void batch_idle(struct sim *s, uint32_t batch);
+uint32_t batch_chunks(const struct sim_batch *b);
+void client_try(struct sim *s, uint32_t batch);
+void client_cancel(struct sim *s, uint32_t batch);
+
+/* join_model.c: sessions and numbers of workers in the loop */
+void join_hello(struct sim *s, const struct message *m);
+void join_gone(struct sim *s, uint32_t worker);
+void join_number_gone(struct sim *s, uint32_t number);
+void join_forgotten(struct sim *s, uint32_t number);
+void join_reset(struct sim *s);
+
+/* recovery_model.c: start and crash */
+void broker_start(struct sim *s);
+void broker_crash(struct sim *s);
 
 /* ledger_model.c */
 struct record *ledger_append(struct sim *s, enum record_type type, uint64_t batch);
-const struct record *ledger_commit(const struct sim *s, uint64_t commit);
-/** The current success of a fingerprint among the durable records; NULL if none. */
-const struct record *ledger_current(const struct sim *s,
-				    const uint8_t func_hash[DIGEST_SIZE],
-				    const uint8_t args_hash[DIGEST_SIZE]);
+void ledger_index_commit(struct sim *s, struct record *r); /* complete, just appended */
+void ledger_cut(struct sim *s, size_t keep);		   /* what was behind is lost */
+struct record *ledger_commit(const struct sim *s, uint64_t commit);
+/** The latest commit of a fingerprint that may be a hit, or is superseded; NULL if none. With
+ * @durable only among those on disk. */
+struct record *ledger_current(const struct sim *s, const uint8_t func_hash[DIGEST_SIZE],
+			      const uint8_t args_hash[DIGEST_SIZE], bool durable);
+void ledger_look_up(struct sim *s, struct message *m);
 
 /* worker_model.c */
 void worker_start(struct sim *s, uint32_t worker);
@@ -322,8 +433,29 @@ struct oracle *oracle_new(struct sim *s);
 void oracle_free(struct oracle *o);
 void oracle_effect(struct sim *s, const struct core_effect *fx);
 void oracle_assignment(struct sim *s, const struct message *m); /* one reaches a worker */
+void oracle_lookup(struct sim *s, const struct message *m);	/* was read */
 void oracle_record(struct sim *s, const struct record *r);	/* one became durable */
 void oracle_restart(struct sim *s);
-void oracle_lost_blob(struct sim *s, const uint8_t digest[DIGEST_SIZE]);
-void oracle_end(struct sim *s);
+void oracle_acknowledged(struct sim *s, uint32_t batch); /* a client hears it */
+bool oracle_sealed(const struct sim *s, uint32_t batch); /* durably */
+void oracle_process_ended(struct sim *s, uint32_t worker);
+void oracle_poisoned(struct sim *s, const struct sim_worker *w,
+		     const struct core_lease *lease);
 void broken(struct sim *s, const char *fmt, ...) PRINTF(2, 3) __attribute__((noreturn));
+
+/* oracle_input.c: what a task may read */
+struct fate {
+	bool ended;
+	enum core_task_status status;
+	uint64_t commit;
+	uint32_t upstream;
+};
+const struct fate *oracle_fate(const struct sim *s, uint32_t batch, uint32_t index,
+			       bool durable);
+void oracle_check_args(struct sim *s, uint32_t batch, uint32_t index, const uint8_t *args,
+		       uint32_t size, bool durable);
+uint64_t oracle_shape(const struct sim_task *t);
+
+/* oracle_end.c: when faults have stopped, and when all is over */
+void oracle_calm(struct sim *s);
+void oracle_end(struct sim *s);

@@ -1,5 +1,6 @@
-/* worker_model.c - a worker: holds leases, runs what fits, reports until it is heard. It is
- * honest unless FAULT_LIAR strikes; a paused one goes on later as if nothing had happened. */
+/* worker_model.c - a worker: holds leases, runs what fits, reads its inputs, writes its outputs,
+ * reports until it is heard. It is honest unless FAULT_LIAR strikes; a paused one goes on later
+ * as if nothing had happened. */
 #include "common/pure/sha256.h"
 #include "tests/sim/sim.h"
 
@@ -22,6 +23,28 @@ static void forget(struct sim_worker *w, struct held *h)
 	w->held_count--;
 }
 
+static void lie(struct sim *s, const struct message *truth)
+{
+	struct message *m = message_new(M_RESULT, truth->worker);
+
+	*m = *truth;
+	switch (rng_below(&s->choice, 4)) {
+	case 0:
+		m->lease.args_hash[3] ^= 1;
+		break;
+	case 1:
+		m->lease.epoch += 1;
+		break;
+	case 2:
+		m->lease.worker_key[0] ^= 7;
+		break;
+	default:
+		m->lease.index += 1;
+		break;
+	}
+	sim_send(s, m);
+}
+
 static void report(struct sim *s, uint32_t number, struct held *h)
 {
 	struct message *m = message_new(M_RESULT, number);
@@ -29,26 +52,8 @@ static void report(struct sim *s, uint32_t number, struct held *h)
 	*m = h->result;
 	m->session = s->workers[number].session;
 	h->reported_at = s->now;
-	if (sim_fault(s, FAULT_LIAR, &s->choice)) {
-		struct message *lie = message_new(M_RESULT, number);
-
-		*lie = *m;
-		switch (rng_below(&s->choice, 4)) {
-		case 0:
-			lie->lease.args_hash[3] ^= 1;
-			break;
-		case 1:
-			lie->lease.epoch += 1;
-			break;
-		case 2:
-			lie->lease.worker_key[0] ^= 7;
-			break;
-		default:
-			lie->lease.index += 1;
-			break;
-		}
-		sim_send(s, lie);
-	}
+	if (sim_fault(s, FAULT_LIAR, &s->choice))
+		lie(s, m);
 	sim_send(s, m);
 }
 
@@ -76,35 +81,63 @@ static void start_what_fits(struct sim *s, uint32_t number)
 	}
 }
 
+/* ---- the end of an attempt ---- */
+
+static bool fails(struct sim *s, const struct message *a)
+{
+	return a->kind == KIND_BAD ||
+	       (a->kind == KIND_FLAKY && rng_chance(&s->choice, s->rate[FAULT_FLAKY]));
+}
+
+/* Bytes that rot just when they are wanted. */
+static void lose_an_input(struct sim *s, const struct message *a)
+{
+	const struct core_ref *ref = &a->refs[rng_below(&s->choice, a->ref_count)];
+	struct blob *b = blob_find(s, a->args + ref->offset + 1);
+
+	if (b && b->entry_count && rng_chance(&s->choice, 600))
+		b = blob_find(s,
+			      b->entries[rng_below(&s->choice, b->entry_count)].digest);
+	if (b)
+		blob_lose(s, b);
+}
+
+static void write_outputs(struct sim *s, struct held *h)
+{
+	const struct message *a = &h->assignment;
+	struct core_lease lease = a->lease;
+
+	sha256_digest(a->args, a->args_size, lease.args_hash);
+	for (uint32_t i = 0; i < a->slot_count; i++) {
+		h->result.slots[i] = workload_output(&lease, i, a->kind);
+		blob_put(s, h->result.slots[i].digest, true);
+	}
+}
+
 static void finish(struct sim *s, uint32_t number, struct held *h)
 {
 	const struct message *a = &h->assignment;
 	struct message *r = &h->result;
-	uint8_t args_hash[DIGEST_SIZE];
+	const uint8_t *missing = NULL;
 
 	*r = *a;
 	r->type = M_RESULT;
 	r->worker = number;
 	r->outcome = CORE_OUT_COMPLETED;
-	sha256_digest(a->args, a->args_size, args_hash);
-	for (uint32_t i = 0; i < a->slot_count; i++)
-		r->slots[i] = workload_output(a->lease.func_hash, args_hash, i);
-	if (h->stopping) {
+	if (!h->stopping && a->ref_count && sim_fault(s, FAULT_LOST_BLOB, &s->choice))
+		lose_an_input(s, a);
+	if (h->stopping)
 		r->outcome = CORE_OUT_STOPPED;
-	} else if (a->ref_count && sim_fault(s, FAULT_LOST_BLOB, &s->choice)) {
-		const struct core_ref *ref =
-			&a->refs[rng_below(&s->choice, a->ref_count)];
-
+	else if ((missing = blob_missing(s, a)))
 		r->outcome = CORE_OUT_INPUT_MISSING;
-		memcpy(r->missing, a->args + ref->offset + 1, DIGEST_SIZE);
-		oracle_lost_blob(s, r->missing);
-	} else if (a->kind == KIND_BAD ||
-		   (a->kind == KIND_FLAKY &&
-		    rng_chance(&s->choice, s->rate[FAULT_FLAKY]))) {
+	else if (fails(s, a))
 		r->outcome = rng_chance(&s->choice, 200) ? CORE_OUT_TIMED_OUT
 							 : CORE_OUT_FAILED;
-	}
-	if (r->outcome != CORE_OUT_COMPLETED)
+	if (missing)
+		memcpy(r->missing, missing, DIGEST_SIZE);
+	if (r->outcome == CORE_OUT_COMPLETED)
+		write_outputs(s, h);
+	else
 		r->slot_count = 0;
 	h->finished = true;
 	report(s, number, h);
@@ -124,11 +157,14 @@ void worker_done(struct sim *s, uint32_t number, uint64_t epoch, uint64_t incarn
 	}
 	if (h->assignment.kind == KIND_POISON && !s->calm &&
 	    rng_chance(&s->choice, 900)) {
+		oracle_poisoned(s, w, &h->assignment.lease);
 		worker_crash(s, number);
 		return;
 	}
 	finish(s, number, h);
 }
+
+/* ---- the process ---- */
 
 void worker_start(struct sim *s, uint32_t number)
 {
@@ -137,10 +173,24 @@ void worker_start(struct sim *s, uint32_t number)
 	if (w->up)
 		return;
 	w->up = true;
-	w->paused = w->draining = false;
+	w->paused = false;
 	w->incarnation++;
+	if (sim_fault(s, FAULT_NEW_KEY, &s->choice))
+		memcpy(w->key, &w->incarnation, sizeof w->incarnation);
 	worker_hello(s, number);
 	sim_at(s, 2 * NS_PER_S, A_WORKER_TICK, number, w->incarnation);
+}
+
+static void end(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+
+	oracle_process_ended(s, number);
+	w->up = false;
+	w->incarnation++;
+	w->held_count = 0;
+	sim_at(s, NS_PER_S + rng_below(&s->crash, 20) * NS_PER_S, A_WORKER_START, number,
+	       0);
 }
 
 void worker_crash(struct sim *s, uint32_t number)
@@ -150,42 +200,38 @@ void worker_crash(struct sim *s, uint32_t number)
 	if (!w->up)
 		return;
 	sim_trace(s, "worker %u crash", number);
-	w->up = false;
-	w->incarnation++;
-	w->held_count = 0;
 	sim_at(s, rng_below(&s->network, 500) * NS_PER_MS, A_WORKER_GONE, number,
 	       w->session);
-	sim_at(s, NS_PER_S + rng_below(&s->crash, 20) * NS_PER_S, A_WORKER_START, number,
-	       0);
+	end(s, number);
 }
 
 /* Leaves for good: hands back what it has, says goodbye; a new process comes later. */
 void worker_goodbye(struct sim *s, uint32_t number)
 {
 	struct sim_worker *w = &s->workers[number];
+	struct message *bye;
 
 	if (!w->up || w->paused)
 		return;
 	for (uint32_t i = 0; i < w->held_count; i++) {
-		struct message *m = message_new(M_HANDBACK, number);
+		struct message *m;
 
 		if (w->held[i].finished)
 			continue;
+		m = message_new(M_HANDBACK, number);
 		m->lease = w->held[i].assignment.lease;
 		m->started = w->held[i].started;
 		m->session = w->session;
 		sim_send(s, m);
 	}
-	struct message *bye = message_new(M_BYE, number);
-
+	bye = message_new(M_BYE, number);
 	bye->session = w->session;
 	sim_send(s, bye);
-	w->up = false;
-	w->incarnation++;
-	w->held_count = 0;
-	sim_at(s, NS_PER_S + rng_below(&s->crash, 20) * NS_PER_S, A_WORKER_START, number,
-	       0);
+	sim_trace(s, "worker %u leaves", number);
+	end(s, number);
 }
+
+/* ---- what it says ---- */
 
 /* A new connection: the old one's messages are dead, everything is said again. */
 void worker_hello(struct sim *s, uint32_t number)
@@ -197,6 +243,8 @@ void worker_hello(struct sim *s, uint32_t number)
 		return;
 	m = message_new(M_HELLO, number);
 	m->session = ++w->session;
+	memcpy(m->lease.worker_key, w->key, KEY_SIZE);
+	m->epoch = (uint64_t)(number + 1) << 32 | w->incarnation; /* the process */
 	m->claim_count = w->held_count;
 	m->claims = mem_alloc(w->held_count * sizeof *m->claims);
 	m->claim_started = mem_alloc(w->held_count);
@@ -212,10 +260,23 @@ void worker_hello(struct sim *s, uint32_t number)
 			report(s, number, &w->held[i]);
 }
 
+static void heartbeat(struct sim *s, uint32_t number)
+{
+	struct sim_worker *w = &s->workers[number];
+	struct message *m = message_new(M_ALIVE, number);
+
+	m->session = w->session;
+	m->epochs = mem_alloc(w->held_count * sizeof *m->epochs);
+	for (uint32_t i = 0; i < w->held_count; i++)
+		m->epochs[m->epoch_count++] = w->held[i].assignment.lease.epoch;
+	sim_send(s, m);
+}
+
 void worker_tick(struct sim *s, uint32_t number, uint64_t incarnation)
 {
 	struct sim_worker *w = &s->workers[number];
 	struct message *m;
+	struct held *h;
 
 	if (!w->up || w->incarnation != incarnation)
 		return;
@@ -226,29 +287,20 @@ void worker_tick(struct sim *s, uint32_t number, uint64_t incarnation)
 		worker_hello(s, number); /* "say hello first" */
 		return;
 	}
-	m = message_new(M_ALIVE, number);
-	m->session = w->session;
-	m->epochs = mem_alloc(w->held_count * sizeof *m->epochs);
+	heartbeat(s, number);
 	for (uint32_t i = 0; i < w->held_count; i++)
-		m->epochs[m->epoch_count++] = w->held[i].assignment.lease.epoch;
+		if (w->held[i].finished && s->now - w->held[i].reported_at > 5 * NS_PER_S)
+			report(s, number, &w->held[i]);
+	if (!w->held_count || !sim_fault(s, FAULT_HANDBACK, &s->choice))
+		return;
+	h = &w->held[w->held_count - 1];
+	if (h->started)
+		return;
+	m = message_new(M_HANDBACK, number);
+	m->session = w->session;
+	m->lease = h->assignment.lease;
+	forget(w, h);
 	sim_send(s, m);
-	for (uint32_t i = 0; i < w->held_count; i++) {
-		struct held *h = &w->held[i];
-
-		if (h->finished && s->now - h->reported_at > 5 * NS_PER_S)
-			report(s, number, h);
-	}
-	if (w->held_count && sim_fault(s, FAULT_HANDBACK, &s->choice)) {
-		struct held *h = &w->held[w->held_count - 1];
-
-		if (!h->started) {
-			m = message_new(M_HANDBACK, number);
-			m->session = w->session;
-			m->lease = h->assignment.lease;
-			forget(w, h);
-			sim_send(s, m);
-		}
-	}
 }
 
 void worker_receive(struct sim *s, struct message *m)
@@ -295,6 +347,7 @@ void worker_receive(struct sim *s, struct message *m)
 	case M_HANDBACK:
 	case M_ACK:
 	case M_REFUSED:
+	case M_LOOKUP:
 		assert(!"for others");
 	}
 	message_free(m);

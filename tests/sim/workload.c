@@ -1,5 +1,6 @@
 /* workload.c - batches from a seed: chains, diamonds, fans joined by groups, independent tasks,
- * equal tasks across clients, and some that must be refused. */
+ * equal tasks across clients, twins of whole batches, now and then a very wide one, and some
+ * that must be refused. */
 #include "common/pure/sha256.h"
 #include "tests/sim/sim.h"
 
@@ -8,15 +9,17 @@
 
 enum { PLACEHOLDER = 35 }; /* 0x58 0x21 and CONTENT_SIZE bytes */
 
-struct content workload_output(const uint8_t func_hash[DIGEST_SIZE],
-			       const uint8_t args_hash[DIGEST_SIZE], uint32_t slot)
+struct content workload_output(const struct core_lease *lease, uint32_t slot,
+			       enum task_kind kind)
 {
-	uint8_t text[2 * DIGEST_SIZE + 4];
+	uint8_t text[2 * DIGEST_SIZE + 12] = {0};
 	struct content content = {.type = CONTENT_FILE};
 
-	memcpy(text, func_hash, DIGEST_SIZE);
-	memcpy(text + DIGEST_SIZE, args_hash, DIGEST_SIZE);
+	memcpy(text, lease->func_hash, DIGEST_SIZE);
+	memcpy(text + DIGEST_SIZE, lease->args_hash, DIGEST_SIZE);
 	memcpy(text + 2 * DIGEST_SIZE, &slot, 4);
+	if (kind == KIND_CHANGING)
+		memcpy(text + 2 * DIGEST_SIZE + 4, &lease->epoch, 8);
 	sha256_digest(text, sizeof text, content.digest);
 	return content;
 }
@@ -56,6 +59,9 @@ static void add_ref(struct sim_batch *b, struct sim_task *t, bool is_group,
 		(struct core_ref){.is_group = is_group, .target = target, .slot = slot};
 }
 
+enum { SHAPE_GROUPS = 4, SHAPE_FORWARD = 5, SHAPES, SHAPE_WIDE };
+enum { WIDE_READERS = 10 };
+
 /* Shapes of graphs: who reads whom. Tasks only read earlier ones, but for one shape. */
 static void make_edges(struct sim *s, struct sim_batch *b, unsigned shape, uint32_t i)
 {
@@ -82,9 +88,15 @@ static void make_edges(struct sim *s, struct sim_batch *b, unsigned shape, uint3
 			t->spec.need_count = 1;
 		}
 		break;
-	case 4: /* two layers joined by a group */
+	case SHAPE_GROUPS: /* two layers joined by a group */
 		if (i >= b->task_count / 2 && b->group_count)
 			add_ref(b, t, true, (uint32_t)rng_below(r, b->group_count), 0);
+		break;
+	case SHAPE_WIDE: /* one, thousands, a list of those, few readers of it */
+		if (i >= b->task_count - WIDE_READERS)
+			add_ref(b, t, true, 0, 0);
+		else if (i)
+			add_ref(b, t, false, 0, 0);
 		break;
 	default: /* forward references: the last task is the root */
 		if (i + 1 < b->task_count)
@@ -113,10 +125,20 @@ static void make_groups(struct sim *s, struct sim_batch *b)
 		b->groups[g].skip_failed = rng_chance(r, 400);
 		if (rng_chance(r, 200)) {
 			b->ranges[g][1].content.type = CONTENT_FILE;
-			b->ranges[g][1].content.digest[0] = (uint8_t)g;
+			b->ranges[g][1].content.digest[0] = (uint8_t)(g + 1);
 			b->groups[g].range_count = 2;
 		}
 	}
+}
+
+static void make_wide_group(struct sim_batch *b)
+{
+	b->group_count = 1;
+	b->ranges[0][0] = (struct core_group_range){
+		.first = 1, .count = b->task_count - WIDE_READERS - 1};
+	b->groups[0].ranges = b->ranges[0];
+	b->groups[0].range_count = 1;
+	b->groups[0].skip_failed = true;
 }
 
 static void make_functions(struct sim *s, struct sim_batch *b)
@@ -151,6 +173,8 @@ static void make_functions(struct sim *s, struct sim_batch *b)
 			b->kinds[i] = KIND_SLOW;
 		else if (which == 2 && s->rate[FAULT_POISON] && rng_chance(r, 200))
 			b->kinds[i] = KIND_POISON;
+		else if (which == 1 && rng_chance(r, 200))
+			b->kinds[i] = KIND_CHANGING;
 		f->output_count = (uint32_t)which % 3;
 		which = which * 8 + b->kinds[i];
 		sha256_digest(&which, sizeof which, f->hash);
@@ -158,81 +182,169 @@ static void make_functions(struct sim *s, struct sim_batch *b)
 	}
 }
 
+static void make_bad(struct sim *s, struct sim_batch *b, bool forward)
+{
+	struct sim_task *t = &b->tasks[0], *u = &b->tasks[1];
+
+	b->bad = true;
+	if (rng_chance(&s->workload, 500) || b->task_count < 2 || forward) {
+		t->spec.ref_count = 0;
+		add_ref(b, t, false, b->task_count + 7, 0);
+	} else {
+		t->spec.ref_count = u->spec.ref_count = 0;
+		add_ref(b, t, false, 1, 0);
+		add_ref(b, u, false, 0, 0);
+		make_args(u, 1);
+	}
+	make_args(t, 1);
+}
+
+static void draw_nonce(struct sim *s, const struct sim_batch *b, struct sim_task *t)
+{
+	const struct core_function *f = &b->functions[t->spec.function];
+	uint64_t draw = rng_next(&s->workload);
+
+	t->spec.nonce = NULL;
+	if (b->options[f->options].cache == CORE_CACHE_USE)
+		return;
+	memcpy(t->nonce, &draw, sizeof draw);
+	t->spec.nonce = t->nonce;
+}
+
+static void make_tasks(struct sim *s, struct sim_batch *b, unsigned shape)
+{
+	struct rng *r = &s->workload;
+	uint64_t values = rng_chance(r, 300) ? 5 : 30;
+
+	b->chunk_size = 1 + (uint32_t)rng_below(r, b->task_count);
+	b->tasks = mem_alloc(b->task_count * sizeof *b->tasks);
+	if (shape == SHAPE_GROUPS)
+		make_groups(s, b);
+	if (shape == SHAPE_WIDE)
+		make_wide_group(b);
+	for (uint32_t i = 0; i < b->task_count; i++)
+		b->tasks[i].spec.function = (uint32_t)rng_below(r, b->function_count);
+	for (uint32_t i = 0; i < b->task_count; i++) {
+		struct sim_task *t = &b->tasks[i];
+
+		make_edges(s, b, shape, i);
+		draw_nonce(s, b, t);
+		make_args(t, shape == SHAPE_WIDE ? i : rng_below(r, values));
+	}
+	if (rng_chance(r, 60))
+		make_bad(s, b, shape == SHAPE_FORWARD);
+}
+
+/* A wide one has many quick tasks, and nothing else about it is odd. */
+static void make_wide(struct sim *s, struct sim_batch *b)
+{
+	struct rng *r = &s->workload;
+
+	b->task_count = WIDE_READERS + 1000 + (uint32_t)rng_below(r, 9001);
+	make_functions(s, b);
+	b->function_count = b->option_count = 1;
+	b->functions[0].options = 0;
+	b->kinds[0] = KIND_GOOD;
+	b->max_failures = b->max_parallel = 0;
+	make_tasks(s, b, SHAPE_WIDE);
+}
+
+/* The same work under other terms, at about the same time: followers everywhere. */
+static void make_twin(struct sim *s, struct sim_batch *b, const struct sim_batch *of)
+{
+	struct rng *r = &s->workload;
+	uint64_t at = of->submit_at + rng_below(r, 4) * NS_PER_S / 2;
+	uint8_t id[DIGEST_SIZE];
+
+	memcpy(id, b->id, DIGEST_SIZE);
+	*b = *of;
+	memcpy(b->id, id, DIGEST_SIZE);
+	b->submit_at = at;
+	b->client = (uint32_t)rng_below(r, 3);
+	b->chunk_size = 1 + (uint32_t)rng_below(r, b->task_count);
+	for (uint32_t i = 0; i < b->option_count; i++) {
+		b->options[i].retries = (uint32_t)rng_below(r, 4);
+		b->options[i].priority = (int32_t)rng_below(r, 3) - 1;
+		b->options[i].resources[0].amount = 500 * (1 + rng_below(r, 3));
+	}
+	for (uint32_t i = 0; i < b->group_count; i++)
+		b->groups[i].ranges = b->ranges[i];
+	b->tasks = mem_copy(of->tasks, b->task_count * sizeof *b->tasks);
+	for (uint32_t i = 0; i < b->task_count; i++) {
+		struct sim_task *t = &b->tasks[i];
+
+		t->spec.args = t->args;
+		t->spec.refs = t->refs;
+		t->spec.needs = t->needs;
+		draw_nonce(s, b, t);
+	}
+}
+
 static void make_batch(struct sim *s, uint32_t number)
 {
 	struct rng *r = &s->workload;
 	struct sim_batch *b = &s->batches[number];
-	unsigned shape = (unsigned)rng_below(r, 6);
+	unsigned shape = (unsigned)rng_below(r, SHAPES);
 	uint64_t id = s->options.seed + number;
 
 	sha256_digest(&id, sizeof id, b->id);
 	b->client = (uint32_t)rng_below(r, 3);
 	b->submit_at = rng_below(r, 40) * NS_PER_S;
 	b->task_count = 1 + (uint32_t)rng_below(r, rng_chance(r, 100) ? 300 : 25);
-	b->chunk_size = 1 + (uint32_t)rng_below(r, b->task_count);
-	b->tasks = mem_alloc(b->task_count * sizeof *b->tasks);
 	if (rng_chance(r, 80))
 		b->max_failures = 1 + (uint32_t)rng_below(r, 4);
 	if (rng_chance(r, 80))
 		b->max_parallel = 1 + (uint32_t)rng_below(r, 3);
-	make_functions(s, b);
-	if (shape == 4)
-		make_groups(s, b);
-	for (uint32_t i = 0; i < b->task_count; i++)
-		b->tasks[i].spec.function = (uint32_t)rng_below(r, b->function_count);
-	for (uint32_t i = 0; i < b->task_count; i++) {
-		struct sim_task *t = &b->tasks[i];
-		const struct core_options *o =
-			&b->options[b->functions[t->spec.function].options];
-
-		make_edges(s, b, shape, i);
-		if (o->cache != CORE_CACHE_USE) {
-			uint64_t draw = rng_next(r);
-
-			memcpy(t->nonce, &draw, sizeof draw);
-			t->spec.nonce = t->nonce;
-		}
-		make_args(t, rng_below(r, 30));
-	}
-	if (rng_chance(r, 60)) { /* must be refused */
-		struct sim_task *t = &b->tasks[0];
-
-		b->bad = true;
-		if (rng_chance(r, 500) || b->task_count < 2 || shape == 5) {
-			t->spec.ref_count = 0;
-			add_ref(b, t, false, b->task_count + 7, 0);
-		} else {
-			struct sim_task *u = &b->tasks[1];
-
-			t->spec.ref_count = u->spec.ref_count = 0;
-			add_ref(b, t, false, 1, 0);
-			add_ref(b, u, false, 0, 0);
-			make_args(u, 1);
-		}
-		make_args(t, 1);
+	if (number && rng_chance(r, 250)) {
+		make_twin(s, b, &s->batches[rng_below(r, number)]);
+	} else if (rng_below(r, 1500) == 0) {
+		make_wide(s, b);
+	} else {
+		make_functions(s, b);
+		make_tasks(s, b, shape);
 	}
 }
 
-void workload_make(struct sim *s)
+static void make_workers(struct sim *s)
 {
-	uint32_t count = 1 + (uint32_t)rng_below(&s->workload, 8);
+	struct rng *r = &s->workload;
 
-	if (s->options.batch_max && count > s->options.batch_max)
-		count = s->options.batch_max;
-	s->batch_count = count;
-	s->batches = mem_alloc(count * sizeof *s->batches);
-	s->number_of = mem_alloc(count * sizeof *s->number_of);
-	for (uint32_t i = 0; i < count; i++)
-		make_batch(s, i);
-	s->worker_count = 1 + (uint32_t)rng_below(&s->workload, SIM_WORKERS_MAX);
+	s->worker_count = 1 + (uint32_t)rng_below(r, SIM_WORKERS_MAX);
 	for (uint32_t i = 0; i < s->worker_count; i++) {
 		struct sim_worker *w = &s->workers[i];
 
 		memset(w->key, (int)i + 1, sizeof w->key);
-		w->cpus = 1500 + 500 * rng_below(&s->workload,
-						 6); /* every task fits everywhere */
-		w->credit = (uint32_t)rng_below(&s->workload, 5);
+		w->cpus = 1500 + 500 * rng_below(r, 6); /* every task fits everywhere */
+		w->credit = (uint32_t)rng_below(r, rng_chance(r, 200) ? 40 : 5);
 	}
+}
+
+/* What clients have uploaded before, and no task can make again. */
+static void upload_inputs(struct sim *s)
+{
+	for (uint32_t i = 0; i < s->batch_count; i++)
+		for (uint32_t g = 0; g < s->batches[i].group_count; g++)
+			for (uint32_t k = 0; k < s->batches[i].groups[g].range_count; k++)
+				if (!s->batches[i].ranges[g][k].count)
+					blob_put(
+						s,
+						s->batches[i].ranges[g][k].content.digest,
+						false);
+}
+
+void workload_make(struct sim *s)
+{
+	uint32_t count;
+
+	make_workers(s);
+	count = 1 + (uint32_t)rng_below(&s->workload, 8);
+	if (s->options.batch_max && count > s->options.batch_max)
+		count = s->options.batch_max;
+	s->batch_count = count;
+	s->batches = mem_alloc(count * sizeof *s->batches);
+	for (uint32_t i = 0; i < count; i++)
+		make_batch(s, i);
+	upload_inputs(s);
 }
 
 void workload_free(struct sim *s)
@@ -240,5 +352,4 @@ void workload_free(struct sim *s)
 	for (uint32_t i = 0; i < s->batch_count; i++)
 		free(s->batches[i].tasks);
 	free(s->batches);
-	free(s->number_of);
 }
