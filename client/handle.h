@@ -64,6 +64,7 @@ struct cashet {
 	bool greeted;		     /* this session has its Welcome */
 	uint64_t began_ns;	     /* when this session began */
 	uint64_t heard_ns;	     /* anything, in this session */
+	uint64_t pumped_ns;	     /* when we last looked */
 	uint64_t ping_ns;	     /* when the next is due */
 	uint64_t lost_ns;	     /* since when there has been no greeted session */
 	uint64_t retry_ns;	     /* begin no session before */

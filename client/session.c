@@ -328,6 +328,11 @@ int handle_pump(struct cashet *c, uint64_t until_ns, uint64_t patience_ns, struc
 		return err_set(e, ERR_DETACHED, "interrupted");
 	if (c->broken)
 		drop(c);
+	/* Whoever did not listen for a while has not heard silence. */
+	uint64_t now = clock_mono_ns();
+	if (now > c->pumped_ns + PING_NS)
+		c->heard_ns = now;
+	c->pumped_ns = now;
 	if (!c->transport) {
 		int r = get_session(c, until_ns, patience_ns, e);
 		if (r || !c->transport)
@@ -336,11 +341,13 @@ int handle_pump(struct cashet *c, uint64_t until_ns, uint64_t patience_ns, struc
 	int r = 0, count = receive(c, &r, e);
 	if (count)
 		return r;
-	uint64_t now = clock_mono_ns();
+	now = clock_mono_ns();
 	r = check_patience(c, now, patience_ns, e);
 	if (r || c->broken)
 		return r;
-	if (wait_for_events(c, now, until_ns, patience_ns) < 0)
+	int woken = wait_for_events(c, now, until_ns, patience_ns);
+	c->pumped_ns = clock_mono_ns();
+	if (woken < 0)
 		return 0; /* a signal, mostly */
 	if (receive(c, &r, e) < 0)
 		return r;

@@ -263,6 +263,39 @@ Test(session, a_broker_that_says_nothing_is_unreachable)
 	fake_stop(f);
 }
 
+Test(session, a_broker_that_falls_silent_is_left_and_found_again)
+{
+	struct fake *f = fake_start("silent");
+	struct cashet *c = open_handle(f);
+	char batch[CASHET_HEX_SIZE];
+	struct cashet_error e;
+	f->hold = 1;
+	cr_assert_eq(submit(c, "silent", 2, false, batch, &e), 0, "%s", e.what);
+	f->mute = 1;
+	struct cashet_wait_options options = {.timeout_ns = 7500 * MS};
+	cr_assert_eq(cashet_wait(c, batch, &options, NULL, &e), CASHET_TIMED_OUT);
+	cr_assert_geq(f->hellos, 2);
+	f->mute = 0;
+	f->hold = 0;
+	cr_assert_eq(cashet_wait(c, batch, NULL, NULL, &e), 0, "%s", e.what);
+	cashet_close(c);
+	fake_stop(f);
+}
+
+Test(session, a_handle_that_was_not_used_for_long_still_works)
+{
+	struct fake *f = fake_start("idle");
+	struct cashet *c = open_handle(f);
+	char batch[CASHET_HEX_SIZE];
+	struct cashet_error e;
+	cr_assert_eq(submit(c, "idle", 2, false, batch, &e), 0, "%s", e.what);
+	cr_assert_eq(cashet_wait(c, batch, NULL, NULL, &e), 0, "%s", e.what);
+	usleep(7000000);
+	check_results(c, batch, 2);
+	cashet_close(c);
+	fake_stop(f);
+}
+
 static bool always(void *arg)
 {
 	return ++*(int *)arg > 3;
