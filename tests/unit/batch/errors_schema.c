@@ -57,6 +57,12 @@ static const struct sample_row rows[] = {
 	 "b.yaml:5:5: unknown key \"retrys\" in task \"a\"; did you mean \"retries\"?\n"
 	 "      retrys: 3\n"
 	 "      ^"},
+	{"run number", "b.json", "{\"version\": 1, \"tasks\": {\"a\": {\"run\": 7}}}\n",
+	 0,
+	 "b.json:1:39: run must be a list (argv) or a text (for the shell), not the "
+	 "number 7\n"
+	 "  {\"version\": 1, \"tasks\": {\"a\": {\"run\": 7}}}\n"
+	 "                                        ^"},
 	{"unknown key far", "b.yaml",
 	 "version: 1\n"
 	 "tasks:\n"

@@ -1,0 +1,136 @@
+"""Every command as a user types it: what it prints, its --json, its exit code."""
+
+import csv
+import io
+import json
+import unittest
+
+from harness import SiteTest, main
+
+SWEEP = """version: 1
+name: cli
+tasks:
+  t:
+    run: 'echo out; echo err >&2; echo "{\\"loss\\": ${p.x}}" > m.json; test ${p.x} != 3'
+    sweep: {params: {x: [1, 2, 3]}}
+    metrics: {from: m.json, best: {loss: min}}
+  after: {run: [cat, "${inputs.i}"], inputs: {i: {ref: "t.*"}}}
+"""
+FIELDS = {"index", "name", "params", "status", "cached", "attempts", "exit_code", "fingerprint",
+          "commit", "output", "outputs", "worker", "duration_ms", "error", "metrics"}
+
+
+class Commands(SiteTest):
+    def cashet(self, *argv, code=0, **options):
+        done = self.site.run(*argv, **options)
+        self.assertEqual(done.code, code, f"{argv}\n{done.out}\n{done.err}")
+        return done
+
+    def sweep(self):
+        self.site.write("s.yaml", SWEEP)
+        return self.site.submit(self.site.path("s.yaml"), code=1)
+
+    def test_values_of_completed_failed_skipped_and_cached_tasks(self):
+        first, second = self.sweep(), self.sweep()
+        for result in (first, second):
+            self.assertEqual([set(t) >= FIELDS for t in result["tasks"]], [True] * 4)
+            self.assertEqual([t["status"] for t in result["tasks"]],
+                             ["completed", "completed", "failed", "skipped"])
+        self.assert_counts(first, total=4, executed=2, failed=1, skipped=1)
+        self.assert_counts(second, total=4, cached=2, failed=1, skipped=1)
+        done, hit, bad, skipped = (first["tasks"][0], second["tasks"][0], first["tasks"][2],
+                                   first["tasks"][3])
+        self.assertEqual((done["exit_code"], done["attempts"], done["metrics"]),
+                         (0, 1, {"loss": 1}))
+        self.assertEqual((hit["cached"], hit["commit"], hit["output"], hit["fingerprint"]),
+                         (True, done["commit"], done["output"], done["fingerprint"]))
+        self.assertEqual((bad["exit_code"], bad["cached"]), (1, False))
+        self.assertTrue(bad["error"])
+        self.assertEqual((skipped["exit_code"], skipped["commit"], skipped["attempts"]),
+                         (None, None, 0))
+
+    def test_results_best_get_and_logs(self):
+        result = self.sweep()
+        batch, commit = result["batch"], result["tasks"][0]["commit"]
+        rows = list(csv.DictReader(io.StringIO(self.cashet("results", batch, "--csv").out)))
+        self.assertEqual([r["params.x"] for r in rows], ["1", "2", "3", ""])
+        self.assertEqual(self.cashet("results", "--json").json["batch"], batch)
+        self.assertEqual(self.cashet("best", "--json", "-k", "1").json["tasks"][0]["index"], 0)
+        self.assertEqual(self.cashet("best", batch, "--max", "--json").json["tasks"][0]["index"], 1)
+        self.cashet("best", "--by", "nothing", "--min", code=5)
+        for word in (f"{batch[:6]}:0", commit, commit[:12]):
+            self.assertEqual(self.cashet("get", word).out, "out\n")
+        self.assertEqual(self.cashet("get", f"{batch}:0", "--stderr").out, "err\n")
+        logs = self.cashet("logs", f"{batch}:2")
+        self.assertEqual((logs.out, logs.err), ("out\n", "err\n"))
+        logs = self.cashet("logs", f"{batch}:2", "--json").json
+        self.assertEqual((logs["stdout"], logs["stderr"]), ("out\n", "err\n"))
+        self.cashet("get", "0" * 64, code=5)
+        self.cashet("get", f"{batch}:99", code=5)
+        self.cashet("logs", batch, code=2)
+        self.cashet("get", "abc", code=2)  # three digits name nothing
+
+    def test_an_ambiguous_prefix_lists_the_candidates(self):
+        self.site.write("m.jsonl", "".join(
+            json.dumps({"run": ["true"], "params": {"i": i}}) + "\n" for i in range(1500)))
+        tasks = self.site.submit(self.site.path("m.jsonl"))["tasks"]
+        seen = {}
+        for task in tasks:
+            seen.setdefault(task["commit"][:4], []).append(task["commit"])
+        prefix, commits = max(seen.items(), key=lambda pair: len(pair[1]))
+        self.assertGreater(len(commits), 1)
+        done = self.cashet("get", prefix, code=6)
+        self.assertIn(commits[0][:8], done.err)
+
+    def test_wait_cancel_retry_and_ps(self):
+        self.site.write("w.yaml", "version: 1\ntasks: {a: {run: [sleep, '60']}, "
+                        "b: {run: [sleep, '61']}}\n")
+        batch = self.cashet("submit", "w.yaml", "--detach", "--json").json["batch"]
+        self.cashet("wait", batch, "--timeout", "300ms", code=7)
+        listed = self.cashet("ps", "--json").json["batches"]
+        self.assertEqual([b["batch"] for b in listed], [batch])
+        self.cashet("cancel", f"{batch}:0")
+        self.assertTrue(self.cashet("cancel", batch, "--json").json["cancelled"])
+        self.cashet("wait", batch, code=1)
+        result = self.cashet("results", batch, "--json").json
+        self.assertEqual([t["status"] for t in result["tasks"]], ["cancelled"] * 2)
+        again = self.cashet("retry", batch, "--detach", "--json").json["batch"]
+        self.assertNotEqual(again, batch)
+        self.cashet("cancel", again)
+        self.cashet("wait", "ffff0000", code=5)
+
+    def test_keys_and_version(self):
+        public = self.cashet("key", "new", "me", "--json").json["public"]
+        self.assertEqual(len(public), 40)
+        self.cashet("key", "trust", public, "--role", "client", "--name", "me")
+        self.assertEqual(self.cashet("key", "ls", "--json").json["trusted"][0]["role"], "client")
+        self.cashet("key", "trust", public, "--role", "king", code=2)
+        self.cashet("key", "revoke", "me")
+        self.cashet("key", "revoke", "me", code=5)
+        self.assertRegex(self.cashet("version", "--json").json["version"], r"^\d+\.\d+")
+        self.assertIn("submit", self.cashet("help").out)
+
+    def test_status_and_workers(self):
+        self.sweep()
+        self.assertTrue(self.cashet("broker", "status", "--json").json["private"])
+        self.assertEqual(self.cashet("worker", "ls", "--json").json["workers"][0]["name"], "local")
+
+    def test_slips_are_exit_2_and_name_the_nearest(self):
+        for argv, near in ((["sumbit"], "submit"), (["ps", "--jsn"], "json"),
+                           (["worker", "lss"], "worker ls")):
+            self.assertIn(near, self.cashet(*argv, code=2).err)
+        for argv in ([], ["submit"], ["ps", "x"], ["best", "--max", "--min"], ["wait", "--timeout"]):
+            self.cashet(*argv, code=2)
+
+    def test_stores_from_elsewhere_and_with_long_paths(self):
+        self.site.write("s.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
+        long = self.site.path("d" * 90 + "/a store")
+        for options, env in ((["--store", long], {}), ([], {"CASHET_DIR": self.site.path("here")})):
+            for hits in (0, 1):
+                done = self.cashet("submit", self.site.path("s.yaml"), "--json", *options, cwd="/",
+                                   env=env)
+                self.assertEqual(done.json["counts"]["cached"], hits)
+
+
+if __name__ == "__main__":
+    main()
