@@ -73,10 +73,10 @@ tasks: {{t: {{run: "echo ${{p.i}} >> {ran}", sweep: {{params: {{i: {{range: [0, 
     def test_stopped_for_a_while_expires_nothing(self):
         broker = self.site.broker()
         self.site.worker()
-        submit = self.site.start_submit(sweep(self.site, 40, "0.2"))
+        submit = self.site.start_submit(sweep(self.site, 20, "0.2"))
         until(lambda: len(self.ran()) > 5, "progress")
         broker.signal(signal.SIGSTOP)
-        time.sleep(9)  # longer than peers wait before they dial again
+        time.sleep(7)  # longer than peers wait before they dial again
         broker.signal(signal.SIGCONT)
         self.assert_counts(submit.finish(), total=41, executed=41)
         self.assertEqual(set(self.ran().values()), {1})
@@ -304,14 +304,14 @@ class Clients(SiteTest):
         self.site.broker()
         self.site.worker()
         with open(self.site.path("big"), "wb") as f:
-            for _ in range(100):
+            for _ in range(64):
                 f.write(os.urandom(1 << 20))
         file = self.site.write("up.yaml", "version: 1\ntasks: {t: {run: 'wc -c < ${inputs.b}', "
                                "inputs: {b: {file: big}}}}\n")
         submit = self.site.start_submit(file)
         until(lambda: used(self.site.store) > 10 << 20, "some of the upload")
         submit.kill()
-        self.assertLess(used(self.site.store), 100 << 20)
+        self.assertLess(used(self.site.store), 64 << 20)
         self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], [])
         self.assert_counts(self.site.submit(file), executed=1)
 
