@@ -1,8 +1,9 @@
 /* credit.c - see credit.h. */
 #include "worker/credit.h"
 
-void credit_ended(struct credit *c, uint64_t duration_ns)
+void credit_ended(struct credit *c, uint64_t duration_ns, bool failed)
 {
+	c->failing = failed;
 	if (duration_ns == 0)
 		duration_ns = 1;
 	if (c->mean_ns == 0)
@@ -23,6 +24,8 @@ uint32_t credit_wanted(const struct credit *c, uint64_t slots, uint64_t running,
 		       uint64_t age_ns)
 {
 	uint64_t mean_ns = credit_mean(c, running, age_ns);
+	if (c->failing)
+		return 0;
 	if (mean_ns < 1000) /* nothing known yet, or faster than anything can be */
 		mean_ns = mean_ns ? 1000 : CREDIT_AHEAD_NS;
 	if (slots > CREDIT_MAX)

@@ -363,8 +363,9 @@ void finish_run(struct worker *w, struct attempt *a, const struct slot_report *r
 	if (a->has_grant)
 		capacity_give(&w->capacity, &a->grant);
 	a->has_grant = false;
-	if (!report->step)
-		credit_ended(&w->credit, report->duration_ns);
+	if (a->stop == STOP_NONE)
+		credit_ended(&w->credit, report->duration_ns,
+			     report->step || report->status);
 	mem_grow(w->ended, w->ended_count, w->ended_capacity);
 	w->ended[w->ended_count++] = (struct ended){a, *report};
 }

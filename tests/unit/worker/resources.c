@@ -99,13 +99,13 @@ Test(credit, asks_for_a_tenth_of_a_second_of_work)
 	struct credit c = {0};
 	cr_assert_eq(credit_wanted(&c, 2, 0, 0), 2, "nothing is known: one per slot");
 	for (int i = 0; i < 100; i++)
-		credit_ended(&c, NS_PER_MS);
+		credit_ended(&c, NS_PER_MS, false);
 	cr_assert_eq(credit_wanted(&c, 2, 0, 0), 200);
 	for (int i = 0; i < 100; i++)
-		credit_ended(&c, 10 * NS_PER_S);
+		credit_ended(&c, 10 * NS_PER_S, false);
 	cr_assert_eq(credit_wanted(&c, 2, 0, 0), 0, "long tasks are not hoarded");
 	for (int i = 0; i < 200; i++)
-		credit_ended(&c, 1000);
+		credit_ended(&c, 1000, false);
 	cr_assert_eq(credit_wanted(&c, 64, 0, 0), CREDIT_MAX);
 }
 
@@ -113,7 +113,16 @@ Test(credit, learns_from_what_still_runs)
 {
 	struct credit c = {0};
 	for (int i = 0; i < 100; i++)
-		credit_ended(&c, NS_PER_MS);
+		credit_ended(&c, NS_PER_MS, false);
 	cr_assert_eq(credit_wanted(&c, 2, 2, 2 * 50 * NS_PER_MS), 4);
 	cr_assert_eq(credit_wanted(&c, 2, 2, 2 * NS_PER_S), 0);
+}
+
+Test(credit, leases_nothing_ahead_while_attempts_fail)
+{
+	struct credit c = {0};
+	credit_ended(&c, NS_PER_MS, true);
+	cr_assert_eq(credit_wanted(&c, 2, 0, 0), 0);
+	credit_ended(&c, NS_PER_MS, false);
+	cr_assert_gt(credit_wanted(&c, 2, 0, 0), 2);
 }
