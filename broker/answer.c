@@ -269,7 +269,7 @@ static void commit(struct answerer *a, struct job *job)
 	} else if (rc ||
 		   ledger_read_commit(a->pager.reader, seqs[0], &a->pager.body, hash)) {
 		error(job, ERR_NOT_FOUND, "no commit begins like this",
-		      "cashet log lists them");
+		      "cashet results lists those of a batch");
 	} else {
 		size_t mark = pb_open(&job->answer, ENVELOPE_COMMIT_REPLY);
 		pb_bytes(&job->answer, 1, hash, DIGEST_SIZE);

@@ -298,7 +298,7 @@ void listen_close(struct broker *b)
 		int linger = LINGER_MS; /* what was acknowledged last should arrive */
 		zmq_setsockopt(b->controls[i].router, ZMQ_LINGER, &linger, sizeof linger);
 		zmq_close(b->controls[i].router);
-		if (b->controls[i].blob_path)
+		if (b->controls[i].blob_path && !store_vanished(b))
 			unlink(b->controls[i].blob_path);
 		free(b->controls[i].url);
 		free(b->controls[i].blob_path);
@@ -311,10 +311,11 @@ void listen_close(struct broker *b)
 	b->zmq = NULL;
 }
 
-/* libzmq leaves the files of sockets behind; we still hold the lock. */
-static void unlink_socket(const struct control *c)
+/* libzmq leaves the files of sockets behind; we still hold the lock. Where the store was taken
+ * away and made anew, the files at those paths are another broker's. */
+static void unlink_socket(struct broker *b, const struct control *c)
 {
-	if (c->is_tcp || !c->url)
+	if (c->is_tcp || !c->url || store_vanished(b))
 		return;
 	unlink(c->url + strlen("ipc://"));
 }
@@ -334,7 +335,7 @@ void listen_admit(struct broker *b, bool admit)
 		else
 			c->bound = admit;
 		if (!rc && !admit)
-			unlink_socket(c);
+			unlink_socket(b, c);
 	}
 	b->admission_closed = !admit;
 }

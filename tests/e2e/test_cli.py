@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import shutil
+import time
 import unittest
 
 from harness import SiteTest, main
@@ -121,6 +123,18 @@ class Commands(SiteTest):
             self.assertIn(near, self.cashet(*argv, code=2).err)
         for argv in ([], ["submit"], ["ps", "x"], ["best", "--max", "--min"], ["wait", "--timeout"]):
             self.cashet(*argv, code=2)
+
+    def test_a_store_that_was_removed_can_be_used_again_at_once(self):
+        self.site.write("f.txt", "x" * 5000)
+        self.site.write("s.yaml", "version: 1\ntasks: {t: {run: [cat, '${inputs.f}'], "
+                        "inputs: {f: {file: f.txt}}, outputs: {o: f2}}}\n"
+                        .replace("run: [cat, '${inputs.f}']", "run: 'cp ${inputs.f} ${outputs.o}'"))
+        for _ in range(3):  # the broker of the removed one goes, and takes nothing of the new one
+            result = self.site.submit(self.site.path("s.yaml"), timeout=20)
+            self.assert_counts(result, executed=1)
+            time.sleep(1.2)
+            self.assertEqual(len(self.cashet("get", f"{result['batch']}:0", timeout=15).out), 5000)
+            shutil.rmtree(self.site.path(".cashet"))
 
     def test_stores_from_elsewhere_and_with_long_paths(self):
         self.site.write("s.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
