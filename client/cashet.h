@@ -197,7 +197,7 @@ struct cashet_resource {
 
 struct cashet_submit_options {
 	const char *name;		/* of the batch */
-	const struct cashet_pair *tags; /* of the batch */
+	const struct cashet_pair *tags; /* of the batch; cashet_submit_file(): of every task */
 	size_t tag_count;
 	uint32_t max_failures, max_parallel; /* 0: no limit */
 	bool force, no_cache;		     /* over every task's cache mode */
@@ -265,7 +265,8 @@ struct cashet_progress {
 struct cashet_wait_options {
 	uint64_t timeout_ns; /* then CASHET_TIMED_OUT; 0: none */
 	/* Called on every change, and at least every @interval_ns (0: 1 s). Everything in
-	 * @progress is borrowed for the call. Returning non-zero ends the wait, CASHET_DETACHED. */
+	 * @progress is borrowed for the call, which may ask the handle for results and logs, but
+	 * neither wait nor submit on it. Returning non-zero ends the wait, CASHET_DETACHED. */
 	int (*progress)(void *arg, const struct cashet_progress *progress);
 	void *arg;
 	uint64_t interval_ns;

@@ -90,6 +90,8 @@ void table_render(struct table *t, struct buf *out, bool color)
 		if (!last)
 			buf_printf(out, "%*s", (int)(GAP + (right ? 0 : pad)), "");
 		else {
+			while (out->size && out->data[out->size - 1] == ' ')
+				out->size--; /* of empty cells at the end */
 			if (color && i == t->columns - 1)
 				buf_add_str(out, PLAIN);
 			buf_add_byte(out, '\n');

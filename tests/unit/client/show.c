@@ -14,7 +14,7 @@ Test(table, columns_are_as_wide_as_they_must_be_and_numbers_stand_right)
 		table_cell(&t, cells[i]);
 	table_render(&t, &out, false);
 	cr_assert_str_eq(buf_cstr(&out), "name    loss  x\n"
-					 "a        0.5  \n"
+					 "a        0.5\n"
 					 "longer    12  y\n");
 	table_fini(&t);
 }
