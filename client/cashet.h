@@ -196,8 +196,9 @@ struct cashet_resource {
 };
 
 struct cashet_submit_options {
-	const char *name;		/* of the batch */
-	const struct cashet_pair *tags; /* of the batch; cashet_submit_file(): of every task */
+	const char *name; /* of the batch */
+	const struct cashet_pair
+		*tags; /* of the batch; cashet_submit_file(): of every task */
 	size_t tag_count;
 	uint32_t max_failures, max_parallel; /* 0: no limit */
 	bool force, no_cache;		     /* over every task's cache mode */
