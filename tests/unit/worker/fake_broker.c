@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -92,6 +93,8 @@ void fake_run_worker_on(struct fake *f, struct options *o)
 	f->worker = fork();
 	if (f->worker == 0) {
 		pid_t spawner_pid;
+		prctl(PR_SET_PDEATHSIG,
+		      SIGKILL); /* a test that failed does not leave us */
 		log_threshold = getenv("TEST_LOG") ? LOG_DEBUG : LOG_ERROR;
 		int spawner = spawner_start(&spawner_pid);
 		sigset_t mask;

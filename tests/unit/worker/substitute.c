@@ -89,15 +89,28 @@ Test(substitute, other_dollars_stay)
 	cr_assert_str_eq(item("$HOME $${p.lr} $1 $$"), "$HOME ${p.lr} $1 $$");
 }
 
-Test(substitute, a_shell_string_gets_its_values_quoted)
+Test(substitute, a_shell_string_gets_values_quoted_where_they_need_it)
 {
 	uint32_t argc;
 	cr_assert_str_eq(
 		fill(NULL, 0, "echo ${p.name} ${inputs.all} $HOME > ${outputs.model}",
 		     &argc),
 		"/bin/sh|-c|echo 'it'\\''s $(rm -rf) ${p.lr}' 'inputs/all/000000/a b' "
-		"'inputs/all/000001/c' $HOME > 'out/model.bin'");
+		"inputs/all/000001/c $HOME > out/model.bin");
 	cr_assert_eq(argc, 3);
+	cr_assert_str_eq(fill(NULL, 0, "echo $((${p.seed} + 1))", &argc),
+			 "/bin/sh|-c|echo $((-3 + 1))");
+}
+
+Test(substitute, words_that_a_shell_would_read_are_quoted)
+{
+	static const char *const words[] = {"",	  "a b", "~",	 "*", "a;b",
+					    "$x", "`x`", "x\ny", "!", "#"};
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		CLEANUP_BUF struct buf out = {0};
+		shell_quote(&out, words[i], strlen(words[i]));
+		cr_assert_eq(out.data[0], '\'', "%s", words[i]);
+	}
 }
 
 Test(substitute, the_unknown_is_an_error_that_names_it)
