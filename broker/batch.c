@@ -11,10 +11,13 @@
 
 #define ORPHAN_NS (60 * NS_PER_S)
 
+static void free_def(struct broker *b, struct function_def *def);
+
 void batches_init(struct broker *b)
 {
 	list_init(&b->batches.unsealed);
 	list_init(&b->batches.dirty);
+	list_init(&b->batches.idle_functions);
 }
 
 static uint64_t digest_hash(const uint8_t digest[DIGEST_SIZE])
@@ -101,6 +104,9 @@ void batches_fini(struct broker *b)
 		batch_free(b, container_of(n, struct batch, by_id));
 	map_fini(&b->batches.by_id);
 	map_fini(&b->batches.by_number);
+	while (b->batches.idle_count)
+		free_def(b, container_of(b->batches.idle_functions.next,
+					 struct function_def, idle));
 	assert(!b->batches.functions.count);
 	map_fini(&b->batches.functions);
 }
@@ -130,7 +136,10 @@ struct function_def *function_def_get(struct broker *b, const void *data, size_t
 	sha256_digest(data, size, hash);
 	struct function_def *def = function_def_find(b, hash);
 	if (def) {
-		def->refs++;
+		if (!def->refs++) {
+			list_del(&def->idle);
+			b->batches.idle_count--;
+		}
 		return def;
 	}
 	struct function decoded;
@@ -138,6 +147,7 @@ struct function_def *function_def_get(struct broker *b, const void *data, size_t
 		return NULL;
 	def = mem_alloc(sizeof *def);
 	def->refs = 1;
+	list_init(&def->idle);
 	def->decoded = decoded;
 	memcpy(def->hash, hash, DIGEST_SIZE);
 	def->description = mem_copy(data, size);
@@ -146,14 +156,24 @@ struct function_def *function_def_get(struct broker *b, const void *data, size_t
 	return def;
 }
 
-void function_def_put(struct broker *b, struct function_def *def)
+static void free_def(struct broker *b, struct function_def *def)
 {
-	if (!def || --def->refs)
-		return;
+	list_del(&def->idle);
+	b->batches.idle_count--;
 	map_remove(&b->batches.functions, &def->by_hash);
 	function_fini(&def->decoded);
 	free(def->description);
 	free(def);
+}
+
+void function_def_put(struct broker *b, struct function_def *def)
+{
+	if (!def || --def->refs)
+		return;
+	list_add_tail(&b->batches.idle_functions, &def->idle);
+	if (++b->batches.idle_count > FUNCTIONS_IDLE_MAX)
+		free_def(b, container_of(b->batches.idle_functions.next,
+					 struct function_def, idle));
 }
 
 void batch_add_function(struct broker *b, struct batch *batch, struct function_def *def,

@@ -11,8 +11,11 @@
 
 #define BATCH_LARGE 1000 /* tasks whose memory is worth giving back at once */
 
-struct function_def { /* shared, counted */
+#define FUNCTIONS_IDLE_MAX 256
+
+struct function_def { /* shared, counted; the last ones that nobody needs are kept a while */
 	struct map_node by_hash;
+	struct list idle; /* while refs is 0, the longest unused first */
 	uint32_t refs;
 	uint8_t hash[DIGEST_SIZE];
 	uint8_t *description;
@@ -58,7 +61,8 @@ struct batch {
 
 struct batches {
 	struct map by_id, by_number, functions;
-	struct list unsealed, dirty;
+	struct list unsealed, dirty, idle_functions;
+	unsigned idle_count;
 	uint64_t next_number;
 	uint64_t next_orphan_ns;
 };

@@ -403,6 +403,7 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 		rc = open_ledger(b, e);
 	if (!rc) {
 		presence_init(b);
+		known_init(b);
 		rc = recover(b, e);
 	}
 	if (!rc)
@@ -443,6 +444,7 @@ void broker_free(struct broker *b)
 	core_free(b->core);
 	lookup_fini(b);
 	presence_fini(b);
+	known_fini(b);
 	report_fini(b);
 	pager_fini(&b->pager);
 	chunk_scratch_free();

@@ -62,6 +62,7 @@ struct lookups { /* asked by the core, not answered yet; answered oldest first *
 };
 
 struct presence; /* presence.c: which blobs and commits were found whole lately */
+struct known;	 /* known.c: ids of batches of the past */
 struct query;	 /* query.c: the thread */
 struct reports;	 /* report.c: results that are being taken */
 struct retries;	 /* retry.c */
@@ -115,6 +116,7 @@ struct broker {
 	struct workers workers;
 	struct lookups lookups;
 	struct presence *presence;
+	struct known *known;
 	struct retries *retries;
 	struct relays *relays;
 	struct life *life;
@@ -217,6 +219,15 @@ bool retries_pending(const struct broker *b);
 void retries_run(struct broker *b); /* one chunk of each */
 void retries_fini(struct broker *b);
 int recover(struct broker *b, struct err *e);
+
+/* ---- known.c ---- */
+void known_init(struct broker *b);
+void known_fini(struct broker *b);
+void known_add(struct known *k, const uint8_t id[DIGEST_SIZE]); /* thread: any */
+/** known_perhaps() - false: there never was a sealed batch with this id. */
+bool known_perhaps(const struct known *k, const uint8_t id[DIGEST_SIZE]);
+/** known_fill() - all batches of the past; on the thread of @reader. */
+void known_fill(struct known *k, struct ledger_reader *reader);
 
 /* ---- lookup.c ---- */
 void lookup_fini(struct broker *b);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 struct query {
-	struct broker *b; /* only to wake it */
+	struct broker *b; /* only to wake it, and its `known` */
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t mutex;
@@ -30,6 +30,7 @@ struct query {
 static void *run(void *arg)
 {
 	struct query *q = arg;
+	known_fill(q->b->known, q->answerer.pager.reader);
 	pthread_mutex_lock(&q->mutex);
 	while (!q->stop) {
 		if (list_empty(&q->asked)) {

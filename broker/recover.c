@@ -138,6 +138,7 @@ static int replay_batch(struct replay *r, const struct ledger_batch_row *row,
 		return unreadable(r, e);
 	batch->sealed = true;
 	list_del(&batch->unsealed);
+	known_add(b->known, batch->id);
 	ledger_each_end(b->reader, r->number, keep_end, r);
 	replay_ends(r);
 	ledger_each_lease(b->reader, r->number, replay_lease, r);

@@ -65,7 +65,8 @@ static bool known(struct broker *b, const struct submission *s, const uint8_t *i
 	if (!batch) {
 		struct ledger_batch_row row;
 		size_t count = 0;
-		if (!ledger_find_batch(b->reader, id, 2 * DIGEST_SIZE, &row, 1, &count) &&
+		if (known_perhaps(b->known, id) &&
+		    !ledger_find_batch(b->reader, id, 2 * DIGEST_SIZE, &row, 1, &count) &&
 		    row.sealed) {
 			ack(b, s->peer, s->serial, c->request.data, id, row.chunk_count,
 			    true, 0);
@@ -233,6 +234,7 @@ void submit_sealed(struct broker *b, const struct core_effect *fx)
 	list_del(&batch->unsealed);
 	batch->submit_step = b->step;
 	b->turn_small = batch->task_count <= WATCH_INLINE_MAX;
+	known_add(b->known, batch->id);
 	ledger_add_sealed(b->turn, batch->number, batch->task_count);
 	ack(b, batch->submitter, batch->submit_serial, batch->request, batch->id,
 	    batch->next_chunk, true, b->step);
