@@ -152,7 +152,8 @@ static void chunk(struct state *s, struct input *in)
 		memcpy(options[i].resources[1].name, "x", byte(in) % 3);
 		options[i].resources[1].amount = number(in);
 		functions[i].hash[0] = byte(in) % 2;
-		functions[i].options = byte(in) % 16 < 15 ? i : (uint32_t)number(in);
+		functions[i].options =
+			byte(in) % 16 < 15 ? (uint32_t)i : (uint32_t)number(in);
 		functions[i].output_count = byte(in) % 3;
 		ranges[i].first = (uint32_t)number(in);
 		ranges[i].count = (uint32_t)number(in);
