@@ -83,7 +83,8 @@ void lookup_answer(struct core *core, const struct core_event *event)
 			    slots ? event->lookup.slot_count : 0);
 		return;
 	}
-	if (event->lookup.commit)
+	if (event->lookup.commit &&
+	    (!e->extra || e->extra->parent < event->lookup.commit))
 		exec_extra(e)->parent = event->lookup.commit;
 	bool claimed = e->flags & EXEC_CLAIMED;
 	exec_become(core, e, EXEC_READY);

@@ -258,11 +258,33 @@ static void detach(struct core *core, struct task *t, struct execution **leftp)
 	flow_list(core, t);
 }
 
+/* The same for one that is over and is being made again: it begins anew, as other work. */
+static void restart(struct core *core, struct task *t, const struct edge *e,
+		    const struct content *content)
+{
+	struct revival *r = find(task_batch(core, t), t);
+	struct execution *left = r->exec == NO_SLOT ? NULL : exec_at(core, r->exec);
+	if (left && left->state == EXEC_LEASED)
+		return;
+	memcpy(t->args + e->offset, content, CONTENT_SIZE);
+	if (!left)
+		return;
+	list_del(&r->in_exec);
+	r->exec = NO_SLOT;
+	r->force = false;
+	want(core, r);
+	exec_abandon(core, left);
+}
+
 /* A reader gets @content instead of what it has. What runs with the old one may finish. */
 static void rewrite(struct core *core, struct task *t, const struct edge *e,
 		    const struct content *content)
 {
-	if (task_over(t) || !memcmp(placeholder(t, e), content, CONTENT_SIZE))
+	if (!memcmp(placeholder(t, e), content, CONTENT_SIZE))
+		return;
+	if (t->flags & TASK_REVIVED)
+		restart(core, t, e, content);
+	if (task_over(t))
 		return;
 	if (t->state != TASK_WAITING) {
 		struct execution *left = exec_at(core, t->exec);
@@ -376,7 +398,9 @@ static void begin(struct core *core, struct revival *r)
 		finish(core, r);
 		return;
 	}
+	uint64_t parent = 0; /* the look-up tells, unless that is not durable yet */
 	if (e && e->state == EXEC_DONE) {
+		parent = e->kept->commit;
 		exec_forget(
 			core,
 			e); /* its bytes are gone: nobody may be told that it is there */
@@ -390,7 +414,7 @@ static void begin(struct core *core, struct revival *r)
 	list_add_tail(&exec_extra(e)->revivals, &r->in_exec);
 	if (!fresh)
 		return;
-	e->extra->parent = t->commit;
+	e->extra->parent = parent;
 	lookup_want(core, e);
 }
 

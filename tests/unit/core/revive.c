@@ -169,6 +169,41 @@ Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 	cr_expect_eq(status(&d, 1, 1), CORE_FAILED);
 }
 
+/* a -> b -> c; c misses what b wrote, b is to run again and misses what a wrote, and that comes out
+ * differently this time. */
+Test(revive, a_maker_whose_own_input_differs_now_is_resolved_anew)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "a");
+	add_task(&p, 0, "b");
+	add_task(&p, 0, "c");
+	add_ref(&p, 1, 0, 0);
+	add_ref(&p, 2, 1, 0);
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, 0);
+	settle(&d);
+	complete(&d, 1, 1);
+	settle(&d);
+	durable(&d);
+	lose(&d, 2, content(2, 0));
+	lose(&d, 1, content(1, 0));
+	finish(&d, 1, 0, CORE_OUT_COMPLETED, 99);
+	settle(&d);
+	struct core_effect g = grant_of(&d, 1, 1);
+	struct content c = content(99, 0);
+	struct core_task_view b = task(&d, 1, 1);
+	cr_expect_arr_eq(b.args + 1, &c, CONTENT_SIZE);
+	cr_expect_arr_eq(g.grant.lease.args_hash, b.args_hash, DIGEST_SIZE);
+	complete(&d, 1, 1);
+	cr_expect_eq(last(&d, CORE_FX_COMMIT, 1, 1)->commit.parent, 0,
+		     "it is other work than the first time");
+	settle(&d);
+	complete(&d, 1, 2);
+	cr_expect(batch_view(&d, 1).ended);
+}
+
 Test(revive, a_lost_list_is_announced_again)
 {
 	DRIVER(d);
