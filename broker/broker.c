@@ -110,13 +110,19 @@ static void hold(struct broker *b, bool on)
 	broker_step(b, &event);
 }
 
-/* What a large batch took is given back once it is over, and not only to malloc(). */
+/* What a large batch took is given back once it is over, and not only to malloc(). Asked each idle
+ * second: 1, 4, 16 of them after it, since the threads that write the index are done later. */
 static void give_back(struct broker *b)
 {
-	if (!b->batch_was_large || b->batches.by_id.count || b->outbox.count)
+	if (!b->batch_was_large || b->batches.by_id.count || b->outbox.count) {
+		b->idle_seconds = 0;
 		return;
-	b->batch_was_large = false;
-	malloc_trim(0);
+	}
+	unsigned seconds = ++b->idle_seconds;
+	if (seconds == 1 || seconds == 4 || seconds == 16)
+		malloc_trim(0);
+	if (seconds == 16)
+		b->batch_was_large = false;
 }
 
 static void each_second(struct broker *b)

@@ -105,6 +105,7 @@ struct broker {
 	bool turn_small;      /* a batch of a few tasks was sealed in it */
 	bool ledger_full;
 	bool batch_was_large; /* one ended since memory was given back */
+	unsigned idle_seconds;
 	struct outbox outbox;
 	struct wire_arena arena;	/* of the message that is being handled */
 	const struct wire_frame *frame; /* it as it came */
