@@ -137,6 +137,7 @@ void outcome_done(struct core *core, struct execution *e, struct lease *l,
 		end_done(core, e, first, seq, false, r);
 	while (e->subs)
 		end_done(core, e, e->subs, seq, true, r);
+	revive_made(core, e);
 	revive_delivered(core, e, r->slots, r->slot_count);
 	if (e->cache != CORE_CACHE_USE) {
 		exec_forget(core, e); /* joined by nobody */

@@ -264,6 +264,8 @@ void revive_task(struct core *core, struct task *t, bool force, struct execution
 		 uint64_t since);
 void revive_run(struct core *core);
 void revive_ready(struct core *core, struct task *t); /* its arguments are complete */
+/** revive_made() - @e has run and succeeded: its output is there from now on. */
+void revive_made(struct core *core, const struct execution *e);
 void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
 		      uint32_t count);
 void revive_failed(struct core *core, struct execution *e);

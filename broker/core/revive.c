@@ -359,8 +359,12 @@ static void deliver_again(struct core *core, struct task *t, const struct conten
 
 /* ---- what was made again lately ---- */
 
-static void note_remade(struct core *core, const struct execution *e)
+/* Only what did run: a look-up that says that bytes are there may be wrong, and with many readers
+ * one would always have been told so lately. */
+void revive_made(struct core *core, const struct execution *e)
 {
+	if (!revive_uses(e) && !(e->extra && e->extra->parent))
+		return;
 	struct remade *m = &core->remade[core->remade_next++ % REMADE_KEPT];
 	memcpy(m->func_hash, e->func->hash, DIGEST_SIZE);
 	memcpy(m->args_hash, e->args_hash, DIGEST_SIZE);
@@ -421,8 +425,6 @@ static void begin(struct core *core, struct revival *r)
 void revive_delivered(struct core *core, struct execution *e, const struct content *slots,
 		      uint32_t count)
 {
-	if (revive_uses(e))
-		note_remade(core, e);
 	while (revive_uses(e)) {
 		struct revival *r =
 			container_of(e->extra->revivals.next, struct revival, in_exec);

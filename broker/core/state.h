@@ -272,7 +272,7 @@ struct execution {	   /* 96 bytes */
 };
 _Static_assert(sizeof(struct execution) <= 96, "memory per queued task");
 
-struct remade { /* output of a task that was made again, or seen to be there; revive.c */
+struct remade { /* output of a task that was made again; revive.c */
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
 	uint64_t epoch; /* leases up to here may have missed it without reason */
 };

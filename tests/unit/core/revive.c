@@ -156,6 +156,41 @@ Test(revive, bytes_that_are_missing_right_after_a_hit_are_made_again_whatever_it
 	cr_expect(batch_view(&d, 1).ended);
 }
 
+/* One of them is always told that the bytes are there; that must not keep the others from asking
+ * for more than words. */
+Test(revive, readers_that_miss_the_same_in_turns_get_it_made_again)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "maker");
+	add_task(&p, 0, "reader1");
+	add_task(&p, 0, "reader2");
+	add_ref(&p, 1, 0, 0);
+	add_ref(&p, 2, 0, 0);
+	join(&d, 0, 8, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	struct content slots[2] = {content(1, 0), content(1, 1)};
+	for (uint32_t i = 0; i < 4; i++) {
+		struct core_effect g = grant_of(&d, 1, 1 + i % 2);
+		report_missing(&d, 0, &g.grant.lease, content(1, 0));
+		STEP(&d, .type = CORE_EV_LOOKUP,
+		     .lookup = {.exec = last(&d, CORE_FX_LOOKUP, 1, 0)->lookup.exec,
+				.hit = true,
+				.commit = 1,
+				.slots = slots,
+				.slot_count = 2});
+	}
+	cr_expect_eq(status(&d, 1, 1), CORE_WAITING);
+	cr_expect(last(&d, CORE_FX_LOOKUP, 1, 0)->lookup.parent_only);
+	complete(&d, 1, 0);
+	complete(&d, 1, 1);
+	complete(&d, 1, 2);
+	cr_expect(batch_view(&d, 1).ended);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
