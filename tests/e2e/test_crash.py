@@ -95,7 +95,7 @@ tasks: {{t: {{run: "echo ${{p.i}} >> {ran}", sweep: {{params: {{i: {{range: [0, 
         file = sweep(self.site, 20, "0.1")
         submits = [self.site.start_submit(file) for _ in range(30)]
         for submit in submits:
-            submit.popen.communicate(timeout=120)
+            submit.popen.communicate(timeout=60)
         self.assertTrue(broker.running(), broker.text())
         self.assertEqual({s.popen.returncode for s in submits} - {0, 1, 3}, set())
         until(lambda: self.site.run(file, program="cashet-submit").code == 0, "room again")
