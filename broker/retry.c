@@ -119,14 +119,24 @@ void handle_retry(struct broker *b, struct peer *peer, const Cashet__Envelope *e
 	b->retries->count++;
 }
 
-/* What of the same request was taken before a reconnect is not submitted twice. */
+/* What of the same request was taken before a reconnect is not submitted twice; of what was sealed
+ * the last chunk says so again. */
 static void skip_taken(struct broker *b, struct retry *r)
 {
 	uint8_t id[DIGEST_SIZE];
+	struct ledger_batch_row row;
+	size_t count = 0;
 	batch_make_id(id, r->client_key, r->request);
 	const struct batch *batch = batches_find(b, id);
-	if (batch && !batch->sealed && batch->next_chunk > r->next)
+	bool sealed = batch && batch->sealed;
+	if (batch && !sealed && batch->next_chunk > r->next)
 		r->next = batch->next_chunk;
+	if (!batch && !r->next && known_perhaps(b->known, id))
+		sealed = !ledger_find_batch(b->reader, id, 2 * DIGEST_SIZE, &row, 1,
+					    &count) &&
+			 row.sealed;
+	if (sealed && r->chunk_count)
+		r->next = r->chunk_count - 1;
 }
 
 static void give_up(struct broker *b, struct retry *r, const char *what)
