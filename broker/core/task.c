@@ -253,6 +253,10 @@ void task_resolve(struct core *core, struct task *t)
 	uint8_t args_hash[DIGEST_SIZE];
 	sha256_digest(t->args, t->args_size, args_hash);
 	struct execution *e = exec_find(core, func, args_hash, cache, nonce);
+	if (e && e->state == EXEC_DONE && cache != CORE_CACHE_USE) {
+		exec_forget(core, e); /* it lingers for its own revivals only */
+		e = NULL;
+	}
 	if (e && join_lingering(core, t, e))
 		return;
 	bool fresh = !e;
