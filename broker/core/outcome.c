@@ -139,11 +139,7 @@ void outcome_done(struct core *core, struct execution *e, struct lease *l,
 		end_done(core, e, e->subs, seq, true, r);
 	revive_made(core, e);
 	revive_delivered(core, e, r->slots, r->slot_count);
-	if (e->cache != CORE_CACHE_USE) {
-		exec_forget(core, e); /* joined by nobody */
-		return;
-	}
-	exec_become(core, e, EXEC_DONE);
+	exec_become(core, e, EXEC_DONE); /* with a nonce: for its own revivals */
 	e->kept = keep(core, r, seq);
 	queue_push(core, &core->linger, e, false);
 }

@@ -191,6 +191,38 @@ Test(revive, readers_that_miss_the_same_in_turns_get_it_made_again)
 	cr_expect(batch_view(&d, 1).ended);
 }
 
+/* The second reader missed what is there again by now, and the ledger does not know it yet. */
+Test(revive, a_forced_maker_that_is_not_durable_yet_is_not_made_a_third_time)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	uint32_t f =
+		add_function(&p, (struct core_options){.cache = CORE_CACHE_FORCE}, 0);
+	uint32_t g = add_function(&p, (struct core_options){0}, 0);
+	add_task(&p, f, "maker");
+	add_task(&p, g, "reader1");
+	add_task(&p, g, "reader2");
+	add_ref(&p, 1, 0, 0);
+	add_ref(&p, 2, 0, 0);
+	join(&d, 0, 8, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	struct core_effect second = grant_of(&d, 1, 2);
+	lose(&d, 1, content(1, 0));
+	complete(&d, 1, 0);
+	size_t lookups = seen(&d, CORE_FX_LOOKUP);
+	report_missing(&d, 0, &second.grant.lease, content(1, 0));
+	settle(&d);
+	cr_expect_eq(seen(&d, CORE_FX_LOOKUP), lookups);
+	cr_expect_eq(status(&d, 1, 2), CORE_RUNNING);
+	complete(&d, 1, 1);
+	complete(&d, 1, 2);
+	cr_expect(batch_view(&d, 1).ended);
+	durable(&d);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
