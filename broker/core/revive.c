@@ -111,6 +111,8 @@ static void tasks_fini(struct tasks *v)
 
 static void push(struct tasks *v, struct task *t)
 {
+	if (v->count && v->items[v->count - 1] == t)
+		return; /* followers of one batch read the same */
 	mem_grow(v->items, v->count, v->capacity);
 	v->items[v->count++] = t;
 }
@@ -538,15 +540,25 @@ static void block(struct core *core, struct execution *e, struct lease *l,
 		revive_task(core, makers->items[i], force, e, since);
 }
 
+/* Users of several batches have a maker each: all are told what comes of it, for it may differ. */
 static enum found search_users(struct core *core, const struct execution *e,
 			       const uint8_t digest[DIGEST_SIZE], struct tasks *makers)
 {
 	enum found found = FOUND_NOTHING;
 	const struct task *t = e->subs;
-	for (uint32_t n = e->sub_count; n && !found; n--, t = t->next)
-		found = search(core, t, digest, makers);
-	if (!found && revive_first_task(e))
-		found = search(core, revive_first_task(e), digest, makers);
+	for (uint32_t n = e->sub_count; n && found <= FOUND_TASK; n--, t = t->next) {
+		enum found one = search(core, t, digest, makers);
+		if (!found || one == FOUND_TASK)
+			found = one;
+	}
+	struct list *pos;
+	if (revive_uses(e) && found <= FOUND_TASK)
+		list_for_each (pos, &e->extra->revivals) {
+			t = container_of(pos, struct revival, in_exec)->task;
+			enum found one = search(core, t, digest, makers);
+			if (!found || one == FOUND_TASK)
+				found = one;
+		}
 	return found;
 }
 

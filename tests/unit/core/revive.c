@@ -223,6 +223,33 @@ Test(revive, a_forced_maker_that_is_not_durable_yet_is_not_made_a_third_time)
 	durable(&d);
 }
 
+Test(revive, readers_in_all_batches_are_resolved_anew_when_the_output_differs)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "maker");
+	add_task(&p, 0, "reader");
+	add_ref(&p, 1, 0, 0);
+	submit(&d, 1, &p);
+	submit(&d, 2, &p);
+	join(&d, 0, 4, 0);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	lose(&d, 1, content(1, 0));
+	finish(&d, 1, 0, CORE_OUT_COMPLETED, 99);
+	settle(&d);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 4);
+	for (uint64_t b = 1; b <= 2; b++) {
+		struct content c = content(99, 0);
+		struct core_task_view v = task(&d, b, 1);
+		cr_expect_arr_eq(v.args + 6, &c, CONTENT_SIZE);
+		cr_expect_eq(v.status, CORE_RUNNING);
+	}
+	complete(&d, 1, 1);
+	cr_expect(batch_view(&d, 1).ended && batch_view(&d, 2).ended);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
