@@ -53,7 +53,9 @@ struct oracle *oracle_new(struct sim *s)
 	o->durable = mem_alloc(s->batch_count * sizeof *o->durable);
 	o->sealed = mem_alloc(s->batch_count);
 	o->batch_count = s->batch_count;
-	o->kills_are_bounded = !s->rate[FAULT_CANCEL];
+	o->kills_are_bounded = !s->rate[FAULT_CANCEL] && !s->rate[FAULT_DELAY] &&
+			       !s->rate[FAULT_DROP] && !s->rate[FAULT_DUPLICATE] &&
+			       !s->rate[FAULT_CUT];
 	for (uint32_t i = 0; i < s->batch_count; i++) {
 		o->now[i] = mem_alloc(s->batches[i].task_count * sizeof **o->now);
 		o->durable[i] = mem_alloc(s->batches[i].task_count * sizeof **o->durable);

@@ -162,13 +162,20 @@ void sim_send(struct sim *s, struct message *m)
 	bool twice = sim_fault(s, FAULT_DUPLICATE, &s->network);
 
 	s->messages++;
-	if (sim_fault(s, FAULT_DELAY, &s->network))
-		delay += rng_below(&s->network, 4 * NS_PER_S);
+	bool late = sim_fault(s, FAULT_DELAY, &s->network);
+	uint64_t late_by = rng_below(&s->network, 4 * NS_PER_S);
+
 	if (!client) {
-		const struct sim_worker *w = &s->workers[m->worker];
+		struct sim_worker *w = &s->workers[m->worker];
+		uint64_t *last = &w->last_message[to_broker(m)];
 
 		lost = lost || (to_broker(m) ? w->cut_out : w->cut_in);
+		if (s->now + delay <= *last) /* a connection keeps the order */
+			delay = *last + 1 - s->now;
+		*last = s->now + delay;
 	}
+	if (late)
+		delay += late_by;
 	sim_trace(s, "%s %s worker %u lease %llx", lost ? "lost" : "sent",
 		  message_names[m->type], m->worker,
 		  (unsigned long long)(m->epoch ? m->epoch : m->lease.epoch));

@@ -259,6 +259,7 @@ struct sim_worker {
 	bool up, paused;
 	bool cut_in, cut_out; /* messages to, from it vanish */
 	uint64_t session, incarnation;
+	uint64_t last_message[2]; /* when the latest one arrives: here, at the broker */
 	struct held *held;
 	uint32_t held_count, held_capacity;
 };
