@@ -177,6 +177,7 @@ static int start_blobs(struct broker *b, struct err *e)
 	for (unsigned i = 0; i < b->control_count; i++) {
 		struct control *c = &b->controls[i];
 		const char *bound = rc ? "" : blobs_url(b->blobs, i);
+		accept_prefer(bound);
 		if (!rc && endpoint_is_tcp(bound))
 			c->blob_port = (uint32_t)port_of(bound);
 		else if (!rc)

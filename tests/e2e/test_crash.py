@@ -91,7 +91,7 @@ tasks: {{t: {{run: "echo ${{p.i}} >> {ran}", sweep: {{params: {{i: {{range: [0, 
 
     def test_few_file_descriptors_refuse_peers_and_spin_not(self):
         broker = self.site.broker(prefix=["prlimit", "--nofile=64:64"])
-        self.site.worker()
+        self.site.worker(wait=True)
         file = sweep(self.site, 20, "0.1")
         submits = [self.site.start_submit(file) for _ in range(30)]
         for submit in submits:
