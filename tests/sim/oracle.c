@@ -154,6 +154,9 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 	p->granted = lease->epoch;
 	p->granted_boot = s->boot;
 	p->holder = owner;
+	/* To a process that is gone, and the broker has not heard of it: counts as its death. */
+	p->deaths += !s->workers[owner - 1].up ||
+		     s->session[owner - 1] != s->workers[owner - 1].session;
 }
 
 /* Without faults of network, workers and broker an attempt is proved over before the next. */
@@ -261,6 +264,7 @@ static void check_commit(struct sim *s, const struct core_effect *fx)
 	if (fx->commit.lost_input && !cannot_come_back(s, fx->commit.missing))
 		broken(s, "a task was given up for an input that could be made again");
 	p->kills = 0;
+	s->oracle->progress_at = s->now;
 	if (fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF)
 		check_success(s, fx, p);
 }
@@ -390,7 +394,6 @@ static void check_ended(struct sim *s, const struct core_effect *fx)
 		broken(s, "task %u:%u ended during recovery", b, fx->index);
 	if (f->ended)
 		broken(s, "task %u:%u ended twice", b, fx->index);
-	s->oracle->progress_at = s->now;
 	*f = (struct fate){true, fx->ended.status, fx->ended.commit, fx->ended.upstream};
 	switch (fx->ended.status) {
 	case CORE_COMPLETED:

@@ -60,7 +60,7 @@ static void report(struct sim *s, uint32_t number, struct held *h)
 static void start_what_fits(struct sim *s, uint32_t number)
 {
 	struct sim_worker *w = &s->workers[number];
-	uint64_t used = 0;
+	uint64_t used = 0, unfit = 0;
 
 	for (uint32_t i = 0; i < w->held_count; i++)
 		if (w->held[i].started && !w->held[i].finished)
@@ -71,8 +71,12 @@ static void start_what_fits(struct sim *s, uint32_t number)
 
 		if (h->started || h->stopping)
 			continue;
-		if (used + h->assignment.cpus > w->cpus)
-			break; /* in order */
+		if (h->assignment.cpus == unfit)
+			continue;
+		if (used + h->assignment.cpus > w->cpus) {
+			unfit = h->assignment.cpus; /* others may pass it */
+			continue;
+		}
 		used += h->assignment.cpus;
 		h->started = true;
 		if (h->assignment.kind == KIND_SLOW)
