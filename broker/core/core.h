@@ -31,22 +31,27 @@
 struct core;
 
 struct core_config {
-	uint64_t boot;            /* generation; epoch = boot << 32 | counter */
-	uint8_t mac_key[32];      /* of leases, see lease.h */
-	uint64_t next_commit;     /* sequence number of the next commit, >= 1 */
-	uint64_t heartbeat_ns;    /* a worker that is silent this long loses its leases; 0: 30 s */
-	uint64_t disconnect_ns;   /* grace of one known to be disconnected; 0: 3 s */
-	uint64_t adopt_ns;        /* rule 6: how long recovered tasks wait for old workers; 0: 5 s */
-	uint64_t park_ns;         /* how long a claim for an unknown batch is parked; 0: 60 s */
-	uint64_t unsealed_ns;     /* an unsealed batch without a chunk for so long is discarded; 0:
+	uint64_t boot;	      /* generation; epoch = boot << 32 | counter */
+	uint8_t mac_key[32];  /* of leases, see lease.h */
+	uint64_t next_commit; /* sequence number of the next commit, >= 1 */
+	uint64_t
+		heartbeat_ns; /* a worker that is silent this long loses its leases; 0: 30 s */
+	uint64_t disconnect_ns; /* grace of one known to be disconnected; 0: 3 s */
+	uint64_t
+		adopt_ns; /* rule 6: how long recovered tasks wait for old workers; 0: 5 s */
+	uint64_t park_ns; /* how long a claim for an unknown batch is parked; 0: 60 s */
+	uint64_t
+		unsealed_ns; /* an unsealed batch without a chunk for so long is discarded; 0:
 				   * never. The loop knows whether its client is gone, and discards. */
-	uint32_t poison_deaths;   /* worker deaths that quarantine an execution; 0: 3 */
-	uint32_t pause_after;     /* first ended tasks of a sweep that all failed; 0: 20 */
+	uint32_t poison_deaths; /* worker deaths that quarantine an execution; 0: 3 */
+	uint32_t pause_after;	/* first ended tasks of a sweep that all failed; 0: 20 */
 };
 
-struct core *core_new(const struct core_config *config); /* starts in recovery, see CORE_EV_RECOVERED */
+struct core *core_new(
+	const struct core_config *config); /* starts in recovery, see CORE_EV_RECOVERED */
 void core_free(struct core *core);
-void core_step(struct core *core, const struct core_event *event, struct core_effects *effects);
+void core_step(struct core *core, const struct core_event *event,
+	       struct core_effects *effects);
 /** core_deadline() - monotonic ns at which a CORE_EV_TIME is due; TIME_NEVER if none. */
 uint64_t core_deadline(const struct core *core);
 
@@ -68,7 +73,8 @@ struct core_task_view {
 	size_t args_size;
 };
 /** core_view_task() - Return: 0; 1 if the batch is not in memory or has no such task. */
-int core_view_task(const struct core *core, uint64_t batch, uint32_t index, struct core_task_view *view);
+int core_view_task(const struct core *core, uint64_t batch, uint32_t index,
+		   struct core_task_view *view);
 /** core_wants_slots() - true if a task that is not over reads this one: in recovery, its
  * CORE_EV_OLD_END then carries its slots. */
 bool core_wants_slots(const struct core *core, uint64_t batch, uint32_t index);
@@ -77,15 +83,18 @@ struct core_batch_view {
 	bool sealed, ended, paused;
 	uint32_t task_count;
 };
-int core_view_batch(const struct core *core, uint64_t batch, struct core_batch_view *view);
+int core_view_batch(const struct core *core, uint64_t batch,
+		    struct core_batch_view *view);
 struct core_worker_view {
 	uint32_t running, queued;
 	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */
 	bool silent, draining;
 };
-int core_view_worker(const struct core *core, uint32_t worker, struct core_worker_view *view);
+int core_view_worker(const struct core *core, uint32_t worker,
+		     struct core_worker_view *view);
 struct core_totals {
-	uint64_t batches, waiting, ready, running, workers; /* tasks: unfinished, of sealed batches */
+	uint64_t batches, waiting, ready, running,
+		workers; /* tasks: unfinished, of sealed batches */
 	uint64_t refused_results;
 };
 void core_view_totals(const struct core *core, struct core_totals *totals);

@@ -17,10 +17,27 @@
 #include "broker/ledger/ledger.h"
 
 enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
-	R_META_BEGIN, R_META_END, R_COMMIT, R_BLOB, R_BATCH, R_CHUNK, R_CHUNK_COUNT, R_ENDS,
-	R_LEASES, R_NEWEST, R_LIST, R_OPEN,
-	R_INDEX_BEGIN, R_INDEX_END, R_FP, R_HASH, R_BLOB_SEQ, R_BATCH_NUMBER, R_HASH_RANGE,
-	R_BATCH_RANGE, R_COUNT,
+		   R_META_BEGIN,
+		   R_META_END,
+		   R_COMMIT,
+		   R_BLOB,
+		   R_BATCH,
+		   R_CHUNK,
+		   R_CHUNK_COUNT,
+		   R_ENDS,
+		   R_LEASES,
+		   R_NEWEST,
+		   R_LIST,
+		   R_OPEN,
+		   R_INDEX_BEGIN,
+		   R_INDEX_END,
+		   R_FP,
+		   R_HASH,
+		   R_BLOB_SEQ,
+		   R_BATCH_NUMBER,
+		   R_HASH_RANGE,
+		   R_BATCH_RANGE,
+		   R_COUNT,
 };
 
 struct ledger_reader {
@@ -35,7 +52,7 @@ struct ledger_reader {
 	pthread_mutex_t lock;
 	struct ledger_reader *next; /* in the ledger's list */
 	bool meta_held, index_held; /* a snapshot is open */
-	uint64_t version;           /* of the ledger, before the snapshot of meta.db was taken */
+	uint64_t version; /* of the ledger, before the snapshot of meta.db was taken */
 };
 
 /** reader_enter() - before using meta.db. Return: SQLite's code; leave only if it is SQLITE_OK. */

@@ -10,13 +10,15 @@
 enum batch_format { BATCH_AUTO, BATCH_YAML, BATCH_JSON, BATCH_JSONL };
 
 struct batch_options {
-	const char *path;       /* "-" is standard input; paths inside are relative to its folder */
+	const char *
+		path; /* "-" is standard input; paths inside are relative to its folder */
 	enum batch_format format; /* AUTO: by extension, else by content */
-	bool force, no_cache;   /* --force, --no-cache: over every task's cache mode */
-	const char *const *tags; /* --tag k=v */
+	bool force, no_cache;	  /* --force, --no-cache: over every task's cache mode */
+	const char *const *tags;  /* --tag k=v */
 	size_t tag_count;
-	bool private_env;       /* send PATH, HOME, LANG, VIRTUAL_ENV with the functions */
-	const char *memo_path;  /* file that remembers (path, size, mtime, inode) -> digest, or NULL */
+	bool private_env; /* send PATH, HOME, LANG, VIRTUAL_ENV with the functions */
+	const char *
+		memo_path; /* file that remembers (path, size, mtime, inode) -> digest, or NULL */
 	/* Called now and then while a slow pipe is read, see lines.h; may be NULL. */
 	int (*idle)(void *arg, struct err *e);
 	void *idle_arg;
