@@ -260,13 +260,24 @@ static void detach(struct core *core, struct task *t, struct execution **leftp)
 	flow_list(core, t);
 }
 
-/* The same for one that is over and is being made again: it begins anew, as other work. */
+/* What runs with the old content may finish. If it misses that, the new one is there to be asked
+ * for. */
+static bool runs_with_old(struct execution *e)
+{
+	if (e->state != EXEC_LEASED)
+		return false;
+	if (e->extra)
+		e->extra->missing_same = 0;
+	return true;
+}
+
+/* One that is over and is being made again gets @content: it begins anew, as other work. */
 static void restart(struct core *core, struct task *t, const struct edge *e,
 		    const struct content *content)
 {
 	struct revival *r = find(task_batch(core, t), t);
 	struct execution *left = r->exec == NO_SLOT ? NULL : exec_at(core, r->exec);
-	if (left && left->state == EXEC_LEASED)
+	if (left && runs_with_old(left))
 		return;
 	memcpy(t->args + e->offset, content, CONTENT_SIZE);
 	if (!left)
@@ -278,7 +289,7 @@ static void restart(struct core *core, struct task *t, const struct edge *e,
 	exec_abandon(core, left);
 }
 
-/* A reader gets @content instead of what it has. What runs with the old one may finish. */
+/* A reader gets @content instead of what it has. */
 static void rewrite(struct core *core, struct task *t, const struct edge *e,
 		    const struct content *content)
 {
@@ -290,7 +301,7 @@ static void rewrite(struct core *core, struct task *t, const struct edge *e,
 		return;
 	if (t->state != TASK_WAITING) {
 		struct execution *left = exec_at(core, t->exec);
-		if (left->state == EXEC_LEASED)
+		if (runs_with_old(left))
 			return;
 		detach(core, t, &left);
 		memcpy(t->args + e->offset, content, CONTENT_SIZE);

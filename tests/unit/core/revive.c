@@ -250,6 +250,41 @@ Test(revive, readers_in_all_batches_are_resolved_anew_when_the_output_differs)
 	cr_expect(batch_view(&d, 1).ended && batch_view(&d, 2).ended);
 }
 
+Test(revive, a_reader_that_ran_while_its_input_changed_is_told_before_it_forces_anything)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "maker");
+	add_task(&p, 0, "reader1");
+	add_task(&p, 0, "reader2");
+	add_ref(&p, 1, 0, 0);
+	add_ref(&p, 2, 0, 0);
+	join(&d, 0, 8, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	struct content slots[2] = {content(1, 0), content(1, 1)};
+	struct core_effect g = grant_of(&d, 1, 2);
+	report_missing(&d, 0, &g.grant.lease, content(1, 0));
+	STEP(&d, .type = CORE_EV_LOOKUP,
+	     .lookup = {.exec = last(&d, CORE_FX_LOOKUP, 1, 0)->lookup.exec,
+			.hit = true,
+			.commit = 1,
+			.slots = slots,
+			.slot_count = 2}); /* goes again, with what it had */
+	lose(&d, 1, content(1, 0));
+	finish(&d, 1, 0, CORE_OUT_COMPLETED, 99);
+	settle(&d);
+	g = grant_of(&d, 1, 2);
+	report_missing(&d, 0, &g.grant.lease, content(1, 0));
+	const struct core_effect *q = last(&d, CORE_FX_LOOKUP, 1, 0);
+	cr_expect(!q->lookup.parent_only, "the new one is there");
+	struct content c = content(99, 0);
+	settle(&d);
+	cr_expect_arr_eq(task(&d, 1, 2).args + 7, &c, CONTENT_SIZE);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
