@@ -11,6 +11,7 @@
 
 struct print {				/* one fingerprint with its nonce */
 	uint64_t granted, granted_boot; /* latest epoch, and the boot that gave it */
+	bool over;			/* a commit has ended that execution */
 	uint32_t holder;		/* worker + 1 of that lease */
 	uint64_t current;		/* commit, 0: none */
 	uint64_t whole;	 /* commit that was there with its bytes when last asked */
@@ -151,6 +152,7 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 		broken(s, "worker %u is oversubscribed: %llu of %llu", fx->worker,
 		       (unsigned long long)view.used[0],
 		       (unsigned long long)s->workers[owner - 1].cpus);
+	p->over = false;
 	p->granted = lease->epoch;
 	p->granted_boot = s->boot;
 	p->holder = owner;
@@ -253,7 +255,10 @@ static void check_commit(struct sim *s, const struct core_effect *fx)
 	sha256_digest(fx->commit.args, fx->commit.args_size, hash);
 	if (memcmp(hash, lease->args_hash, DIGEST_SIZE))
 		broken(s, "a commit's arguments are not those of its lease");
-	if (fx->commit.token && p->granted_boot == s->boot && p->granted != lease->epoch)
+	/* An attempt from before a restart may count for what was submitted again since. */
+	bool other = p->granted_boot == s->boot && p->granted != lease->epoch &&
+		     !(p->over && lease->epoch >> 32 < s->boot);
+	if (fx->commit.token && other)
 		broken(s, "a result of lease %llx was accepted while %llx is current",
 		       (unsigned long long)lease->epoch, (unsigned long long)p->granted);
 	if (fx->commit.attempts > retries_of(s, lease->func_hash) + 1)
@@ -264,6 +269,7 @@ static void check_commit(struct sim *s, const struct core_effect *fx)
 	if (fx->commit.lost_input && !cannot_come_back(s, fx->commit.missing))
 		broken(s, "a task was given up for an input that could be made again");
 	p->kills = 0;
+	p->over = true;
 	s->oracle->progress_at = s->now;
 	if (fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF)
 		check_success(s, fx, p);
