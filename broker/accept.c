@@ -24,24 +24,28 @@
 
 #define PREFERRED_MAX 16
 
-static int highest = 1 << 30; /* descriptor that is still given to a connection; atomic */
-static uint64_t refused;      /* atomic */
+/* Descriptors that are still given to connections, and to those of blob sockets; atomic. */
+static int highest = 1 << 30, highest_preferred = 1 << 30;
+static uint64_t refused; /* atomic */
 static char preferred[PREFERRED_MAX]
 		     [256];	 /* paths and ports; written before they listen long */
 static unsigned preferred_count; /* atomic */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int spare = -1; /* under the lock: given up to take a connection that is closed */
 
-void accept_limit(uint64_t descriptors)
+uint64_t accept_limit(uint64_t descriptors, uint64_t used)
 {
 	pthread_mutex_lock(&lock);
 	if (spare < 0)
 		spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	pthread_mutex_unlock(&lock);
-	uint64_t kept = descriptors / 4 < ACCEPT_KEPT ? descriptors / 4 : ACCEPT_KEPT;
-	uint64_t last = descriptors - kept;
-	__atomic_store_n(&highest, last < 1u << 30 ? (int)last : 1 << 30,
-			 __ATOMIC_RELAXED);
+	uint64_t most = descriptors < 1u << 30 ? descriptors : 1u << 30;
+	uint64_t last = most - (most / 4 < ACCEPT_KEPT ? most / 4 : ACCEPT_KEPT);
+	uint64_t connections = last > used ? last - used : 1;
+	uint64_t others = connections - connections / 4;
+	__atomic_store_n(&highest_preferred, (int)(used + connections), __ATOMIC_RELAXED);
+	__atomic_store_n(&highest, (int)(used + others), __ATOMIC_RELAXED);
+	return others;
 }
 
 void accept_prefer(const char *url)
@@ -81,8 +85,9 @@ static bool is_preferred(int listener)
 
 static bool has_room(int listener, int fd)
 {
-	int last = __atomic_load_n(&highest, __ATOMIC_RELAXED);
-	return fd <= last - last / 4 || (fd <= last && is_preferred(listener));
+	return fd <= __atomic_load_n(&highest, __ATOMIC_RELAXED) ||
+	       (fd <= __atomic_load_n(&highest_preferred, __ATOMIC_RELAXED) &&
+		is_preferred(listener));
 }
 
 uint64_t accept_refused(void)

@@ -123,7 +123,8 @@ struct broker {
 	struct life *life;
 
 	uint64_t started_ns, next_second_ns;
-	uint64_t refused_messages, free_bytes, fd_limit;
+	uint64_t refused_messages, free_bytes;
+	uint64_t fd_limit, client_max;
 	bool recovering, holding; /* holding: no room on the disk */
 	bool admission_closed;
 	bool draining;

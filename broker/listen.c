@@ -11,6 +11,7 @@
 #include "common/pure/mem.h"
 #include "version.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ void listen_raise_limits(struct broker *b)
 		getrlimit(RLIMIT_NOFILE, &limit);
 	}
 	b->fd_limit = limit.rlim_cur == RLIM_INFINITY ? 1u << 20 : limit.rlim_cur;
-	accept_limit(b->fd_limit);
+	accept_limit(b->fd_limit, 0);
 }
 
 /* ---- keys ---- */
@@ -256,6 +257,19 @@ static int selftest(struct broker *b, struct err *e)
 	return 0;
 }
 
+/* Half of the connections may be clients', so that workers find a place. Once all is open. */
+static void share_descriptors(struct broker *b)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	uint64_t used = 0;
+	while (dir && readdir(dir))
+		used++;
+	if (dir)
+		closedir(dir);
+	uint64_t connections = accept_limit(b->fd_limit, used);
+	b->client_max = connections / 2 > 1 ? connections / 2 : 1;
+}
+
 int listen_open(struct broker *b, struct err *e)
 {
 	b->zmq = zmq_ctx_new();
@@ -282,6 +296,8 @@ int listen_open(struct broker *b, struct err *e)
 	for (unsigned i = 0; !rc && i < b->control_count; i++)
 		log_info("listening", "url=%s%s", b->controls[i].url,
 			 b->controls[i].secured ? " keys=curve" : "");
+	if (!rc)
+		share_descriptors(b);
 	char z85[41];
 	if (!rc && b->auth) {
 		key_z85(z85, b->keys.public);

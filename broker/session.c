@@ -288,6 +288,15 @@ void peer_hello(struct broker *b, unsigned socket, const struct wire_frame *fram
 		peer_refuse(b, socket, frame, e->serial, ERR_NOT_ALLOWED, wrong, next);
 		return;
 	}
+	if (made.kind == PEER_CLIENT && b->peers.clients >= b->client_max) {
+		peer_refuse(
+			b, socket, frame, e->serial, ERR_FAILED,
+			"the broker has as many clients as its file descriptors allow",
+			"try again later, or raise the limit of open files (ulimit -n) "
+			"of "
+			"cashet-broker");
+		return;
+	}
 	struct peer *peer = mem_copy(&made, sizeof made);
 	memcpy(peer->route, frame->route, frame->route_size);
 	peer->route_size = frame->route_size;
