@@ -45,8 +45,8 @@ struct job {
 	uint8_t prefix[DIGEST_SIZE]; /* COMMIT */
 	unsigned nibbles;
 
-	uint64_t
-		commit; /* LOG; 0 and @in_row: look for task @first of the ended batch @row */
+	/* LOG; 0 and @in_row: look for task @first of the ended batch @row */
+	uint64_t commit;
 	bool in_row;
 	bool is_stderr;
 	uint64_t offset;

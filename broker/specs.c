@@ -29,8 +29,8 @@ struct specs {
 	struct buf chunk; /* the last one */
 	uint32_t loaded;  /* its number; UINT32_MAX: none */
 	uint32_t next_index;
-	const uint8_t
-		*next; /* where the task with next_index, or a field before it, begins */
+	/* where the task with next_index, or a field before it, begins */
+	const uint8_t *next;
 };
 
 void specs_free(struct specs *s)

@@ -81,8 +81,8 @@ struct attempt {
 	uint32_t run;
 	enum attempt_stop stop;
 	uint64_t received_ns, started_ns;
-	uint64_t
-		kill_ns; /* when to go on stopping: SIGKILL; TIME_NEVER: not before it ends */
+	/* when to go on stopping: SIGKILL; TIME_NEVER: not before it ends */
+	uint64_t kill_ns;
 	uint64_t stopped_ns;
 	uint64_t punched[2]; /* of standard output and error; see log_bound() */
 	struct report *report;

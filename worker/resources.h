@@ -8,8 +8,8 @@
 #define GPUS_MAX 64
 
 struct resource {
-	char name
-		[RESOURCE_NAME_MAX]; /* "cpus", "gpus" and others in 1/1000, "memory" in bytes */
+	/* "cpus", "gpus" and others in 1/1000, "memory" in bytes */
+	char name[RESOURCE_NAME_MAX];
 	uint64_t amount;
 };
 

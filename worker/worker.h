@@ -57,9 +57,9 @@ struct worker {
 	uint64_t beat_ns, tick_ns; /* when the next heartbeat and housekeeping are due */
 	enum drain drain;
 	uint64_t drain_deadline_ns;
-	uint64_t
-		idle_since_ns; /* draining, nothing runs: how long to wait for acknowledgements */
-	bool is_full;	       /* the disk: nothing new is taken */
+	/* draining, nothing runs: how long to wait for acknowledgements */
+	uint64_t idle_since_ns;
+	bool is_full; /* the disk: nothing new is taken */
 	uint64_t full_until_ns, full_pause_ns;
 	bool done;
 	int exit_code;

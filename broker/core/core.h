@@ -34,15 +34,14 @@ struct core_config {
 	uint64_t boot;	      /* generation; epoch = boot << 32 | counter */
 	uint8_t mac_key[32];  /* of leases, see lease.h */
 	uint64_t next_commit; /* sequence number of the next commit, >= 1 */
-	uint64_t
-		heartbeat_ns; /* a worker that is silent this long loses its leases; 0: 30 s */
+	/* a worker that is silent this long loses its leases; 0: 30 s */
+	uint64_t heartbeat_ns;
 	uint64_t disconnect_ns; /* grace of one known to be disconnected; 0: 3 s */
-	uint64_t
-		adopt_ns; /* rule 6: how long recovered tasks wait for old workers; 0: 5 s */
+	/* rule 6: how long recovered tasks wait for old workers; 0: 5 s */
+	uint64_t adopt_ns;
 	uint64_t park_ns; /* how long a claim for an unknown batch is parked; 0: 60 s */
-	uint64_t
-		unsealed_ns; /* an unsealed batch without a chunk for so long is discarded; 0:
-				   * never. The loop knows whether its client is gone, and discards. */
+	/* an unsealed batch without a chunk for so long is discarded; 0: never. The loop knows whether its client is gone, and discards. */
+	uint64_t unsealed_ns;
 	uint32_t poison_deaths; /* worker deaths that quarantine an execution; 0: 3 */
 	uint32_t pause_after;	/* first ended tasks of a sweep that all failed; 0: 20 */
 };

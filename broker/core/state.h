@@ -393,8 +393,8 @@ struct timer {
 struct core {
 	struct core_config config;
 	struct lease_signer signer;
-	uint64_t
-		secret; /* for the hash of fingerprints, so that nobody can aim at one bucket */
+	/* for the hash of fingerprints, so that nobody can aim at one bucket */
+	uint64_t secret;
 	uint64_t now, step, durable;
 	uint64_t epochs;
 	uint64_t next_commit;

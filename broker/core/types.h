@@ -28,16 +28,16 @@ struct core_counts {
 enum core_cache { CORE_CACHE_USE, CORE_CACHE_OFF, CORE_CACHE_FORCE };
 
 struct core_resource {
-	char name
-		[CORE_RESOURCE_NAME]; /* "cpus" and "gpus" in 1/1000, "memory" in bytes, others 1/1000 */
+	/* "cpus" and "gpus" in 1/1000, "memory" in bytes, others 1/1000 */
+	char name[CORE_RESOURCE_NAME];
 	uint64_t amount;
 };
 
 /* Shared by many tasks of a batch; copied by the core. Default request is cpus 1000. */
 struct core_options {
 	uint32_t retries;
-	uint64_t
-		timeout_ns; /* enforced by the worker; carried for the largest-of-subscribers rule */
+	/* enforced by the worker; carried for the largest-of-subscribers rule */
+	uint64_t timeout_ns;
 	int32_t priority;
 	struct core_resource resources[CORE_RESOURCES_MAX];
 	uint32_t resource_count;
@@ -161,17 +161,17 @@ struct core_event {
 		struct {
 			core_exec_id exec;
 			bool hit; /* a current, unexpired, complete success (bytes too if asked) */
-			uint64_t
-				commit; /* hit: it; otherwise the latest success that is superseded, or 0 */
-			const struct content
-				*slots; /* hit: by slot; may be NULL unless asked for */
+			/* hit: it; otherwise the latest success that is superseded, or 0 */
+			uint64_t commit;
+			/* hit: by slot; may be NULL unless asked for */
+			const struct content *slots;
 			uint32_t slot_count;
 		} lookup;
 		uint64_t durable;
 		struct {
 			uint8_t key[KEY_SIZE];
-			uint64_t
-				process; /* same number, same process of this key; 0: not known */
+			/* same number, same process of this key; 0: not known */
+			uint64_t process;
 			struct core_resource capacity[CORE_RESOURCES_MAX];
 			uint32_t capacity_count;
 			uint32_t credit; /* leases beyond those that fit */
@@ -195,8 +195,8 @@ struct core_event {
 			const struct content *slots; /* COMPLETED: 2 + output_count */
 			uint32_t slot_count;
 			uint8_t missing[DIGEST_SIZE]; /* INPUT_MISSING */
-			uint64_t
-				token; /* the loop's, comes back in effects: where the full report is */
+			/* the loop's, comes back in effects: where the full report is */
+			uint64_t token;
 		} result;
 		struct {
 			struct core_lease lease;
@@ -209,8 +209,8 @@ struct core_event {
 			uint64_t commit;
 			uint32_t upstream;
 			uint32_t attempts;
-			const struct content
-				*slots; /* COMPLETED and wanted: see core_wants_slots() */
+			/* COMPLETED and wanted: see core_wants_slots() */
+			const struct content *slots;
 			uint32_t slot_count;
 		} old_end;
 		struct {
@@ -303,8 +303,8 @@ struct core_effect {
 			bool completed;
 			enum core_cache
 				cache; /* OFF: never a hit; FORCE: becomes current */
-			uint64_t
-				token; /* of the result; 0: made by the core (see @quarantined) */
+			/* of the result; 0: made by the core (see @quarantined) */
+			uint64_t token;
 			bool quarantined; /* failed because it killed workers: @killers */
 			const uint8_t (*killers)[KEY_SIZE];
 			uint32_t killer_count;
@@ -333,8 +333,8 @@ struct core_effect {
 			enum core_task_status status;
 			bool cached, deduplicated;
 			uint64_t commit; /* 0: none */
-			uint32_t
-				upstream; /* SKIPPED: the task that failed (root cause) */
+			/* SKIPPED: the task that failed (root cause) */
+			uint32_t upstream;
 			uint32_t attempts;
 		} ended;
 		struct core_counts counts;

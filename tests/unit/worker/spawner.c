@@ -197,8 +197,7 @@ Test(spawner, forbids_new_privileges_and_unblocks_signals)
 	ended(&r, 5000);
 	cr_assert_str_eq(content(r.out),
 			 "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n"
-			 "NoNewPrivs:\t1\n" +
-				 0);
+			 "NoNewPrivs:\t1\n");
 	tear_down(&r);
 }
 
