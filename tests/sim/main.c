@@ -43,7 +43,6 @@ static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_LOSS_COSTS_ATTEMPT] = "a lost worker costs an attempt",
 	[PLANT_BACKOFF_FOREVER] = "backoff never ends",
 	[PLANT_ACK_BEFORE_COMMIT] = "acknowledged before commit",
-	[PLANT_TORN_STEP] = "half a step survives a crash",
 	[PLANT_BOOT_REUSED] = "boot generations are reused",
 	[PLANT_ENDS_FORGOTTEN] = "a restart forgets what had ended",
 };

@@ -143,8 +143,6 @@ void broker_crash(struct sim *s)
 	sim_trace(s, "broker crash");
 	if (s->disk_busy && sim_fault(s, FAULT_TORN_CRASH, &s->crash))
 		keep = s->writing_count; /* written, and nobody was told */
-	if (model_planted == PLANT_TORN_STEP && s->record_count)
-		keep += rng_below(&s->crash, s->record_count - keep + 1);
 	disk_keep(s, keep);
 	ledger_cut(s, keep);
 	s->next_commit = 1;

@@ -66,7 +66,6 @@ struct sim_options {
 
 enum model_plant {
 	PLANT_ACK_BEFORE_COMMIT = PLANT_COUNT, /* messages do not wait for the disk */
-	PLANT_TORN_STEP,		       /* a crash may keep half of a step */
 	PLANT_BOOT_REUSED,    /* the boot generation is not made durable */
 	PLANT_ENDS_FORGOTTEN, /* what had ended is not told after a restart */
 	PLANT_ALL,
