@@ -204,8 +204,10 @@ static void improve_place(struct core *core, struct execution *e, const struct t
 		return;
 	bool held = !q->class;
 	bool limited = q->limit != NO_SLOT && !b->max_parallel;
-	if (!held && !limited && task_options(core, t)->priority <= q->priority)
+	if (!held && !limited && task_options(core, t)->priority <= q->priority) {
+		core->schedule = true; /* one limit may be reached, the other not */
 		return;
+	}
 	queue_remove(core, e);
 	schedule_add(core, e, false);
 }

@@ -233,6 +233,11 @@ static struct worker *pick(struct core *core, const struct execution *e,
 	return NULL;
 }
 
+static bool is_full(const struct batch *b)
+{
+	return b->max_parallel && b->running >= b->max_parallel;
+}
+
 enum tried { TRIED_GRANTED, TRIED_MOVED, TRIED_NO_ROOM, TRIED_NOT_THIS };
 
 /* Is @e still where it belongs? Its sponsor may have changed since it was queued. */
@@ -258,8 +263,7 @@ static enum tried try_grant(struct core *core, struct queue *q, struct execution
 		schedule_add(core, e, false);
 		return TRIED_MOVED;
 	}
-	const struct batch *b = task_batch(core, sponsor);
-	if (b->max_parallel && b->running >= b->max_parallel)
+	if (is_full(task_batch(core, sponsor)))
 		return TRIED_NOT_THIS;
 	struct worker *w = NULL;
 	bool placed = q->class->no_place != core->places;
@@ -278,16 +282,32 @@ static enum tried try_grant(struct core *core, struct queue *q, struct execution
 	return TRIED_GRANTED;
 }
 
+/* The batch that @q counts against may not run more; others share some of it and may. Few are looked
+ * at: what is missed waits until an attempt of that batch ends. */
+static bool move_shared(struct core *core, const struct queue *q)
+{
+	uint32_t slot = q->head;
+	for (uint32_t n = 0; slot != NO_SLOT && n < SHARED_LOOK; n++) {
+		struct execution *e = exec_at(core, slot);
+		const struct task *sponsor =
+			e->sub_count > 1 ? exec_sponsor(core, e) : NULL;
+		slot = e->next;
+		if (!sponsor || is_full(task_batch(core, sponsor)))
+			continue;
+		queue_remove(core, e);
+		schedule_add(core, e, false);
+		return true;
+	}
+	return false;
+}
+
 /* One execution of @q. Return: true if the queue may give another; @moved: the queues changed. */
 static bool serve(struct core *core, struct queue *q, bool *moved)
 {
 	if (q->class->blocked == core->room)
 		return false;
-	if (q->limit != NO_SLOT) {
-		const struct batch *b = core->batches[q->limit];
-		if (b->running >= b->max_parallel)
-			return false;
-	}
+	if (q->limit != NO_SLOT && is_full(core->batches[q->limit]))
+		return *moved = move_shared(core, q);
 	for (uint32_t slot = q->head, next; slot != NO_SLOT; slot = next) {
 		struct execution *e = exec_at(core, slot);
 		next = e->next;

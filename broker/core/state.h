@@ -36,6 +36,7 @@
 #define STEP_BUDGET 4096u /* tasks resolved or ended by following up, per step */
 #define START_TURN 256u	  /* tasks of one batch before it is another one's turn */
 #define SCAN_BUDGET 65536u     /* tasks looked at by a cursor, per step */
+#define SHARED_LOOK 64u	       /* executions that may run under another batch's limit */
 #define MEMBERS_MAX (1u << 24) /* members of all groups of a batch */
 #define EDGES_MAX (1u << 30)
 #define TASKS_MAX (1u << 30)

@@ -248,6 +248,41 @@ Test(schedule, a_follower_without_limit_lifts_the_limit_of_what_it_shares)
 	cr_expect_eq(status(&d, 1, 1), CORE_RUNNING);
 }
 
+Test(schedule, what_two_limited_batches_share_runs_under_the_one_that_may)
+{
+	DRIVER(d);
+	struct plan p = {.max_parallel = 1}, q = {.max_parallel = 1};
+	add_task(&p, 0, "long");
+	add_task(&p, 0, "shared");
+	add_task(&q, 0, "shared");
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	cr_expect_eq(status(&d, 1, 1), CORE_READY);
+	submit(&d, 2, &q);
+	cr_expect_eq(status(&d, 2, 0), CORE_RUNNING);
+	cr_expect(granted(&d, 2, 0));
+	cr_expect_eq(batch_view(&d, 1).counts.running, 2, "shared is running, for both");
+}
+
+Test(schedule, what_two_limited_batches_share_moves_when_one_of_them_gets_room)
+{
+	DRIVER(d);
+	struct plan p = {.max_parallel = 1}, q = {.max_parallel = 1};
+	add_task(&p, 0, "long");
+	add_task(&p, 0, "shared");
+	add_function(&q, (struct core_options){0}, 0);
+	add_function(&q, (struct core_options){.priority = 1}, 0);
+	add_task(&q, 1, "short");
+	add_task(&q, 0, "shared");
+	submit(&d, 1, &p);
+	submit(&d, 2, &q);
+	join(&d, 0, 4, 0);
+	cr_expect_eq(status(&d, 1, 1), CORE_READY);
+	complete(&d, 2, 0);
+	cr_expect_eq(status(&d, 1, 1), CORE_RUNNING);
+	cr_expect(granted(&d, 2, 1));
+}
+
 Test(schedule, a_draining_worker_gets_nothing)
 {
 	DRIVER(d);
