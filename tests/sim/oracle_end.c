@@ -30,9 +30,20 @@ static void check_workers(struct sim *s)
 	}
 }
 
-static bool may_wait(const struct sim_batch *b, const struct core_batch_view *view)
+/* Also what is over and is being made again counts against its batch. */
+static bool has_attempts(const struct sim *s, const struct sim_batch *b)
 {
-	return view->paused || view->ended || (b->max_parallel && view->counts.running);
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		for (uint32_t k = 0; k < s->workers[i].held_count; k++)
+			if (&s->batches[s->workers[i].held[k].assignment.batch] == b)
+				return true;
+	return false;
+}
+
+static bool may_wait(const struct sim *s, const struct sim_batch *b,
+		     const struct core_batch_view *view)
+{
+	return view->paused || view->ended || (b->max_parallel && has_attempts(s, b));
 }
 
 static void check_batch(struct sim *s, struct sim_batch *b)
@@ -49,7 +60,8 @@ static void check_batch(struct sim *s, struct sim_batch *b)
 
 		if (oracle_fate(s, (uint32_t)(b - s->batches), i, false)->ended)
 			continue;
-		if (may_wait(b, &view) || core_view_task(s->core, b->number, i, &task) ||
+		if (may_wait(s, b, &view) ||
+		    core_view_task(s->core, b->number, i, &task) ||
 		    task.status != CORE_READY)
 			b->tasks[i].waits = 0;
 		else
