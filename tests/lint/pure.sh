@@ -4,7 +4,7 @@
 set -euo pipefail
 
 allowed=' abort __assert_fail __assert calloc free malloc realloc qsort bsearch
- memcpy memmove memset memcmp memchr strlen strcmp strncmp strchr strcspn strspn strnlen
+ memcpy memmove memset memcmp bcmp memchr strlen strcmp strncmp strchr strcspn strspn strnlen
  vsnprintf snprintf ldexp fabs
  __memcpy_chk __memmove_chk __memset_chk __snprintf_chk __vsnprintf_chk __stack_chk_fail
  _GLOBAL_OFFSET_TABLE_ '
