@@ -520,83 +520,76 @@ void revive_drop_batch(struct core *core, struct batch *b)
 
 /* ---- a worker misses an input ---- */
 
-/* Readers of a list that has changed since they were resolved. */
-static void resolve_anew(struct core *core, struct execution *e, struct lease *l)
+/* Everybody who uses @e: its subscribers, and tasks that are over and being made again. */
+static void collect_users(const struct execution *e, struct tasks *users)
+{
+	struct task *t = e->subs;
+	for (uint32_t n = e->sub_count; n; n--, t = t->next)
+		push(users, t);
+	if (!revive_uses(e))
+		return;
+	const struct list *pos;
+	list_for_each (pos, &e->extra->revivals)
+		push(users, container_of(pos, struct revival, in_exec)->task);
+}
+
+/* Users of several batches have a maker each, and lists of their own: all are told what comes of it,
+ * for it may differ. Return: what was found, as bits. */
+static unsigned search_users(struct core *core, const struct tasks *users,
+			     const uint8_t digest[DIGEST_SIZE], struct tasks *makers)
+{
+	unsigned found = 0;
+	for (uint32_t i = 0; i < users->count; i++)
+		found |= 1u << search(core, users->items[i], digest, makers);
+	for (uint32_t i = 0; i < users->count && found == 1u << FOUND_NOTHING; i++)
+		search_nested(core, users->items[i], makers);
+	return found;
+}
+
+/* Readers of a list that has changed since they were resolved leave. Return: false if nobody stays. */
+static bool update_users(struct core *core, const struct execution *e,
+			 const struct tasks *users)
 {
 	core_exec_id id = exec_id(e);
-	lease_end(core, l);
-	exec_become(core, e, EXEC_BLOCKED);
-	e->extra->blocked = 1;
-	struct task *t = e->subs, *next;
-	for (uint32_t n = e->sub_count; n; n--, t = next) {
-		next = t->next;
-		if (t->in != NO_EDGE)
-			update_lists(core, t);
-		if (exec_find_id(core, id) != e)
-			return;
-	}
-	unblock(core, id);
+	for (uint32_t i = 0; i < users->count && exec_find_id(core, id); i++)
+		if (users->items[i]->in != NO_EDGE)
+			update_lists(core, users->items[i]);
+	return exec_find_id(core, id);
 }
 
 static void block(struct core *core, struct execution *e, struct lease *l,
-		  const struct tasks *makers, bool force)
+		  const struct tasks *users, const struct tasks *makers, bool force)
 {
 	uint64_t since = l->epoch;
+	core_exec_id id = exec_id(e);
 	lease_end(core, l);
 	exec_become(core, e, EXEC_BLOCKED);
-	e->extra->blocked = 0;
-	if (!exec_drop_cancelled(core, e))
+	e->extra->blocked = 1; /* until all of it is begun */
+	if (!update_users(core, e, users) || !exec_drop_cancelled(core, e))
 		return;
 	for (uint32_t i = 0; i < makers->count; i++)
 		revive_task(core, makers->items[i], force, e, since);
-}
-
-/* Users of several batches have a maker each: all are told what comes of it, for it may differ. */
-static enum found search_users(struct core *core, const struct execution *e,
-			       const uint8_t digest[DIGEST_SIZE], struct tasks *makers)
-{
-	enum found found = FOUND_NOTHING;
-	const struct task *t = e->subs;
-	for (uint32_t n = e->sub_count; n && found <= FOUND_TASK; n--, t = t->next) {
-		enum found one = search(core, t, digest, makers);
-		if (!found || one == FOUND_TASK)
-			found = one;
-	}
-	struct list *pos;
-	if (revive_uses(e) && found <= FOUND_TASK)
-		list_for_each (pos, &e->extra->revivals) {
-			t = container_of(pos, struct revival, in_exec)->task;
-			enum found one = search(core, t, digest, makers);
-			if (!found || one == FOUND_TASK)
-				found = one;
-		}
-	return found;
+	unblock(core, id);
 }
 
 enum revive_result revive_missing(struct core *core, struct execution *e, struct lease *l,
 				  const uint8_t digest[DIGEST_SIZE])
 {
+	CLEANUP(tasks_fini) struct tasks users = {0};
 	CLEANUP(tasks_fini) struct tasks makers = {0};
 	const struct exec_extra *x = e->extra;
 	uint32_t again = x->missing_same - 1;
 	if (again > SAME_MAX || x->missing_total > TOTAL_MAX)
 		return REVIVE_LOST;
-	switch (search_users(core, e, digest, &makers)) {
-	case FOUND_TASK:
-		break;
-	case FOUND_LIST:
+	collect_users(e, &users);
+	unsigned found = search_users(core, &users, digest, &makers);
+	if (makers.count || found & 1u << FOUND_OLD_LIST) {
+		block(core, e, l, &users, &makers, again);
+	} else if (found & 1u << FOUND_LIST) {
 		lease_end(core, l);
 		outcome_back(core, e, again ? backoff_ns(again - 1) : 0);
-		return REVIVE_WAITS;
-	case FOUND_OLD_LIST:
-		resolve_anew(core, e, l);
-		return REVIVE_WAITS;
-	case FOUND_NOTHING:
-		search_nested(core, exec_any_task(e), &makers);
-		break;
-	}
-	if (!makers.count)
+	} else {
 		return REVIVE_LOST;
-	block(core, e, l, &makers, again);
+	}
 	return REVIVE_WAITS;
 }

@@ -285,6 +285,50 @@ Test(revive, a_reader_that_ran_while_its_input_changed_is_told_before_it_forces_
 	cr_expect_arr_eq(task(&d, 1, 2).args + 7, &c, CONTENT_SIZE);
 }
 
+/* Two batches read the same list. In one of them the maker has already been made again, with another
+ * output, while the reader ran; in the other one nobody has been told. */
+Test(revive, a_list_may_have_changed_in_one_batch_and_not_in_the_other)
+{
+	DRIVER(d);
+	struct plan p = {0}, q = {0};
+	struct plan *both[] = {&p, &q};
+	for (int i = 0; i < 2; i++) {
+		add_task(both[i], 0, "maker");
+		add_task(both[i], 0, "reader");
+		add_group_ref(both[i], 1, add_group(both[i], 0, 1, false));
+	}
+	add_task(&p, 0, "other");
+	add_ref(&p, 2, 0, 0);
+	submit(&d, 1, &p);
+	submit(&d, 2, &q);
+	join(&d, 0, 4, 0);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	lose(&d, 2, content(1, 0)); /* "other" does, the readers run on */
+	finish(&d, 1, 0, CORE_OUT_COMPLETED, 99);
+	settle(&d);
+	durable(&d);
+	struct core_effect g = grant_of(&d, 1, 1);
+	report_missing(&d, 0, &g.grant.lease, content(1, 0));
+	const struct core_effect *asked = last(&d, CORE_FX_LOOKUP, 2, 0);
+	cr_assert(asked && !asked->lookup.parent_only);
+	struct content slots[2] = {content(99, 0), content(99, 1)};
+	STEP(&d, .type = CORE_EV_LOOKUP,
+	     .lookup = {.exec = asked->lookup.exec,
+			.hit = true,
+			.commit = 2,
+			.slots = slots,
+			.slot_count = 2});
+	settle(&d);
+	for (uint64_t b = 1; b <= 2; b++)
+		cr_expect_eq(status(&d, b, 1), CORE_RUNNING);
+	cr_expect_arr_eq(task(&d, 1, 1).args_hash, task(&d, 2, 1).args_hash, DIGEST_SIZE);
+	complete(&d, 1, 1);
+	complete(&d, 1, 2);
+	cr_expect(batch_view(&d, 1).ended && batch_view(&d, 2).ended);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
