@@ -88,7 +88,7 @@ void lookup_answer(struct core *core, const struct core_event *event)
 		exec_extra(e)->parent = event->lookup.commit;
 	bool claimed = e->flags & EXEC_CLAIMED;
 	exec_become(core, e, EXEC_READY);
-	schedule_add(core, e, false);
+	schedule_add(core, e, revive_uses(e)); /* readers in the queue wait for it */
 	if (claimed)
 		claim_retry_exec(core, e);
 }

@@ -329,6 +329,27 @@ Test(revive, a_list_may_have_changed_in_one_batch_and_not_in_the_other)
 	cr_expect(batch_view(&d, 1).ended && batch_view(&d, 2).ended);
 }
 
+Test(revive, what_is_made_again_goes_before_those_who_would_miss_it_too)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	add_task(&p, 0, "maker");
+	for (uint32_t i = 1; i < 10; i++) {
+		char text[] = {'r', (char)('0' + i), 0};
+		add_ref(&p, add_task(&p, 0, text), 0, 0);
+	}
+	join(&d, 0, 1, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, 0);
+	settle(&d);
+	durable(&d);
+	lose(&d, 1, content(1, 0)); /* the next one is running already */
+	complete(&d, 1, 2);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 4);
+	complete(&d, 1, 0);
+	cr_expect_eq(status(&d, 1, 1), CORE_RUNNING);
+}
+
 Test(revive, the_same_bytes_cannot_be_missing_for_ever)
 {
 	DRIVER(d);
