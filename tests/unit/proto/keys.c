@@ -90,6 +90,20 @@ Test(keys, of_two_that_make_one_name_at_once_one_wins)
 	cr_assert_eq(won, 1);
 }
 
+Test(keys, no_public_key_looks_like_an_option)
+{
+	/* Z85 has '-': one pair of 85 would begin with it. */
+	for (int i = 0; i < 400; i++) {
+		char name[16], text[41];
+		struct key_pair made;
+		struct err e;
+		snprintf(name, sizeof name, "k%d", i);
+		cr_assert_eq(key_new(name, &made, &e), 0);
+		key_z85(text, made.public);
+		cr_assert_neq(text[0], '-');
+	}
+}
+
 Test(keys, names_cannot_leave_the_folder)
 {
 	static const char *const bad[] = {"", "../x", "a/b", ".hidden", "a b", "x\n"};
