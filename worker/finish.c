@@ -300,6 +300,17 @@ static void explain_start(struct worker *w, struct report *r, const struct attem
 		    strerror(s->error));
 }
 
+static void explain_memory(struct report *r, const struct attempt *a, uint64_t used)
+{
+	CLEANUP_BUF struct buf text = {0};
+	buf_add_str(&text, "killed: used ");
+	num_add_size(&text, used);
+	buf_add_str(&text, " of the ");
+	num_add_size(&text, resources_get(&a->options->resources, "memory"));
+	buf_add_str(&text, " it asked for (resources.memory)");
+	report_fail(r, KIND(FAILED), "%s", buf_cstr(&text));
+}
+
 static void explain_status(struct report *r, int status)
 {
 	if (WIFSIGNALED(status)) {
@@ -327,6 +338,8 @@ static void describe(struct worker *w, struct report *r, struct attempt *a,
 		num_add_duration(&limit, a->options->timeout_ns);
 		report_fail(r, KIND(TIMED_OUT), "timed out after %s", buf_cstr(&limit));
 	}
+	if (s->over_bytes)
+		explain_memory(r, a, s->over_bytes);
 	if (s->step)
 		explain_start(w, r, a, s);
 	else

@@ -471,8 +471,8 @@ int worker_run(const struct options *options, int spawner, pid_t spawner_pid)
 	}
 	start_first_slots(w);
 	workdir_clean_siblings(w->options, w->jobs);
-	log_info("started", "name=%s broker=%s dir=%s", options->name, options->broker,
-		 options->work_dir);
+	log_info("started", "name=%s broker=%s dir=%s isolation=\"%s\"", options->name,
+		 options->broker, options->work_dir, WORKER_ISOLATION);
 	uint64_t wake_ns = 0;
 	while (!w->done)
 		one_round(w, &wake_ns);

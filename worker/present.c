@@ -10,7 +10,6 @@
 
 #define RESULTS_MAX 1024	 /* outcomes in one message */
 #define RESULTS_BYTES (4u << 20) /* or about so many bytes */
-#define ISOLATION "process"
 
 bool worker_takes_nothing(const struct worker *w)
 {
@@ -76,7 +75,7 @@ void present_hello(struct worker *w)
 	m.gpu_indices = w->capacity.gpu_index;
 	m.n_gpu_indices = w->capacity.gpu_count;
 	m.credit = present_credit(w);
-	m.isolation = (char *)(uintptr_t)ISOLATION;
+	m.isolation = (char *)(uintptr_t)WORKER_ISOLATION;
 	m.draining = worker_takes_nothing(w);
 	size_t count = w->attempts.count;
 	CLEANUP_FREE Cashet__Claim *claims = mem_alloc(count * sizeof *claims);

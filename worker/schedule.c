@@ -186,8 +186,9 @@ static void start(struct worker *w, struct attempt *a)
 	attempt_become(&w->attempts, a, ATTEMPT_RUNNING);
 	a->kill_ns = TIME_NEVER;
 	const struct buf *strings = &a->prepare->strings;
-	int rc = slot_send_run(slot->sock, a->run, a->prepare->argc, a->prepare->envc,
-			       strings->data, strings->size);
+	int rc = slot_send_run(
+		slot->sock, a->run, resources_get(&a->options->resources, "memory"),
+		a->prepare->argc, a->prepare->envc, strings->data, strings->size);
 	if (rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN) {
 		slots_broken(&w->slots, slot); /* the spawner will tell when it is gone */
 		return;

@@ -17,6 +17,9 @@
 #include "worker/session.h"
 #include "worker/slots.h"
 
+/* How tasks are kept apart; shown to operators. Memory is measured by each slot (spawner/memory.h). */
+#define WORKER_ISOLATION "process, memory measured"
+
 enum drain {
 	DRAIN_NONE,
 	DRAIN_SOFT, /* finish what runs, hand back the rest */

@@ -103,15 +103,16 @@ static int list_worker(void *arg, const struct cashet_worker *w)
 	table_cellf(&l->table, "%" PRIu64, w->done);
 	table_cellf(&l->table, "%" PRIu64, w->failed);
 	table_cellf(&l->table, "%.1fs ago", (double)w->seen_ms_ago / 1000);
+	table_cell(&l->table, w->isolation);
 	table_cell(&l->table, buf_cstr(&resources));
 	return 0;
 }
 
 int cmd_worker_ls(struct cli *cli)
 {
-	static const char *const heads[] = {"name",    "state",	 "host",
-					    "running", "queued", "done",
-					    "failed",  "seen",	 "resources"};
+	static const char *const heads[] = {"name",	 "state",    "host",   "running",
+					    "queued",	 "done",     "failed", "seen",
+					    "isolation", "resources"};
 	struct listing l = {.is_json = cli->settings.json};
 	CLEANUP_BUF struct buf out = {0};
 	struct cashet_error e;

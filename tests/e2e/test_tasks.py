@@ -293,6 +293,32 @@ tasks: {{t: {{run: "echo x >> {ran}; sleep 0.5; echo ${{p.i}}", resources: {{cpu
         self.assert_counts(result, total=300, executed=300)
         self.assertEqual(self.ran(), {"x": 300})
 
+    def test_task_over_its_memory_dies_and_its_neighbour_does_not(self):
+        go = self.site.path("go")
+        file = self.site.write("memory.yaml", f"""
+version: 1
+tasks:
+  greedy:
+    run: [python3, -c, "import time; held = b'x' * (300 << 20); time.sleep(1000)"]
+    resources: {{cpus: 0.1, memory: 100MiB}}
+    retries: 1
+  neighbour:
+    run: "while ! test -e {go}; do sleep 0.05; done; echo fine"
+    resources: {{cpus: 0.1, memory: 100MiB}}
+  free: {{run: [python3, -c, "print(len(b'x' * (300 << 20)))"], resources: {{cpus: 0.1}}}}
+""")
+        submit = self.site.start_submit(file)
+        batch = until(lambda: self.site.run("ps", "--json").json["batches"], "the batch")[0]["batch"]
+        until(lambda: self.site.run("results", batch, "--json").json["counts"]["failed"], "its death")
+        self.site.write("go", "")
+        tasks = {t["name"]: t for t in submit.finish(code=1)["tasks"]}
+        self.assertRegex(tasks["greedy"]["error"],
+                         r"^killed: used [\d.]+ MiB of the 100 MiB it asked for \(resources.memory\)$")
+        self.assertEqual(tasks["greedy"]["attempts"], 2)
+        self.assertEqual(tasks["neighbour"]["status"], "completed")
+        self.assertEqual(tasks["free"]["status"], "completed")
+        self.assertIn("memory measured", self.site.run("worker", "ls").out)
+
 
 if __name__ == "__main__":
     main()

@@ -78,13 +78,14 @@ static int send_large(int sock, const struct slot_request *request, const void *
 	return rc;
 }
 
-int slot_send_run(int sock, uint32_t run, uint32_t argc, uint32_t envc,
-		  const void *strings, size_t size)
+int slot_send_run(int sock, uint32_t run, uint64_t memory_max, uint32_t argc,
+		  uint32_t envc, const void *strings, size_t size)
 {
 	if (size > UINT32_MAX)
 		return -E2BIG;
 	struct slot_request request = {.type = SLOT_RUN,
 				       .run = run,
+				       .memory_max = memory_max,
 				       .argc = argc,
 				       .envc = envc,
 				       .size = (uint32_t)size};

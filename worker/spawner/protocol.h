@@ -38,7 +38,8 @@ struct slot_request {
 	uint32_t run;  /* number of the run; a signal for another run is ignored */
 	uint32_t signal;
 	uint32_t argc, envc;
-	uint32_t size; /* bytes of all strings */
+	uint32_t size;	     /* bytes of all strings */
+	uint64_t memory_max; /* bytes that the tree may use; 0: no limit. See memory.h */
 };
 
 enum slot_step { /* what failed, if the program did not start */
@@ -60,4 +61,5 @@ struct slot_report {
 	uint32_t leftovers; /* processes that the program left behind; killed */
 	uint64_t duration_ns;
 	uint64_t cpu_user_ns, cpu_system_ns, max_rss_bytes; /* of the whole tree */
+	uint64_t over_bytes; /* it was killed because it used so much; 0: it was not */
 };

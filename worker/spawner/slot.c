@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "worker/spawner/exec.h"
+#include "worker/spawner/memory.h"
 #include "worker/spawner/tree.h"
 
 #include <errno.h>
@@ -38,6 +39,8 @@ struct slot {
 struct run {
 	pid_t pid; /* -1: it did not start, or was waited for */
 	bool ended, no_children;
+	uint64_t memory_max; /* 0: no limit, or it was killed for it */
+	uint64_t look_ns;    /* when to measure next */
 	struct slot_report report;
 };
 
@@ -247,12 +250,35 @@ static void serve(struct slot *s, struct run *run)
 	}
 }
 
+/* What the tree uses, now and then. One that is over gets no grace: its neighbours need none of
+ * what it would do with it. Return: how long to sleep, or NULL for as long as nothing happens. */
+static const struct timespec *check_memory(struct run *run, struct timespec *wait)
+{
+	if (!run->memory_max)
+		return NULL;
+	uint64_t now_ns = clock_mono_ns();
+	if (now_ns >= run->look_ns) {
+		uint64_t used = memory_of_tree(run->memory_max);
+		if (used > run->memory_max) {
+			run->report.over_bytes = used;
+			run->memory_max = 0;
+			tree_freeze_and_kill();
+			return NULL;
+		}
+		run->look_ns = now_ns + memory_pause_ns(used, run->memory_max);
+	}
+	uint64_t ns = run->look_ns - now_ns;
+	*wait = (struct timespec){(time_t)(ns / NS_PER_S), (long)(ns % NS_PER_S)};
+	return wait;
+}
+
 static void supervise(struct slot *s, struct run *run)
 {
 	struct pollfd pfd = {.fd = s->sock, .events = POLLIN};
+	struct timespec wait;
 	reap(run);
 	while (!run->ended) {
-		int n = ppoll(&pfd, 1, NULL, &s->in_poll);
+		int n = ppoll(&pfd, 1, check_memory(run, &wait), &s->in_poll);
 		if (orphaned)
 			give_up(run);
 		if (n > 0)
@@ -264,7 +290,9 @@ static void supervise(struct slot *s, struct run *run)
 
 static void execute(struct slot *s, const struct slot_request *request)
 {
-	struct run run = {.pid = -1, .report = {.type = SLOT_ENDED, .run = request->run}};
+	struct run run = {.pid = -1,
+			  .memory_max = request->memory_max,
+			  .report = {.type = SLOT_ENDED, .run = request->run}};
 	uint64_t begin_ns = clock_mono_ns();
 	start(s, request, &run);
 	supervise(s, &run);

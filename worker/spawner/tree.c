@@ -178,6 +178,14 @@ unsigned tree_signal(int signal)
 	return sent;
 }
 
+void tree_each(void (*fn)(void *arg, int pid), void *arg)
+{
+	struct members m = {.items = member_storage()};
+	collect(&m);
+	for (size_t i = 0; i < m.count; i++)
+		fn(arg, m.items[i].pid);
+}
+
 static bool is_stopped_or_dead(int pid)
 {
 	char path[64], text[512];

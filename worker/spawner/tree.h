@@ -13,6 +13,8 @@ unsigned tree_signal(int signal);
  * (so that a fork bomb cannot outrun the sweep), then kill all. The caller reaps. Return:
  * how many. */
 unsigned tree_freeze_and_kill(void);
+/** tree_each() - call @fn for every descendant. */
+void tree_each(void (*fn)(void *arg, int pid), void *arg);
 /** tree_children() - direct children of @pid. Return: count, at most @max written to
  * @pids. */
 size_t tree_children(int pid, int *pids, size_t max);

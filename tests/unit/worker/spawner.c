@@ -21,6 +21,7 @@ struct rig {
 	int spawner, sock;
 	pid_t spawner_pid, slot_pid;
 	uint32_t run;
+	uint64_t memory_max;
 };
 
 static void wait_readable(int fd, int ms)
@@ -80,8 +81,9 @@ static void start_env(struct rig *r, const char *path, const char *const *argv)
 	buf_printf(&strings, "PATH=%s", path);
 	buf_add_byte(&strings, 0);
 	buf_add(&strings, "NAME=value", 11);
-	cr_assert_eq(
-		slot_send_run(r->sock, ++r->run, argc, 2, strings.data, strings.size), 0);
+	cr_assert_eq(slot_send_run(r->sock, ++r->run, r->memory_max, argc, 2,
+				   strings.data, strings.size),
+		     0);
 	buf_fini(&strings);
 }
 
@@ -483,5 +485,68 @@ Test(spawner, the_death_of_a_slot_is_told_when_its_tree_is_dead)
 	cr_assert_eq(spawner_receive(r.spawner, &m, &r.sock), 0);
 	start(&r, "true");
 	cr_assert_eq(ended(&r, 5000).status, 0);
+	tear_down(&r);
+}
+
+/* ---- memory */
+
+#define HOLD                                                                             \
+	"import sys, time\n"                                                             \
+	"held = bytearray(b'x' * (int(sys.argv[1]) << 20))\n"                            \
+	"time.sleep(float(sys.argv[2]))\n"
+
+Test(spawner, a_tree_that_uses_more_memory_than_it_may_is_killed)
+{
+	struct rig r;
+	set_up(&r);
+	r.memory_max = 64 << 20;
+	start(&r, "python3", "-c", HOLD, "200", "1000");
+	struct slot_report report = ended(&r, 60000);
+	cr_assert_gt(report.over_bytes, r.memory_max);
+	cr_assert(WIFSIGNALED(report.status) && WTERMSIG(report.status) == SIGKILL);
+	/* The next run in the slot is another one. */
+	r.memory_max = 0;
+	start(&r, "python3", "-c", HOLD, "200", "0");
+	report = ended(&r, 60000);
+	cr_assert_eq(report.over_bytes, 0);
+	cr_assert_eq(report.status, 0);
+	tear_down(&r);
+}
+
+Test(spawner, memory_counts_over_the_whole_tree)
+{
+	struct rig r;
+	set_up(&r);
+	r.memory_max = 128 << 20;
+	start(&r, "sh", "-c",
+	      "setsid python3 -c \"$0\" 80 1000 & python3 -c \"$0\" 80 1000; echo no",
+	      HOLD);
+	struct slot_report report = ended(&r, 60000);
+	cr_assert_gt(report.over_bytes, r.memory_max);
+	cr_assert_str_eq(content(r.out), "");
+	tear_down(&r);
+}
+
+Test(spawner, memory_that_processes_share_counts_once_and_files_do_not)
+{
+	struct rig r;
+	set_up(&r);
+	r.memory_max = 256 << 20;
+	start(&r, "python3", "-c",
+	      "import mmap, os, time\n"
+	      "held = bytearray(b'x' * (120 << 20))\n"
+	      "with open('file', 'w+b') as f:\n"
+	      "    f.truncate(300 << 20)\n"
+	      "    m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n"
+	      "    sum(m[i] for i in range(0, len(m), 4096))\n"
+	      "for i in range(4):\n"
+	      "    if os.fork() == 0:\n"
+	      "        time.sleep(1)\n"
+	      "        os._exit(0)\n"
+	      "for i in range(4):\n"
+	      "    os.wait()\n");
+	struct slot_report report = ended(&r, 60000);
+	cr_assert_eq(report.over_bytes, 0);
+	cr_assert_eq(report.status, 0);
 	tear_down(&r);
 }
