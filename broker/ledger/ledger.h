@@ -97,6 +97,71 @@ void ledger_add_commit(struct ledger_turn *t, uint64_t seq, uint64_t parent_seq,
 /** ledger_add_blob() - a small blob, in the journal. @digest is trusted: computed by the caller. */
 void ledger_add_blob(struct ledger_turn *t, const uint8_t digest[DIGEST_SIZE],
 		     const void *data, size_t size);
+/* ---- removing, naming, counting ----
+ *
+ * Numbers are never used twice. What is removed is found by nobody once its turn is durable, also
+ * after a crash and with an index that was lost. Whatever is not there (any more) is passed over. */
+
+/** ledger_add_commit_removed() - the record of a commit goes, with its tags and uses. If it was the
+ * current one of its fingerprint, there is none then: what it had superseded stays superseded. Pins
+ * that name it are not touched. Costs the writer some 10 us: at most some hundreds per turn. */
+void ledger_add_commit_removed(struct ledger_turn *t, uint64_t seq);
+/** ledger_add_demoted() - commit @seq is no longer current, nor is what it had superseded: no
+ * look-up by fingerprint finds it; the record stays. Costs as much as a removal. */
+void ledger_add_demoted(struct ledger_turn *t, uint64_t seq);
+/** ledger_add_blob_removed() - row @seq of a small blob goes, see ledger_each_inline(). One
+ * digest may have several rows, of which look-ups find the newest: remove older ones first. */
+void ledger_add_blob_removed(struct ledger_turn *t, const uint8_t digest[DIGEST_SIZE],
+			     uint64_t seq);
+/** ledger_add_batch_removed() - all rows of an ended batch: itself, chunks, ends, leases. What
+ * its ends tell of the use of commits is kept. Large ones take the writer a while: one per turn. */
+void ledger_add_batch_removed(struct ledger_turn *t, uint64_t batch);
+
+/** ledger_add_pin() - @name stands for this commit from now on, whatever it stood for before. */
+void ledger_add_pin(struct ledger_turn *t, const char *name,
+		    const uint8_t hash[DIGEST_SIZE], uint64_t wall_ms);
+void ledger_add_unpin(struct ledger_turn *t, const char *name);
+
+/* For stats: one row, kept up to date in each transaction, never counted by a scan. */
+struct ledger_counters {
+	uint64_t completed, failed; /* commits, by status */
+	uint64_t compute_ns;	    /* the sum of their durations */
+	uint64_t
+		referenced_bytes; /* results, outputs and logs that they name, each time */
+	uint64_t batches;
+	uint64_t inline_blobs, inline_bytes;
+	/* what the loop told, see ledger_add_counters(): files in objects/ */
+	uint64_t objects, object_bytes, stored_bytes;
+	/* ended tasks over the whole life of the store, those of removed batches too */
+	uint64_t hits, executed, deduplicated;
+	uint64_t
+		saved_ns; /* durations of what was hit; may lag behind by what is not folded yet */
+};
+
+/** ledger_add_counters() - add @delta to the counters, each field modulo 2^64: what is to be less
+ * is given as its complement (0 - n). For objects (the ledger does not see them) and for fsck. */
+void ledger_add_counters(struct ledger_turn *t, const struct ledger_counters *delta);
+
+/* ---- importing commits: staged in as many turns as it takes, then all or none ---- */
+
+struct ledger_tag {
+	const char *key, *value; /* value: "" if there is none */
+};
+
+/** ledger_add_staged() - a commit of import @import (a number of the caller's; staged commits that
+ * were not taken are forgotten when the ledger is opened). @body: canonical bytes, the hash is
+ * computed here. @current: as ledger_add_commit(). @tags: kept with it.
+ * Return: 0; 1 if @body is no commit: nothing was added. */
+int ledger_add_staged(struct ledger_turn *t, uint64_t import, bool current,
+		      const void *body, size_t size, const struct ledger_tag *tags,
+		      size_t tag_count);
+/** ledger_add_staged_taken() - all that was staged for @import becomes commits, numbered from
+ * @first in the order of staging, in this transaction. @first: as for ledger_add_commit(); the
+ * caller leaves as many numbers free as it has staged. It does not look whether there are commits
+ * of these hashes: that is the caller's, who makes one import at a time. */
+void ledger_add_staged_taken(struct ledger_turn *t, uint64_t import, uint64_t first);
+void ledger_add_staged_dropped(struct ledger_turn *t, uint64_t import);
+
 bool ledger_turn_empty(const struct ledger_turn *t);
 /** ledger_turn_may_wait() - @t need not be synced at once: more is about to follow (the result of a
  * tiny batch that was just submitted), and one sync could serve both. Its group is held open for
@@ -178,3 +243,90 @@ struct ledger_stats {
 	uint64_t commits, batches, inline_blobs;
 };
 int ledger_read_stats(struct ledger_reader *r, struct ledger_stats *stats);
+
+/* ---- history: walks and look-ups that never scan a table to find something ----
+ *
+ * Callbacks may use the reader, take as long as they like, and stop a walk by returning non-zero,
+ * which is returned then. What is removed meanwhile may or may not be seen. */
+
+struct ledger_commit_row {
+	uint64_t seq;
+	uint8_t hash[DIGEST_SIZE];
+	const uint8_t
+		*body; /* verified; valid until the callback returns; NULL: damaged */
+	size_t size;
+	uint64_t
+		last_used_ms; /* newest end of a task that hit it; 0: none since it was made */
+	uint64_t hits;
+};
+typedef int ledger_commit_fn(void *arg, const struct ledger_commit_row *row);
+
+enum ledger_walk {
+	LEDGER_NEWEST_FIRST = 0,
+	LEDGER_OLDEST_FIRST = 1,
+	LEDGER_DAMAGED_TOO = 2, /* rows that are not what was written; else only logged */
+};
+/** ledger_each_commit() - in the order of numbers. @from: exclusive, 0: from the end. @walk: flags. */
+int ledger_each_commit(struct ledger_reader *r, unsigned walk, uint64_t from,
+		       ledger_commit_fn *fn, void *arg);
+/** ledger_each_named() - commits of tasks of this name, newest first, below @before (0: all). */
+int ledger_each_named(struct ledger_reader *r, const char *name, uint64_t before,
+		      ledger_commit_fn *fn, void *arg);
+/** ledger_each_run() - all commits of a fingerprint: current, superseded, failed; newest first. */
+int ledger_each_run(struct ledger_reader *r, const uint8_t func_hash[DIGEST_SIZE],
+		    const uint8_t args_hash[DIGEST_SIZE], ledger_commit_fn *fn,
+		    void *arg);
+/** ledger_read_commit_row() - one commit; its body is appended to @body (row->body points there).
+ * Return: 0; 1 if there is none. */
+int ledger_read_commit_row(struct ledger_reader *r, uint64_t seq, struct buf *body,
+			   struct ledger_commit_row *row);
+
+/** ledger_each_tagged_batch() - *candidates*, newest first, below @before (0: all): every sealed
+ * batch with a task tagged @key (and @value, unless NULL), and now and then another one: the caller
+ * checks the tags in its chunks. */
+int ledger_each_tagged_batch(struct ledger_reader *r, const char *key, const char *value,
+			     uint64_t before,
+			     int (*fn)(void *arg, const struct ledger_batch_row *row),
+			     void *arg);
+/** ledger_each_tagged_import() - imported commits with that tag, exactly; newest first. */
+int ledger_each_tagged_import(struct ledger_reader *r, const char *key, const char *value,
+			      uint64_t before, ledger_commit_fn *fn, void *arg);
+/** ledger_read_tags() - those that came with an imported commit; the array and its text lie in
+ * @arena, which is empty and the caller's. Return: 0, also if there are none (*countp is 0). */
+int ledger_read_tags(struct ledger_reader *r, uint64_t seq, struct buf *arena,
+		     struct ledger_tag **tagsp, size_t *countp);
+/** ledger_list_batches_before() - as ledger_list_batches(), below @before. */
+int ledger_list_batches_before(struct ledger_reader *r, uint64_t before,
+			       int (*fn)(void *arg, const struct ledger_batch_row *row),
+			       void *arg);
+
+struct ledger_pin {
+	const char *name;
+	uint8_t hash[DIGEST_SIZE];
+	uint64_t wall_ms;
+};
+/** ledger_find_pin() - Return: 0; 1 if there is none of this name. */
+int ledger_find_pin(struct ledger_reader *r, const char *name, uint8_t hash[DIGEST_SIZE]);
+int ledger_each_pin(struct ledger_reader *r, /* by name */
+		    int (*fn)(void *arg, const struct ledger_pin *pin), void *arg);
+
+/** ledger_each_inline() - all rows of small blobs above @from (0: all), oldest first; @size: bytes,
+ * which are not read. For one digest several rows may come. */
+int ledger_each_inline(struct ledger_reader *r, uint64_t from,
+		       int (*fn)(void *arg, uint64_t seq,
+				 const uint8_t digest[DIGEST_SIZE], uint64_t size),
+		       void *arg);
+/** ledger_read_inline() - the bytes of row @seq, verified, appended to @out. Return: 0; 1 if there is
+ * no such row; 2 if it is damaged. */
+int ledger_read_inline(struct ledger_reader *r, uint64_t seq, struct buf *out);
+
+struct ledger_tops { /* the highest numbers ever given; 0: none */
+	uint64_t commit, batch, blob;
+};
+int ledger_read_tops(struct ledger_reader *r, struct ledger_tops *tops);
+int ledger_read_counters(struct ledger_reader *r, struct ledger_counters *counters);
+/** ledger_count() - the same as it really is, by reading every commit and small blob (fsck): all
+ * but objects and what was summed over the life of the store, which are 0. Takes long. */
+int ledger_count(struct ledger_reader *r, struct ledger_counters *counters);
+/** ledger_file_bytes() - meta.db: its size, and how much of it is free for new rows. */
+int ledger_file_bytes(struct ledger_reader *r, uint64_t *sizep, uint64_t *freep);
