@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DESCRIPTION_MAX (1u << 20)
-#define ARGS_MAX (4u << 20)
 #define NAME_MAX_BYTES 1024
 #define PAIRS_MAX 256
 #define RETRIES_MAX 1000000
@@ -101,7 +99,7 @@ static const char *check_function(struct broker *b, const Cashet__Function *from
 	struct core_function *to = &scratch.functions[view->def_count];
 	if (from->options >= options_known)
 		return "a function with an unknown number of options";
-	if (from->description.len > DESCRIPTION_MAX)
+	if (from->description.len > FUNCTION_SIZE_MAX)
 		return "a description of a function over 1 MiB";
 	if (strlen(from->name) > NAME_MAX_BYTES || from->n_tags > PAIRS_MAX ||
 	    from->n_env > PAIRS_MAX)
@@ -157,7 +155,7 @@ static const char *check_task(const Cashet__TaskSpec *from, uint32_t functions_k
 {
 	if (from->function >= functions_known)
 		return "a task with an unknown number of its function";
-	if (from->args.len > ARGS_MAX)
+	if (from->args.len > ARGS_SIZE_MAX)
 		return "arguments over 4 MiB";
 	if (!from->args.len)
 		return "a task without arguments";

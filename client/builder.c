@@ -30,7 +30,8 @@ enum {
 	FUNCTION_NAME,
 	FUNCTION_OPTIONS,
 	FUNCTION_TAGS,
-	FUNCTION_ENV
+	FUNCTION_ENV,
+	FUNCTION_PARAM_ORDER
 };
 enum { PAIR_KEY = 1, PAIR_VALUE };
 
@@ -222,11 +223,25 @@ static void add_pairs(struct buf *b, unsigned field, Cashet__Pair *const *pairs,
 	}
 }
 
+/* Packed, as proto3 has it. */
+static void add_numbers(struct buf *b, unsigned field, const uint32_t *numbers,
+			size_t count)
+{
+	size_t size = 0;
+	for (size_t i = 0; i < count; i++)
+		size += varint_size(numbers[i]);
+	if (!count)
+		return;
+	add_tag(b, field, WIRE_BYTES);
+	add_varint(b, size);
+	for (size_t i = 0; i < count; i++)
+		add_varint(b, numbers[i]);
+}
+
 /* By hand, since a batch of generated lines has as many functions as tasks. */
 int builder_add_function(struct builder *b, const struct buf *description,
 			 const char *name, uint32_t options,
-			 const Cashet__Function *tags_and_env, uint32_t *numberp,
-			 struct err *e)
+			 const Cashet__Function *extra, uint32_t *numberp, struct err *e)
 {
 	struct buf *item = &b->item;
 	buf_reset(item);
@@ -237,9 +252,11 @@ int builder_add_function(struct builder *b, const struct buf *description,
 		add_tag(item, FUNCTION_OPTIONS, WIRE_VARINT);
 		add_varint(item, options);
 	}
-	if (tags_and_env) {
-		add_pairs(item, FUNCTION_TAGS, tags_and_env->tags, tags_and_env->n_tags);
-		add_pairs(item, FUNCTION_ENV, tags_and_env->env, tags_and_env->n_env);
+	if (extra) {
+		add_pairs(item, FUNCTION_TAGS, extra->tags, extra->n_tags);
+		add_pairs(item, FUNCTION_ENV, extra->env, extra->n_env);
+		add_numbers(item, FUNCTION_PARAM_ORDER, extra->param_order,
+			    extra->n_param_order);
 	}
 	if (item->failed || description->failed)
 		return no_memory(e);

@@ -36,11 +36,11 @@ struct builder *builder_new(const uint8_t request[16], const Cashet__BatchInfo *
 void builder_free(struct builder *b);
 int builder_add_options(struct builder *b, const Cashet__Options *options,
 			uint32_t *numberp);
-/** builder_add_function() - @description: canonical bytes. tags, env: sorted by key by the caller. */
+/** builder_add_function() - @description: canonical bytes. @extra: tags and env, sorted by key by
+ * the caller, and param_order; its other fields are not looked at; or NULL. */
 int builder_add_function(struct builder *b, const struct buf *description,
 			 const char *name, uint32_t options,
-			 const Cashet__Function *tags_and_env, uint32_t *numberp,
-			 struct err *e);
+			 const Cashet__Function *extra, uint32_t *numberp, struct err *e);
 int builder_add_group(struct builder *b, const Cashet__Group *group, uint32_t *numberp,
 		      struct err *e);
 int builder_add_task(struct builder *b, const Cashet__TaskSpec *task, uint32_t *indexp,

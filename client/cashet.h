@@ -323,8 +323,8 @@ struct cashet_metric {
 struct cashet_result {
 	uint32_t index;
 	const char *name; /* of the task: "train" */
-	const struct cashet_param
-		*params; /* by name; those that are strings are not quoted */
+	const struct cashet_param *
+		params; /* in the order as submitted; those that are strings are not quoted */
 	size_t param_count;
 	enum cashet_status status;
 	bool cached, deduplicated;

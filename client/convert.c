@@ -5,6 +5,7 @@
 #include "common/pure/utf8.h"
 #include "common/template.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,10 +126,10 @@ static int convert_value(struct converter *v, size_t index,
 	return convert_fail(v, index, "parameter \"%s\" has no type of ours", from->name);
 }
 
-static int by_param(const void *a, const void *b)
+static int by_text(const void *a, const void *b)
 {
-	const struct spec_param *x = a, *y = b;
-	return strcmp(x->name, y->name);
+	const char *const *x = a, *const *y = b;
+	return strcmp(*x, *y);
 }
 
 static int convert_params(struct converter *v, size_t index, struct spec_task *to)
@@ -147,16 +148,33 @@ static int convert_params(struct converter *v, size_t index, struct spec_task *t
 		to->params[i].name = t->params[i].name;
 	}
 	to->param_count = (uint32_t)t->param_count;
-	if (t->param_count > 1)
-		qsort(to->params, t->param_count, sizeof *to->params, by_param);
+	const char **sorted = convert_take(v, t->param_count, sizeof *sorted);
+	if (!sorted)
+		return ERR_FAILED;
+	for (size_t i = 0; i < t->param_count; i++)
+		sorted[i] = t->params[i].name;
+	qsort(sorted, t->param_count, sizeof *sorted, by_text);
 	for (size_t i = 1; i < t->param_count; i++)
-		if (strcmp(to->params[i - 1].name, to->params[i].name) == 0)
+		if (strcmp(sorted[i - 1], sorted[i]) == 0)
 			return convert_fail(v, index, "parameter \"%s\" is there twice",
-					    to->params[i].name);
+					    sorted[i]);
 	return 0;
 }
 
 /* ---- the command */
+
+static int check_size(struct converter *v, size_t index, const struct spec_task *t)
+{
+	uint64_t size = spec_description_size(t);
+	if (size <= FUNCTION_SIZE_MAX)
+		return 0;
+	convert_fail(v, index,
+		     "its description has %" PRIu64
+		     " bytes, most of them in %s; the limit is %u MiB",
+		     size, spec_largest_part(t), FUNCTION_SIZE_MAX >> 20);
+	err_next(v->e, SPEC_SIZE_NEXT);
+	return ERR_USAGE;
+}
 
 static bool is_known(const struct spec_task *t, const struct template_span *span)
 {
@@ -247,5 +265,7 @@ int convert_task(struct converter *v, size_t index, struct spec_task *to)
 		r = convert_run(v, index, to);
 	if (!r)
 		r = convert_layout(v, index, to);
+	if (!r)
+		r = check_size(v, index, to);
 	return r ? r : convert_options(v, index, to);
 }

@@ -62,6 +62,27 @@ static int find_params(const void *description, size_t size, struct cbor_reader 
 	       cbor_skip(r) || cbor_skip(r) || cbor_read_array(r, count) || *count > size;
 }
 
+/* The order as written, turned round; ignored unless it names every parameter once. */
+static int read_order(struct row_function *f)
+{
+	size_t count = f->param_count;
+	if (!count || f->order_count != count)
+		return 0;
+	uint32_t *places = malloc(count * sizeof *places);
+	if (!places)
+		return 1;
+	memset(places, 0xff, count * sizeof *places);
+	for (uint32_t i = 0; i < count; i++) {
+		if (f->order[i] >= count || places[f->order[i]] != UINT32_MAX) {
+			free(places);
+			return 0;
+		}
+		places[f->order[i]] = i;
+	}
+	f->places = places;
+	return 0;
+}
+
 int row_function_read(struct row_function *f)
 {
 	const void *description = f->description->data;
@@ -92,12 +113,13 @@ int row_function_read(struct row_function *f)
 	}
 	f->params = params;
 	f->param_count = count;
-	return 0;
+	return read_order(f);
 }
 
 void row_function_fini(struct row_function *f)
 {
 	free(f->params);
+	free(f->places);
 	*f = (struct row_function){0};
 }
 
@@ -159,8 +181,9 @@ static int fill_params(struct row *row, const void *args, size_t size,
 	    !buf_reserve(&row->text, size + count))
 		return 1;
 	for (uint64_t i = 0; i < count; i++) {
-		row->params[i].name = f->params[i];
-		if (read_value(&r, &row->params[i].value, &row->text))
+		struct cashet_param *param = &row->params[f->places ? f->places[i] : i];
+		param->name = f->params[i];
+		if (read_value(&r, &param->value, &row->text))
 			return 0;
 	}
 	row->result.params = row->params;

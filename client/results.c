@@ -70,6 +70,8 @@ static int prepare_functions(struct cashet_results *r, struct err *e)
 		struct row_function *f = &r->functions[i];
 		f->name = functions[i]->name;
 		f->description = &functions[i]->description;
+		f->order = functions[i]->param_order;
+		f->order_count = functions[i]->n_param_order;
 		if (functions[i]->options < option_count) {
 			const Cashet__Options *o = options[functions[i]->options];
 			f->best = (const char *const *)o->best;

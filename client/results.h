@@ -28,6 +28,10 @@ struct row_function {				/* what rows need to know of a function */
 	const ProtobufCBinaryData *description; /* borrowed, as the texts below */
 	char **params;				/* one allocation with the texts */
 	size_t param_count;
+	const uint32_t *order; /* borrowed: Function.param_order */
+	size_t order_count;
+	uint32_t *
+		places; /* of each parameter as people see them; NULL: as they are sorted */
 	const char *name;	 /* borrowed from the page */
 	const char *const *best; /* borrowed from the page */
 	size_t best_count;

@@ -152,8 +152,43 @@ static int copy_pairs(struct emit *m, const struct spec_pairs *from,
 	return 0;
 }
 
-/* describe() - the canonical bytes in m->description. Nothing is copied: all is borrowed. */
-static int describe(struct emit *m, const struct spec_task *task)
+struct written { /* a parameter, and its place in the file */
+	const char *name;
+	uint32_t place;
+};
+
+static int by_written_name(const void *a, const void *b)
+{
+	const struct written *x = a, *y = b;
+	return strcmp(x->name, y->name);
+}
+
+/* give_order() - @names as written become the numbers that they have when sorted; nothing where
+ * that is how they were written. */
+static int give_order(struct emit *m, char *const *names, size_t count,
+		      Cashet__Function *f)
+{
+	struct written *sorted = emit_take(m, count, sizeof *sorted);
+	uint32_t *order = emit_take(m, count, sizeof *order);
+	bool differ = false;
+	if (!sorted || !order)
+		return ERR_FAILED;
+	for (uint32_t i = 0; i < count; i++)
+		sorted[i] = (struct written){names[i], i};
+	if (count)
+		qsort(sorted, count, sizeof *sorted, by_written_name);
+	for (uint32_t i = 0; i < count; i++) {
+		order[sorted[i].place] = i;
+		differ = differ || sorted[i].place != i;
+	}
+	f->param_order = order;
+	f->n_param_order = differ ? count : 0;
+	return 0;
+}
+
+/* describe() - the canonical bytes in m->description, and the order of the parameters, which these
+ * do not have, in @extra. Nothing is copied: all is borrowed. */
+static int describe(struct emit *m, const struct spec_task *task, Cashet__Function *extra)
 {
 	uint32_t axes = task->sweep ? task->sweep->axis_count : 0;
 	struct function f = {.argv = (char **)task->argv,
@@ -176,6 +211,8 @@ static int describe(struct emit *m, const struct spec_task *task)
 		f.params[i] = (char *)task->params[i].name;
 	for (uint32_t i = 0; i < axes; i++)
 		f.params[task->param_count + i] = (char *)task->sweep->axes[i].name;
+	if (give_order(m, f.params, f.param_count, extra))
+		return ERR_FAILED;
 	for (uint32_t i = 0; i < task->input_count; i++)
 		f.inputs[i] = (char *)task->inputs[i].name;
 	for (uint32_t i = 0; i < task->code_count; i++) {
@@ -197,7 +234,8 @@ static void hash_text(struct sha256 *sha, const char *text)
 static int give_function(struct emit *m, const struct spec_task *task, uint32_t options,
 			 uint32_t *numberp)
 {
-	int e = describe(m, task);
+	Cashet__Function with = m->env;
+	int e = describe(m, task, &with);
 	if (e)
 		return e;
 	uint8_t key[DIGEST_SIZE];
@@ -205,6 +243,8 @@ static int give_function(struct emit *m, const struct spec_task *task, uint32_t 
 	sha256_init(&sha);
 	sha256_update(&sha, m->description.data, m->description.size);
 	sha256_update(&sha, &options, sizeof options);
+	sha256_update(&sha, with.param_order,
+		      with.n_param_order * sizeof *with.param_order);
 	hash_text(&sha, task->name);
 	for (uint32_t i = 0; i < task->tags.count; i++) {
 		hash_text(&sha, task->tags.items[i].key);
@@ -214,7 +254,6 @@ static int give_function(struct emit *m, const struct spec_task *task, uint32_t 
 	if (emit_number(&m->functions, key, sizeof key, numberp))
 		return 0;
 
-	Cashet__Function with = m->env;
 	Cashet__Pair *pairs = emit_take(m, task->tags.count, sizeof *pairs);
 	with.tags = emit_take(m, task->tags.count, sizeof *with.tags);
 	if (!pairs || !with.tags)
@@ -239,6 +278,7 @@ struct parameter {
 };
 
 struct task_frame { /* what the tasks of one entry share */
+	const char *name;
 	Cashet__TaskSpec spec;
 	struct parameter *parameters; /* sorted by name */
 	uint32_t parameter_count;
@@ -344,6 +384,17 @@ static void draw_nonce(struct emit *m, uint8_t nonce[NONCE_SIZE])
 	memcpy(nonce, m->nonces + m->nonces_left, NONCE_SIZE);
 }
 
+static int args_too_large(struct emit *m, const struct task_frame *f)
+{
+	err_set(m->e, ERR_USAGE,
+		"the arguments of task \"%s\" take %zu bytes; the limit is %u MiB",
+		f->name, m->args.size, ARGS_SIZE_MAX >> 20);
+	err_next(m->e,
+		 "pass long texts as files, and many files as a folder or as the output "
+		 "of a task");
+	return ERR_USAGE;
+}
+
 static int give_task(struct emit *m, struct task_frame *f)
 {
 	struct buf *args = &m->args;
@@ -358,6 +409,8 @@ static int give_task(struct emit *m, struct task_frame *f)
 	buf_add(args, f->tail.data + ARGS_HEAD, f->tail.size - ARGS_HEAD);
 	if (args->failed)
 		return source_no_memory(m->e);
+	if (args->size > ARGS_SIZE_MAX)
+		return args_too_large(m, f);
 	f->spec.args = (ProtobufCBinaryData){args->size, args->data};
 	if (f->needs_nonce) {
 		draw_nonce(m, f->nonce);
@@ -382,7 +435,8 @@ static int give_tasks(struct emit *m, const struct spec_task *task, struct task_
 int emit_task(struct emit *m, const struct spec_task *task, bool keeps_stdout)
 {
 	struct emit_inputs inputs;
-	struct task_frame frame = {.spec = CASHET__TASK_SPEC__INIT,
+	struct task_frame frame = {.name = task->name,
+				   .spec = CASHET__TASK_SPEC__INIT,
 				   .needs_nonce = task->options.cache != SPEC_USE};
 	uint32_t options;
 	arena_reset(&m->scratch);

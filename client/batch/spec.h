@@ -89,7 +89,7 @@ struct spec_task {
 	uint32_t argc;
 	const char *shell;
 	struct spec_pairs env, tags, outputs;
-	struct spec_param *params; /* fixed ones, sorted by name */
+	struct spec_param *params; /* fixed ones, as written */
 	uint32_t param_count;
 	struct sweep *sweep;	   /* or NULL */
 	struct spec_input *inputs; /* sorted by name */
@@ -151,6 +151,15 @@ enum spec_option_key {
 	OPTION_METRICS,
 	OPTION_COUNT,
 };
+/* spec_description_size() - bytes of the canonical description, which broker and workers keep for
+ * each function; FUNCTION_SIZE_MAX at most. */
+#define SPEC_SIZE_NEXT                                                                   \
+	"pass long texts and many files as inputs: a folder is one input, however "      \
+	"large it is"
+uint64_t spec_description_size(const struct spec_task *t);
+/** spec_largest_part() - of the description: "run", "code" or "env". */
+const char *spec_largest_part(const struct spec_task *t);
+int spec_check_size(struct spec *s, const struct spec_task *task);
 int spec_read_options(struct spec *s, const struct node *const *own,
 		      const struct node *const *common, struct spec_task *task);
 

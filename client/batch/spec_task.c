@@ -185,12 +185,6 @@ static int read_names(struct spec *s, const struct node *key, const struct node 
 
 /* ---- parameters */
 
-static int by_param(const void *a, const void *b)
-{
-	const struct spec_param *x = a, *y = b;
-	return strcmp(x->name, y->name);
-}
-
 static int read_params(struct spec *s, const struct node *node, struct spec_task *task)
 {
 	if (!node)
@@ -213,8 +207,6 @@ static int read_params(struct spec *s, const struct node *node, struct spec_task
 			return e;
 	}
 	task->param_count = node->count;
-	if (node->count > 1)
-		qsort(task->params, task->param_count, sizeof *task->params, by_param);
 	return 0;
 }
 
@@ -305,5 +297,5 @@ int spec_read_task(struct spec *s, const struct node *key, const struct node *no
 				      task);
 	if (!e && v[KEY_NEEDS])
 		e = spec_read_needs(s, v[KEY_NEEDS], task);
-	return e;
+	return e ? e : spec_check_size(s, task);
 }

@@ -229,19 +229,31 @@ static int check_ranking(struct cli *cli, const struct ranking *g)
 	return cli_fail(cli, &e);
 }
 
+/* Whether tasks of several names compete; else the name says nothing. */
+static bool names_differ(const struct ranking *g)
+{
+	for (size_t i = 1; i < g->count; i++)
+		if (strcmp(g->items[0].name, g->items[i].name))
+			return true;
+	return false;
+}
+
 static int render_ranking(struct cli *cli, const struct ranking *g, const char *batch)
 {
+	enum { FIXED = 5 }; /* #, the metric, name, task, commit */
 	struct table t;
 	CLEANUP_BUF struct buf out = {0};
 	size_t columns = g->column_count;
-	if (columns > TABLE_COLUMNS_MAX - 5)
-		columns = TABLE_COLUMNS_MAX - 5;
-	table_init(&t, columns + 5);
+	bool names = names_differ(g);
+	if (columns > TABLE_COLUMNS_MAX - FIXED)
+		columns = TABLE_COLUMNS_MAX - FIXED;
+	table_init(&t, columns + FIXED - !names);
 	table_cell(&t, "#");
 	table_cell(&t, g->metric);
 	for (size_t i = 0; i < columns; i++)
 		table_cell(&t, g->columns[i]);
-	table_cell(&t, "name");
+	if (names)
+		table_cell(&t, "name");
 	table_cell(&t, "task");
 	table_cell(&t, "commit");
 	for (size_t i = 0; i < g->count; i++) {
@@ -250,7 +262,8 @@ static int render_ranking(struct cli *cli, const struct ranking *g, const char *
 		table_cellf(&t, "%.6g", r->value);
 		for (size_t k = 0; k < columns; k++)
 			table_cell(&t, r->params[k] ? r->params[k] : "");
-		table_cell(&t, r->name);
+		if (names)
+			table_cell(&t, r->name);
 		table_cellf(&t, "%.*s:%" PRIu32, SHORT_HASH, batch, r->index);
 		table_cell(&t, r->commit);
 	}

@@ -294,9 +294,9 @@ static size_t *order_columns(const struct grid *g)
 }
 
 static void render_lines(struct cli *cli, const struct grid *g, const size_t *order,
-			 struct buf *out)
+			 const char *batch, struct buf *out)
 {
-	enum { FIXED = 6 }; /* index, task, status, time, commit, error */
+	enum { FIXED = 6 }; /* task, name, status, time, commit, error */
 	size_t shown = g->column_count;
 	if (shown > TABLE_COLUMNS_MAX - FIXED)
 		shown = TABLE_COLUMNS_MAX - FIXED;
@@ -305,8 +305,8 @@ static void render_lines(struct cli *cli, const struct grid *g, const size_t *or
 		errors = errors || *kept(g, g->lines[i].error);
 	struct table t;
 	table_init(&t, shown + FIXED - !errors);
-	table_cell(&t, "index");
 	table_cell(&t, "task");
+	table_cell(&t, "name");
 	for (size_t i = 0; i < shown; i++)
 		table_cell(&t, g->columns[order[i]].name);
 	table_cell(&t, "status");
@@ -318,7 +318,7 @@ static void render_lines(struct cli *cli, const struct grid *g, const size_t *or
 	for (size_t i = 0; i < g->line_count; i++) {
 		const struct line *line = &g->lines[i];
 		spread(g, line, texts);
-		table_cellf(&t, "%" PRIu32, line->index);
+		table_cellf(&t, "%.*s:%" PRIu32, SHORT_HASH, batch, line->index);
 		table_cell(&t, kept(g, line->name));
 		for (size_t k = 0; k < shown; k++)
 			table_cell(&t, texts[order[k]]);
@@ -399,7 +399,8 @@ int show_table(struct cli *cli, struct cashet_results *results, bool csv)
 		if (csv)
 			render_csv(&g, order, &out);
 		else
-			render_lines(cli, &g, order, &out);
+			render_lines(cli, &g, order, cashet_results_batch(results)->batch,
+				     &out);
 		free(order);
 		r = cli_write(cli, &out);
 	}

@@ -25,6 +25,10 @@
 #include "common/format/content.h"
 #include "common/format/value.h"
 
+/* What a broker takes, in bytes of one task. */
+#define FUNCTION_SIZE_MAX (1u << 20)
+#define ARGS_SIZE_MAX (4u << 20)
+
 enum { SLOT_RESULT = 0, SLOT_STDOUT = 1, SLOT_OUTPUT = 2 };
 
 struct function_code {

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import time
 import unittest
@@ -71,6 +72,42 @@ class Commands(SiteTest):
         self.cashet("get", f"{batch}:99", code=5)
         self.cashet("logs", batch, code=2)
         self.cashet("get", "abc", code=2)  # three digits name nothing
+
+    def test_parameters_stand_in_the_order_of_the_file(self):
+        self.site.write("o.yaml", """version: 1
+tasks:
+  t:
+    run: 'echo "{\\"loss\\": ${p.opt}}" > m.json; exit ${p.bad}'
+    params: {zeta: 0}
+    sweep: {params: {opt: [2, 1], lr: [0.5], bad: [0, 1]}}
+    metrics: {from: m.json, best: {loss: min}}
+""")
+        order = ["zeta", "opt", "lr", "bad"]
+        run = self.site.run("o.yaml", program="cashet-submit")
+        self.assertEqual(run.code, 1, run.err)
+        batch = run.out.split()[0]
+        self.assertIn("x t[zeta=0,opt=2,lr=0.5,bad=1]  exit 1", run.err)
+        head = run.out.splitlines()[1].split()
+        self.assertEqual(head, ["task", "name", *order, "loss", "status", "time", "commit", "error"])
+        self.assertEqual(run.out.splitlines()[2].split()[:6],
+                         [f"{batch}:0", "t", "0", "2", "0.5", "0"])
+        for argv in (["results"], ["results", "--csv"]):  # the broker is asked: a page, not a chunk
+            head = self.cashet(*argv).out.splitlines()[0].replace("params.", "")
+            self.assertEqual([w for w in re.split(r"[ ,]+", head) if w in order], order)
+        self.assertEqual(list(self.cashet("results", "--json").json["tasks"][0]["params"]), order)
+        best = self.cashet("best", batch).out.splitlines()
+        self.assertEqual(best[0].split(), ["#", "loss", *order, "task", "commit"])
+        self.assertEqual(best[1].split()[:-1], ["1", "1", "0", "1", "0.5", "0", f"{batch}:2"])
+        self.cashet("retry", batch, code=1)  # made of what was stored
+        self.assertEqual(self.cashet("best").out.splitlines()[0], best[0])
+
+    def test_best_names_the_tasks_when_several_compete(self):
+        task = "    run: 'echo \"{\\\"loss\\\": %d}\" > m.json'\n    metrics: {from: m.json}\n"
+        self.site.write("n.yaml", "version: 1\ntasks:\n  a:\n" + task % 1 + "  b:\n" + task % 2)
+        self.site.submit(self.site.path("n.yaml"))
+        best = self.cashet("best", "--by", "loss", "--max").out.splitlines()
+        self.assertEqual(best[0].split(), ["#", "loss", "name", "task", "commit"])
+        self.assertEqual([line.split()[2] for line in best[1:]], ["b", "a"])
 
     def test_an_ambiguous_prefix_lists_the_candidates(self):
         self.site.write("m.jsonl", "".join(

@@ -377,3 +377,75 @@ Test(batch_expand, the_private_environment_goes_beside_the_functions, SAMPLE)
 			 "private:PATH=/bin\n"),
 		  "%s", dump);
 }
+
+Test(batch_expand, parameters_keep_the_order_of_the_file_beside_the_sorted_description,
+     SAMPLE)
+{
+	const char *dump = sample_text(
+		"order.yaml", "version: 1\n"
+			      "tasks:\n"
+			      "  a:\n"
+			      "    run: [x]\n"
+			      "    params: {z: 1, y: 2}\n"
+			      "    sweep: {params: {lr: [3], b: [4], a: [5]}}\n");
+	cr_expect(strstr(dump, " p:a p:b p:lr p:y p:z order:4,3,2,1,0\n"), "%s", dump);
+	dump = sample_text("sorted.yaml",
+			   "version: 1\n"
+			   "tasks: {a: {run: [x], params: {a: 1, b: 2}}}\n");
+	cr_expect_not(strstr(dump, "order:"), "%s", dump);
+	/* The same work in another order is another function for people, and the same for the
+	 * store. */
+	dump = sample_text("two.yaml", "version: 1\n"
+				       "tasks:\n"
+				       "  - {run: [x], name: t, params: {a: 1, b: 2}}\n"
+				       "  - {run: [x], name: t, params: {b: 2, a: 1}}\n");
+	cr_expect(strstr(dump, "p:a p:b\n"), "%s", dump);
+	cr_expect(strstr(dump, "p:a p:b order:1,0\n"), "%s", dump);
+}
+
+static const char *everything(struct buf *text, size_t salt)
+{
+	buf_reset(text);
+	buf_printf(text, "version: 1\n"
+			 "tasks:\n"
+			 "  a:\n"
+			 "    run: [x, \"${p.lr}\", \"\u00e9\"]\n"
+			 "    env: {A: one, BB: \"\"}\n"
+			 "    params: {z: 1}\n"
+			 "    sweep: {params: {lr: [3], b: [4]}}\n"
+			 "    inputs: {i: {path: /a, as: b}, j: {path: /a, as: c}}\n"
+			 "    outputs: {o: out/o, p: p}\n"
+			 "    code: [code.py, code.sh]\n"
+			 "    metrics: {from: m.json}\n"
+			 "    cache: {salt: \"");
+	for (size_t i = 0; i < salt; i++)
+		buf_add_byte(text, 's');
+	buf_add_str(text, "\"}\n");
+	return buf_cstr(text);
+}
+
+Test(batch_expand, a_description_is_bounded_to_the_byte_and_the_task_is_named, SAMPLE)
+{
+	CLEANUP_BUF struct buf text = {0};
+	sample_write("code.py", "1");
+	sample_write("code.sh", "2");
+	sample_text("all.yaml", everything(&text, 100000));
+	size_t salt = FUNCTION_SIZE_MAX - sample_description_size() + 100000;
+	sample_text("all.yaml", everything(&text, salt));
+	cr_expect_eq(sample_description_size(), FUNCTION_SIZE_MAX);
+	const char *error = sample_error("all.yaml", everything(&text, salt + 1));
+	cr_expect(strstr(error,
+			 "all.yaml:3:3: the description of task \"a\" has 1048577 bytes"),
+		  "%s", error);
+
+	buf_reset(&text);
+	buf_add_str(&text, "{\"run\": [\"x\"], \"name\": \"first\"}\n"
+			   "{\"name\": \"second\", \"run\": \"");
+	for (size_t i = 0; i < FUNCTION_SIZE_MAX; i++)
+		buf_add_byte(&text, 'r');
+	buf_add_str(&text, "\"}\n");
+	error = sample_error("lines.jsonl", buf_cstr(&text));
+	cr_expect(strstr(error, "lines.jsonl:2:1: the description of task \"second\""),
+		  "%s", error);
+	cr_expect(strstr(error, "most of them in run"), "%s", error);
+}

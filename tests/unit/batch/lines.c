@@ -122,9 +122,10 @@ Test(batch_lines, json_in_one_long_line_is_known_by_its_beginning, SAMPLE)
 	CLEANUP_BUF struct buf text = {0};
 	buf_add_str(&text,
 		    "{\"version\": 1, \"tasks\": {\"a\": {\"run\": [\"\\ud83d\\ude00\"");
+	buf_add_str(&text, "], \"needs\": [");
 	for (int i = 0; i < 500000; i++)
-		buf_add_str(&text, ", \"abcdef\"");
-	buf_add_str(&text, "]}}}");
+		buf_add_str(&text, i ? ", \"b\"" : "\"b\"");
+	buf_add_str(&text, "]}, \"b\": {\"run\": \"b\"}}}");
 	const char *dump = sample_text("data", buf_cstr(&text));
 	cr_expect(strstr(dump, "function a "));
 }

@@ -16,6 +16,7 @@ static char folder[64];
 static struct buf dump_text;
 static struct err error;
 static char shown[2048];
+static size_t description_size;
 
 void sample_begin(void)
 {
@@ -74,6 +75,7 @@ static void dump_function(const Cashet__Function *message)
 {
 	struct function f;
 	buf_printf(&dump_text, "function %s options=%u", message->name, message->options);
+	description_size = message->description.len;
 	cr_assert_eq(
 		function_decode(message->description.data, message->description.len, &f),
 		0, "a worker would refuse %s", message->name);
@@ -85,6 +87,9 @@ static void dump_function(const Cashet__Function *message)
 		buf_printf(&dump_text, " env:%s=%s", f.env[i].name, f.env[i].value);
 	for (size_t i = 0; i < f.param_count; i++)
 		buf_printf(&dump_text, " p:%s", f.params[i]);
+	for (size_t i = 0; i < message->n_param_order; i++)
+		buf_printf(&dump_text, "%s%u",
+			   i ? "," : " order:", message->param_order[i]);
 	for (size_t i = 0; i < f.input_count; i++)
 		buf_printf(&dump_text, " in:%s", f.inputs[i]);
 	for (size_t i = 0; i < f.output_count; i++)
@@ -106,6 +111,11 @@ static void dump_function(const Cashet__Function *message)
 			   message->env[i]->value);
 	buf_add_byte(&dump_text, '\n');
 	function_fini(&f);
+}
+
+size_t sample_description_size(void)
+{
+	return description_size;
 }
 
 static void dump_group(const Cashet__Group *g)

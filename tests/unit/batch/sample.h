@@ -13,6 +13,8 @@ void sample_write_bytes(const char *path, const void *data, size_t size);
 const char *sample_run(const struct batch_options *options, const char **dump);
 /** sample_text() - write @text to @path, run it. Return: the dump; fails the test on an error. */
 const char *sample_text(const char *path, const char *text);
+/** sample_description_size() - bytes of the last function that was given. */
+size_t sample_description_size(void);
 /** sample_error() - the same for a file that must not be accepted. */
 const char *sample_error(const char *path, const char *text);
 

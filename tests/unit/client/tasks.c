@@ -262,9 +262,18 @@ Test(tasks, bad_ones_are_refused_and_nothing_is_sent)
 		cr_assert_not_null(strstr(e.what, bad[i].what), "%s: %s", bad[i].what,
 				   e.what);
 	}
+	struct cashet_error e;
+	char *large = malloc((1 << 20) + 1);
+	memset(large, 'x', 1 << 20);
+	large[1 << 20] = '\0';
+	cr_assert_eq(
+		submit_one(f, &(struct cashet_task){.name = "big", .shell = large}, &e),
+		CASHET_USAGE);
+	cr_expect(strstr(e.what, "task 0 (\"big\"): its description has 10486"), "%s",
+		  e.what);
+	free(large);
 	struct cashet *c = open_handle(f);
 	char batch[CASHET_HEX_SIZE];
-	struct cashet_error e;
 	cr_assert_eq(cashet_submit_many(c, NULL, 0, NULL, batch, &e), CASHET_USAGE);
 	cashet_close(c);
 	cr_assert_eq(f->chunks, 0);
