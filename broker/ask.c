@@ -2,6 +2,7 @@
  * DrainRequest; and the table of workers. */
 #include "broker/broker.h"
 
+#include "broker/history/history.h"
 #include "common/log.h"
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
@@ -11,62 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CANDIDATES 8
-
-static int not_found(struct err *e, const Cashet__BatchRef *ref, unsigned nibbles)
-{
-	char hex[HEX_DIGEST_SIZE] = "";
-	if (ref && ref->prefix.len <= DIGEST_SIZE)
-		hex_encode(hex, ref->prefix.data, ref->prefix.len);
-	hex[nibbles] = '\0';
-	if (nibbles)
-		err_set(e, ERR_NOT_FOUND, "no batch begins with %s", hex);
-	else
-		err_set(e, ERR_NOT_FOUND, "there is no batch yet");
-	err_next(e, "cashet ps --all lists them");
-	return ERR_NOT_FOUND;
-}
-
-static int ambiguous(struct err *e, const struct ledger_batch_row *rows, size_t count)
-{
-	CLEANUP_BUF struct buf what = {0};
-	char hex[HEX_DIGEST_SIZE];
-	buf_add_str(&what, "several batches begin like this:");
-	for (size_t i = 0; i < count; i++)
-		buf_printf(&what, "\n  %s",
-			   hex_encode(hex, rows[i].batch.id, DIGEST_SIZE));
-	err_set(e, ERR_AMBIGUOUS, "%s", buf_cstr(&what));
-	err_next(e, "give more digits");
-	return ERR_AMBIGUOUS;
-}
-
 int resolve_batch(struct broker *b, const Cashet__BatchRef *ref, struct batch **livep,
 		  struct ledger_batch_row *row, struct err *e)
 {
 	*livep = NULL;
-	size_t size = ref ? ref->prefix.len : 0;
-	unsigned nibbles = (unsigned)(2 * size - (ref && ref->odd && size ? 1 : 0));
-	if (size > DIGEST_SIZE || (nibbles && nibbles < 4))
-		return err_set(e, ERR_USAGE,
-			       "a batch is named by 4 to 64 hexadecimal digits");
-	if (size == DIGEST_SIZE && !ref->odd) {
+	if (ref && ref->prefix.len == DIGEST_SIZE && !ref->odd) {
 		*livep = batches_find(b, ref->prefix.data);
 		if (*livep)
 			return 0;
 	}
-	struct ledger_batch_row rows[CANDIDATES];
-	uint8_t prefix[DIGEST_SIZE] = {0};
-	size_t count = 0;
-	if (size)
-		memcpy(prefix, ref->prefix.data, size);
-	int rc = ledger_find_batch(b->reader, prefix, nibbles, rows, CANDIDATES, &count);
-	if (rc == 2)
-		return ambiguous(e, rows, count);
-	if (rc)
-		return not_found(e, ref, nibbles);
-	*livep = batch_find_number(b, rows[0].batch.batch);
-	*row = rows[0];
-	return 0;
+	int rc = history_find_batch(b->reader, ref, row, e);
+	if (rc == 0)
+		*livep = batch_find_number(b, row->batch.batch);
+	return rc;
 }
 
 static void done(struct broker *b, peer_handle to, uint64_t serial)

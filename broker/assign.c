@@ -6,9 +6,9 @@
  * each known description has the step with which it leaves. */
 #include "broker/broker.h"
 
-#include "broker/pb.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
+#include "proto/pb.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* batch.c - see batch.h. */
 #include "broker/broker.h"
 
-#include "broker/pb.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
+#include "proto/pb.h"
 
 #include <stdlib.h>
 #include <string.h>

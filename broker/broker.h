@@ -9,7 +9,7 @@
  *   dispatch.c    which message may come from whom     lookup.c            is it cached, is it whole
  *   effects.c     what the core decided, carried out   assign.c, worker.c  to and from workers
  *   outbox.c      messages that wait for the disk      report.c            results become commits
- *   watch.c       progress                             query.c, page.c     questions, on a thread
+ *   watch.c       progress                             query.c, history/   questions, on a thread
  *   recover.c     the start, from the ledger           private.c           life of a private broker
  *
  * Errors: what a peer does wrong is answered and counted; what fails here beyond repair goes to
@@ -20,10 +20,10 @@
 #include "broker/batch.h"
 #include "broker/blobs.h"
 #include "broker/core/core.h"
+#include "broker/history/page.h"
 #include "broker/ledger/ledger.h"
 #include "broker/options.h"
 #include "broker/outbox.h"
-#include "broker/page.h"
 #include "broker/peer.h"
 #include "broker/store/cas.h"
 #include "broker/watch.h"
@@ -282,7 +282,8 @@ void handle_workers(struct broker *b, struct peer *peer, const Cashet__Envelope 
 void handle_drain(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_results_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_batches_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
-void handle_commit_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
+/** handle_question() - any that history_answer() answers without knowing what the loop knows. */
+void handle_question(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_log_data(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void relays_sweep(struct broker *b);

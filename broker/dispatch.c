@@ -3,7 +3,8 @@
  * A stranger may say Hello and nothing else. What is not in the table, or not allowed by its row,
  * is answered with an Error, counted, and touches nobody else.
  *
- * To add a message: its field in proto/cashet.proto (Envelope.body), its section in PROTOCOL.md,
+ * A question that is answered from the ledger alone needs no handler: handle_question; see
+ * broker/history/history.h. To add any other message: its field in proto/cashet.proto (Envelope.body), its section in PROTOCOL.md,
  * a handler in a file of its own or beside its relatives, and a row here. The table test of
  * tests/unit/broker/dispatch.c sends it from every kind and role that the row does not name. */
 #include "broker/broker.h"
@@ -67,7 +68,7 @@ const struct dispatch_row dispatch_rows[] = {
 	ROW(CANCEL, PEER_CLIENT, WRITE, false, handle_cancel),
 	ROW(RETRY, PEER_CLIENT, WRITE, false, handle_retry),
 	ROW(BATCHES_QUERY, PEER_CLIENT, READ, false, handle_batches_query),
-	ROW(COMMIT_QUERY, PEER_CLIENT, READ, false, handle_commit_query),
+	ROW(COMMIT_QUERY, PEER_CLIENT, READ, false, handle_question),
 	ROW(LOG_READ, PEER_CLIENT, READ, false, handle_log_read),
 	ROW(STATUS_QUERY, PEER_CLIENT, READ, false, handle_status),
 	ROW(WORKERS_QUERY, PEER_CLIENT, READ, false, handle_workers),

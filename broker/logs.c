@@ -120,14 +120,12 @@ static void ask_worker(struct broker *b, struct peer *peer, const Cashet__Envelo
 static void ask_ledger(struct broker *b, struct peer *peer, const Cashet__Envelope *e,
 		       uint64_t commit, const struct ledger_batch_row *row)
 {
-	struct job *job = job_new(ASK_LOG, peer, e->serial);
-	job->commit = commit;
-	job->is_stderr = e->log_read->is_stderr;
-	job->offset = e->log_read->offset;
+	struct job *job = job_new(b, peer, e->serial);
+	job->live.has_commit = !row;
+	job->live.commit = commit;
 	if (row) {
-		job->in_row = true;
-		job->row = *row;
-		job->first = e->log_read->index;
+		job->live.has_row = true;
+		job->live.row = *row;
 	}
 	query_ask(b, peer, job);
 }

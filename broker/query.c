@@ -1,11 +1,12 @@
 /* query.c - see query.h: the thread, its queue, and the handlers that ask it. */
 #include "broker/query.h"
 
-#include "broker/pb.h"
+#include "broker/history/history.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
+#include "proto/pb.h"
 #include "version.h"
 
 #include <errno.h>
@@ -24,13 +25,24 @@ struct query {
 	struct list asked, answered; /* under the mutex */
 	unsigned answered_count;     /* atomic: spares the loop the mutex */
 	bool stop;
-	struct answerer answerer; /* the thread's */
+	struct ledger_reader *reader; /* these three are the thread's */
+	struct history *history;
+	struct wire_arena arena;
 };
+
+static void answer(struct query *q, struct job *job)
+{
+	wire_arena_reset(&q->arena);
+	const Cashet__Envelope *question =
+		wire_unpack(&q->arena, job->question.data, job->question.size);
+	assert(question); /* it was unpacked before, by the loop */
+	history_answer(q->history, question, &job->live, &job->answer);
+}
 
 static void *run(void *arg)
 {
 	struct query *q = arg;
-	known_fill(q->b->known, q->answerer.pager.reader);
+	known_fill(q->b->known, q->reader);
 	pthread_mutex_lock(&q->mutex);
 	while (!q->stop) {
 		if (list_empty(&q->asked)) {
@@ -40,14 +52,13 @@ static void *run(void *arg)
 		struct job *job = container_of(q->asked.next, struct job, node);
 		list_del(&job->node);
 		pthread_mutex_unlock(&q->mutex);
-		answer(&q->answerer, job);
+		answer(q, job);
 		pthread_mutex_lock(&q->mutex);
 		list_add_tail(&q->answered, &job->node);
 		__atomic_add_fetch(&q->answered_count, 1, __ATOMIC_RELEASE);
 		broker_wake(q->b);
 	}
 	pthread_mutex_unlock(&q->mutex);
-	answerer_fini(&q->answerer);
 	return NULL;
 }
 
@@ -59,9 +70,11 @@ int query_start(struct broker *b, struct err *e)
 	list_init(&q->answered);
 	pthread_mutex_init(&q->mutex, NULL);
 	pthread_cond_init(&q->changed, NULL);
-	int rc = ledger_reader_open(&q->answerer.pager.reader, b->ledger, b->store, e);
+	int rc = ledger_reader_open(&q->reader, b->ledger, b->store, e);
 	if (rc)
 		return rc;
+	q->history = history_open(q->reader, b->cas);
+	wire_arena_init(&q->arena);
 	rc = pthread_create(&q->thread, NULL, run, q);
 	if (rc)
 		return err_set(e, ERR_FAILED, "no thread: %s", strerror(rc));
@@ -89,9 +102,10 @@ void query_stop(struct broker *b)
 		pthread_cond_signal(&q->changed);
 		pthread_mutex_unlock(&q->mutex);
 		pthread_join(q->thread, NULL);
-	} else if (q->answerer.pager.reader) {
-		ledger_reader_close(q->answerer.pager.reader);
 	}
+	history_close(q->history);
+	ledger_reader_close(q->reader);
+	wire_arena_fini(&q->arena);
 	free_all(&q->asked);
 	free_all(&q->answered);
 	pthread_mutex_destroy(&q->mutex);
@@ -129,13 +143,13 @@ void query_take_answers(struct broker *b)
 
 /* ---- asking ---- */
 
-struct job *job_new(enum question what, const struct peer *peer, uint64_t serial)
+struct job *job_new(struct broker *b, const struct peer *peer, uint64_t serial)
 {
 	struct job *job = mem_alloc(sizeof *job);
 	list_init(&job->node);
-	job->what = what;
 	job->peer = peer->handle;
 	job->serial = serial;
+	buf_add(&job->question, b->frame->data, b->frame->size);
 	return job;
 }
 
@@ -143,9 +157,10 @@ void job_free(void *arg)
 {
 	struct job *job = arg;
 	buf_fini(&job->answer);
-	buf_fini(&job->packed);
-	free(job->tasks);
-	free(job->batches);
+	buf_fini(&job->question);
+	buf_fini(&job->live.status);
+	free(job->live.tasks);
+	free(job->live.batches);
 	free(job);
 }
 
@@ -188,103 +203,93 @@ static void live_row(struct broker *b, const struct batch *batch,
 	memcpy(row->batch.id, batch->id, DIGEST_SIZE);
 }
 
+static void snapshot_tasks(struct broker *b, const struct batch *batch,
+			   const Cashet__ResultsQuery *query, struct history_live *live)
+{
+	uint32_t first, count;
+	history_page_range(query, batch->task_count, &first, &count);
+	live->in_memory = true;
+	live->tasks = mem_alloc((count + 1) * sizeof *live->tasks);
+	for (uint32_t i = 0; i < count; i++) {
+		struct core_task_view view;
+		live->tasks[i].index = first + i;
+		if (!core_view_task(b->core, batch->number, first + i, &view))
+			page_from_view(&live->tasks[i], first + i, &view);
+	}
+}
+
+/* ask_about() - a job about the batch that @ref means. NULL: there is none, the peer was told. */
+static struct job *ask_about(struct broker *b, struct peer *peer, uint64_t serial,
+			     const Cashet__BatchRef *ref, struct batch **batchp)
+{
+	struct err error = {0};
+	struct ledger_batch_row row;
+	if (resolve_batch(b, ref, batchp, &row, &error)) {
+		peer_error(b, peer, serial, &error);
+		return NULL;
+	}
+	if (*batchp)
+		live_row(b, *batchp, &row);
+	struct job *job = job_new(b, peer, serial);
+	job->live.has_row = true;
+	job->live.row = row;
+	return job;
+}
+
+void handle_question(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
+{
+	query_ask(b, peer, job_new(b, peer, e->serial));
+}
+
 void handle_results_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	const Cashet__ResultsQuery *query = e->results_query;
-	struct err error = {0};
 	struct batch *batch;
-	struct ledger_batch_row row;
-	if (resolve_batch(b, query->batch, &batch, &row, &error)) {
-		peer_error(b, peer, e->serial, &error);
+	struct job *job = ask_about(b, peer, e->serial, query->batch, &batch);
+	if (!job)
 		return;
-	}
 	if (batch)
-		live_row(b, batch, &row);
-	struct job *job = job_new(ASK_RESULTS, peer, e->serial);
-	job->row = row;
-	job->specs = query->specs;
-	job->live = batch != NULL;
-	job->first = query->first < row.task_count ? query->first : row.task_count;
-	uint32_t rest = row.task_count - job->first;
-	job->count = query->count && query->count < PAGE_TASKS_MAX ? query->count
-								   : PAGE_TASKS_MAX;
-	if (job->count > rest)
-		job->count = rest;
-	if (batch) {
-		job->tasks = mem_alloc((job->count + 1) * sizeof *job->tasks);
-		for (uint32_t i = 0; i < job->count; i++) {
-			struct core_task_view view;
-			job->tasks[i].index = job->first + i;
-			if (!core_view_task(b->core, batch->number, job->first + i,
-					    &view))
-				page_from_view(&job->tasks[i], job->first + i, &view);
-		}
-	}
+		snapshot_tasks(b, batch, query, &job->live);
 	query_ask(b, peer, job);
 }
 
 static int by_number(const void *a, const void *b)
 {
-	uint64_t x = ((const struct live_batch *)a)->number,
-		 y = ((const struct live_batch *)b)->number;
+	uint64_t x = ((const struct history_live_batch *)a)->number,
+		 y = ((const struct history_live_batch *)b)->number;
 	return x < y ? -1 : x > y;
 }
 
-static void snapshot_batches(struct broker *b, struct job *job)
+static void snapshot_batches(struct broker *b, struct history_live *live)
 {
 	const struct map *map = &b->batches.by_number;
-	job->batches = mem_alloc((map->count + 1) * sizeof *job->batches);
+	live->batches = mem_alloc((map->count + 1) * sizeof *live->batches);
 	for (size_t i = 0; map->count && i <= map->mask; i++) {
 		for (struct map_node *n = map->buckets[i]; n; n = n->next) {
 			struct batch *batch = container_of(n, struct batch, by_number);
 			struct core_batch_view view;
 			if (core_view_batch(b->core, batch->number, &view))
 				continue;
-			job->batches[job->batch_count++] =
-				(struct live_batch){.number = batch->number,
-						    .counts = view.counts,
-						    .paused = view.paused};
+			live->batches[live->batch_count++] =
+				(struct history_live_batch){.number = batch->number,
+							    .counts = view.counts,
+							    .paused = view.paused};
 		}
 	}
-	if (job->batch_count)
-		qsort(job->batches, job->batch_count, sizeof *job->batches, by_number);
+	if (live->batch_count)
+		qsort(live->batches, live->batch_count, sizeof *live->batches, by_number);
 }
 
 void handle_batches_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	const Cashet__BatchesQuery *query = e->batches_query;
-	struct job *job = job_new(ASK_BATCHES, peer, e->serial);
-	job->all = query->all;
-	job->max = query->max;
-	job->one = query->has_one;
 	struct batch *batch = NULL;
-	struct err error = {0};
-	if (job->one && resolve_batch(b, query->one, &batch, &job->row, &error)) {
-		job_free(job);
-		peer_error(b, peer, e->serial, &error);
+	struct job *job = query->has_one
+				  ? ask_about(b, peer, e->serial, query->one, &batch)
+				  : job_new(b, peer, e->serial);
+	if (!job)
 		return;
-	}
-	if (batch)
-		live_row(b, batch, &job->row);
-	snapshot_batches(b, job);
-	query_ask(b, peer, job);
-}
-
-void handle_commit_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
-{
-	const Cashet__CommitQuery *query = e->commit_query;
-	size_t size = query->prefix.len;
-	unsigned nibbles = (unsigned)(2 * size - (query->odd ? 1 : 0));
-	if (!size || size > DIGEST_SIZE || nibbles < 4) {
-		struct err error = {0};
-		err_set(&error, ERR_USAGE,
-			"a commit is named by 4 to 64 hexadecimal digits");
-		peer_error(b, peer, e->serial, &error);
-		return;
-	}
-	struct job *job = job_new(ASK_COMMIT, peer, e->serial);
-	memcpy(job->prefix, query->prefix.data, size);
-	job->nibbles = nibbles;
+	snapshot_batches(b, &job->live);
 	query_ask(b, peer, job);
 }
 
@@ -304,8 +309,8 @@ void handle_status(struct broker *b, struct peer *peer, const Cashet__Envelope *
 {
 	struct core_totals totals;
 	core_view_totals(b->core, &totals);
-	struct job *job = job_new(ASK_STATUS, peer, e->serial);
-	struct buf *out = &job->packed;
+	struct job *job = job_new(b, peer, e->serial);
+	struct buf *out = &job->live.status;
 	pb_text(out, 1, CASHET_VERSION);
 	pb_uint(out, 2, (uint64_t)getpid());
 	pb_uint(out, 3, (clock_mono_ns() - b->started_ns) / NS_PER_MS);

@@ -6,10 +6,10 @@
  * by the client, so the order and the number of repeats do not matter. */
 #include "broker/broker.h"
 
-#include "broker/pb.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
+#include "proto/pb.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* watch.c - see watch.h. */
 #include "broker/broker.h"
 
-#include "broker/pb.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
+#include "proto/pb.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "broker/batch.h"
 #include "broker/core/core.h"
-#include "broker/page.h"
+#include "broker/history/page.h"
 
 #define WATCH_NOTICES_MAX 100
 #define WATCH_INLINE_MAX 64

@@ -30,6 +30,10 @@ struct cas_get; /* a read in progress */
 /** cas_open_dir() - open (create 0700) the objects of store directory @path:
  * path/objects, path/quarantine, path/tmp (emptied). Return: 0 or err code in @e. */
 int cas_open_dir(struct cas **casp, const char *path, struct err *e);
+/** cas_open_dir_reading() - open those of a store that somebody else may own: nothing is made or
+ * changed there, puts fail with -EROFS, and a corrupt blob stays where it is. ERR_NOT_FOUND if there
+ * is none. */
+int cas_open_dir_reading(struct cas **casp, const char *path, struct err *e);
 int cas_open_memory(struct cas **casp);
 void cas_free(struct cas *cas);
 

@@ -155,6 +155,8 @@ static int dir_has(struct cas *cas, const uint8_t *digest, uint64_t *sizep)
 void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd)
 {
 	char path[OBJECT_PATH_SIZE], hex[HEX_DIGEST_SIZE], aside[HEX_DIGEST_SIZE + 24];
+	if (d->quarantine < 0) /* we only read here: its owner sees to it */
+		return;
 	dir_object_path(path, digest);
 	hex_encode(hex, digest, DIGEST_SIZE);
 	snprintf(aside, sizeof aside, "%s.%" PRIuFAST64, hex,
@@ -180,6 +182,8 @@ static int dir_remove(struct cas *cas, const uint8_t *digest)
 	struct cas_dir *d = container_of(cas, struct cas_dir, cas);
 	char path[OBJECT_PATH_SIZE];
 	dir_object_path(path, digest);
+	if (d->quarantine < 0)
+		return -EROFS;
 	pthread_mutex_lock(&d->names);
 	int rc = unlinkat(d->objects, path, 0) < 0 ? -errno : 0;
 	pthread_mutex_unlock(&d->names);
@@ -294,7 +298,7 @@ static void empty_tmp(struct cas_dir *d)
 	closedir(dir);
 }
 
-int cas_open_dir(struct cas **casp, const char *path, struct err *e)
+static struct cas_dir *new_dir(const char *path)
 {
 	struct cas_dir *d = mem_alloc(sizeof *d);
 	d->cas.ops = &cas_dir_ops;
@@ -304,6 +308,34 @@ int cas_open_dir(struct cas **casp, const char *path, struct err *e)
 	pthread_mutex_init(&d->sync_lock, NULL);
 	pthread_cond_init(&d->sync_done, NULL);
 	cas_pool_init(&d->pool);
+	return d;
+}
+
+int cas_open_dir_reading(struct cas **casp, const char *path, struct err *e)
+{
+	struct cas_dir *d = new_dir(path);
+	CLEANUP_FREE char *objects = NULL;
+	if (asprintf(&objects, "%s/objects", path) < 0)
+		abort();
+	d->objects = open(objects, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->objects >= 0) {
+		*casp = &d->cas;
+		return 0;
+	}
+	enum err_code code = errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND
+			     : errno == EACCES			 ? ERR_NOT_ALLOWED
+								 : ERR_FAILED;
+	err_set(e, code, "cannot read the folder '%s' of the store: %s", objects,
+		strerror(errno));
+	if (code == ERR_NOT_ALLOWED)
+		err_next(e, "the store belongs to somebody else");
+	dir_free(&d->cas);
+	return (int)code;
+}
+
+int cas_open_dir(struct cas **casp, const char *path, struct err *e)
+{
+	struct cas_dir *d = new_dir(path);
 	/* Names in quarantine/ go on where no earlier run can have been. */
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);

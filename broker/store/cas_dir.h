@@ -30,7 +30,8 @@ struct dir_sync {
 struct cas_dir {
 	struct cas cas;
 	char *path;
-	int objects, quarantine, tmp; /* descriptors of the folders */
+	/* Descriptors of the folders; of one that is only read, @objects alone. */
+	int objects, quarantine, tmp;
 	atomic_uint_fast64_t counter; /* names in tmp/ and quarantine/ */
 	atomic_int broken;	      /* negative errno of a failed sync, or 0 */
 	pthread_mutex_t names;

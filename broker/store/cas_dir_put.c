@@ -69,6 +69,8 @@ int cas_dir_put_open(struct cas *cas, struct cas_put **putp)
 	struct cas_dir *d = container_of(cas, struct cas_dir, cas);
 	if (d->broken)
 		return d->broken;
+	if (d->tmp < 0)
+		return -EROFS;
 	struct dir_put *put = mem_alloc(sizeof *put);
 	put->dir = d;
 	put->fd = -1;

@@ -2,9 +2,9 @@
 #include "broker/accept.h"
 #include "broker/map.h"
 #include "broker/options.h"
-#include "broker/pb.h"
 #include "common/pure/mem.h"
 #include "proto/cashet.pb-c.h"
+#include "proto/pb.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* pb.c - see pb.h. */
-#include "broker/pb.h"
+#include "proto/pb.h"
 
 static bool get_varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
 {

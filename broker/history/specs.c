@@ -1,9 +1,9 @@
 /* specs.c - tasks of a batch as they were submitted, read from its recorded chunks without
  * decoding them whole. Pages ask for tasks in order, so the chunk that was read last is kept. */
-#include "broker/query.h"
+#include "broker/history/specs.h"
 
-#include "broker/pb.h"
 #include "common/pure/mem.h"
+#include "proto/pb.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +177,7 @@ int specs_task(struct specs *s, struct ledger_reader *r, uint32_t index,
 		if (!pb_find(&s->next, end, CHUNK_TASKS, &task))
 			return 1;
 	} while (s->next_index++ < index);
-	*out = (struct specs_task){0};
+	*out = (struct specs_task){.packed = task.data, .packed_size = task.size};
 	const uint8_t *at = task.data;
 	while (pb_next(&at, task.data + task.size, &f)) {
 		if (f.number == TASK_FUNCTION && f.type == PB_VARINT) {

@@ -1,0 +1,51 @@
+/* parts.h - what the files of this folder share: the state of one who answers, and the questions. */
+#pragma once
+
+#include "broker/history/history.h"
+#include "broker/history/specs.h"
+#include "proto/pb.h"
+
+struct ends { /* of the ended batch that was asked for last, by index */
+	uint64_t number;
+	struct ledger_end *items;
+	uint32_t count;
+};
+
+struct history {
+	struct pager pager; /* has the reader */
+	struct cas *cas;
+	bool owned; /* the reader and @cas are ours */
+	struct specs *specs;
+	struct ends ends;
+	struct buf blob; /* scratch of history_blob() */
+};
+
+static inline struct ledger_reader *history_reader(const struct history *h)
+{
+	return h->pager.reader;
+}
+
+/** A question: append the answer to @out, which is the rest of an Envelope. @live is never NULL.
+ * Return: 0; ERR_* in @e: that is answered, and what was appended is dropped. */
+typedef int history_question(struct history *h, const Cashet__Envelope *question,
+			     const struct history_live *live, struct buf *out,
+			     struct err *e);
+
+history_question history_results, history_batches, history_commit, history_log,
+	history_status;
+
+/* ---- find.c ---- */
+
+/** history_row() - the batch that @ref means: the snapshot's, if the loop has found it. */
+int history_row(struct history *h, const Cashet__BatchRef *ref,
+		const struct history_live *live, struct ledger_batch_row *row,
+		struct err *e);
+/** history_find_commit() - by prefix. *@seqp: its number. Return: as history_find_batch(). */
+int history_find_commit(struct history *h, const uint8_t *prefix, unsigned nibbles,
+			uint64_t *seqp, struct err *e);
+/** history_ends() - how the tasks of an ended batch ended, by index; borrowed until the next one is
+ * asked for. Those of a batch that has not ended: what the ledger has so far, never kept. */
+const struct ends *history_ends(struct history *h, const struct ledger_batch_row *row);
+/** history_add_info() - field @field, the BatchInfo of batch @number. */
+void history_add_info(struct history *h, struct buf *out, unsigned field,
+		      uint64_t number);

@@ -1,0 +1,126 @@
+/* results.c - ResultsQuery: a page of a batch's tasks. */
+#include "broker/history/parts.h"
+
+#include "common/pure/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ENVELOPE_RESULTS_PAGE = 25 };
+
+/* Numbers of a batch's functions or options within one page. */
+struct numbers {
+	uint32_t *items, count, room;
+	uint32_t *seen; /* number in the page + 1, by number in the batch */
+	uint32_t seen_room;
+};
+
+static uint32_t number_of(struct numbers *n, uint32_t number, bool *is_new)
+{
+	if (number >= n->seen_room) {
+		uint32_t room = 2 * (number + 1);
+		n->seen = mem_resize(n->seen, room * sizeof *n->seen);
+		memset(n->seen + n->seen_room, 0,
+		       (room - n->seen_room) * sizeof *n->seen);
+		n->seen_room = room;
+	}
+	*is_new = !n->seen[number];
+	if (*is_new) {
+		mem_grow(n->items, n->count, n->room);
+		n->items[n->count++] = number;
+		n->seen[number] = n->count;
+	}
+	return n->seen[number] - 1;
+}
+
+static void numbers_fini(struct numbers *n)
+{
+	free(n->items);
+	free(n->seen);
+}
+
+static uint32_t add_function(struct buf *out, struct specs *s, uint32_t number,
+			     struct numbers *functions, struct numbers *options)
+{
+	bool is_new, options_new;
+	uint32_t local = number_of(functions, number, &is_new);
+	size_t size, options_size;
+	uint32_t option;
+	const uint8_t *packed = is_new ? specs_function(s, number, &size, &option) : NULL;
+	if (!packed)
+		return local;
+	uint32_t local_option = number_of(options, option, &options_new);
+	size_t mark = pb_open(out, 7);
+	buf_add(out, packed, size);
+	pb_tag(out, 3, PB_VARINT); /* of two fields of one number the last counts */
+	pb_varint(out, local_option);
+	pb_close(out, mark);
+	const uint8_t *packed_options =
+		options_new ? specs_options(s, option, &options_size) : NULL;
+	if (packed_options) {
+		mark = pb_open(out, 10);
+		buf_add(out, packed_options, options_size);
+		pb_close(out, mark);
+	}
+	return local;
+}
+
+void history_page_range(const Cashet__ResultsQuery *query, uint32_t total,
+			uint32_t *firstp, uint32_t *countp)
+{
+	uint32_t first = query->first < total ? query->first : total;
+	uint32_t count = query->count && query->count < PAGE_TASKS_MAX ? query->count
+								       : PAGE_TASKS_MAX;
+	*firstp = first;
+	*countp = count < total - first ? count : total - first;
+}
+
+int history_results(struct history *h, const Cashet__Envelope *question,
+		    const struct history_live *live, struct buf *out, struct err *e)
+{
+	const Cashet__ResultsQuery *query = question->results_query;
+	struct ledger_batch_row row;
+	int rc = history_row(h, query->batch, live, &row, e);
+	if (rc)
+		return rc;
+	uint32_t first, count, i = 0;
+	history_page_range(query, row.task_count, &first, &count);
+	struct specs *s = NULL;
+	if (query->specs)
+		s = specs_get(&h->specs, history_reader(h), row.batch.batch,
+			      row.chunk_count);
+	const struct ends *ends = live->in_memory ? NULL : history_ends(h, &row);
+	struct numbers functions = {0}, options = {0};
+	size_t mark = pb_open(out, ENVELOPE_RESULTS_PAGE);
+	pb_bytes(out, 1, row.batch.id, DIGEST_SIZE);
+	pb_uint(out, 2, first);
+	if (!first)
+		history_add_info(h, out, 6, row.batch.batch);
+	for (; i < count && out->size < PAGE_BYTES; i++) {
+		struct page_task task;
+		struct page_spec spec = {0};
+		struct specs_task t;
+		if (live->in_memory)
+			task = live->tasks[i];
+		else
+			page_from_end(&task, &ends->items[first + i]);
+		if (s && !specs_task(s, history_reader(h), first + i, &t)) {
+			spec = (struct page_spec){.present = true,
+						  .args = t.args,
+						  .args_size = t.args_size,
+						  .nonce = t.nonce,
+						  .nonce_size = t.nonce_size};
+			spec.function =
+				add_function(out, s, t.function, &functions, &options);
+		}
+		page_add_task(out, &h->pager, &task, &spec);
+	}
+	pb_uint(out, 3, first + i);
+	pb_uint(out, 4, row.task_count);
+	pb_uint(out, 5, row.ended);
+	page_add_counts(out, 9, &row.counts);
+	pb_close(out, mark);
+	numbers_fini(&functions);
+	numbers_fini(&options);
+	return 0;
+}
