@@ -160,6 +160,8 @@ void job_free(void *arg)
 	buf_fini(&job->question);
 	buf_fini(&job->live.status);
 	free(job->live.tasks);
+	for (size_t i = 0; i < job->live.batch_count; i++)
+		free(job->live.batches[i].note);
 	free(job->live.batches);
 	free(job);
 }

@@ -44,6 +44,7 @@ struct history_live_batch {
 	uint64_t number;
 	struct core_counts counts;
 	bool paused;
+	char *note; /* why it does not get on, or NULL; heap */
 };
 
 struct history_live { /* a snapshot of what only the loop knows; all of it is optional */
