@@ -21,8 +21,9 @@ struct driver {
 	struct core_effect *log; /* of all steps since driver_forget() */
 	size_t count, capacity;
 	uint64_t now, step;
-	size_t answered; /* look-ups up to here have their answer */
-	bool unchecked;	 /* core_check() would take too long */
+	size_t answered;    /* look-ups up to here have their answer */
+	size_t commits_end; /* behind the last commit in @log; 0: there is none */
+	bool unchecked;	    /* core_check() would take too long */
 };
 
 static inline void driver_step(struct driver *d, struct core_event *event)
@@ -34,6 +35,8 @@ static inline void driver_step(struct driver *d, struct core_event *event)
 	for (size_t i = 0; i < d->fx.count; i++) {
 		mem_grow(d->log, d->count, d->capacity);
 		d->log[d->count++] = d->fx.items[i];
+		if (d->fx.items[i].type == CORE_FX_COMMIT)
+			d->commits_end = d->count;
 	}
 	if (!d->unchecked)
 		core_check(d->core);
@@ -72,7 +75,7 @@ static inline void driver_fini(struct driver *d)
 
 static inline void driver_forget(struct driver *d)
 {
-	d->count = d->answered = 0;
+	d->count = d->answered = d->commits_end = 0;
 }
 
 static inline size_t seen(const struct driver *d, enum core_effect_type type)
@@ -154,7 +157,7 @@ static inline enum core_verdict verdict(const struct driver *d)
 /* The latest success of what is asked for, as the ledger tells it also with a miss; 0: none. */
 static inline uint64_t superseded(const struct driver *d, const struct core_effect *asked)
 {
-	for (size_t i = d->count; i-- > 0;) {
+	for (size_t i = d->commits_end; i-- > 0;) {
 		const struct core_effect *fx = &d->log[i];
 		if (fx->type == CORE_FX_COMMIT && fx->commit.completed &&
 		    !memcmp(fx->commit.lease.func_hash, asked->lookup.func_hash,
