@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* To add a backend: implement struct cas_ops, declare it in cas_ops.h, open it by a
  * function of its own that is declared in cas.h, and add a row here and one in
@@ -39,6 +40,7 @@ void cas_free(struct cas *cas)
 int cas_has(struct cas *cas, const uint8_t digest[DIGEST_SIZE], uint64_t *sizep)
 {
 	uint64_t size = 0;
+	cas_save(cas, digest);
 	int rc = is_empty_blob(digest) ? 0 : cas->ops->has(cas, digest, &size);
 	if (rc == 0 && sizep)
 		*sizep = size;
@@ -80,6 +82,14 @@ void cas_put_abort(struct cas_put *put)
 		put->cas->ops->put_free(put);
 }
 
+static int publish(struct cas_put *put, const uint8_t name[DIGEST_SIZE])
+{
+	cas_put_begins(put, name);
+	int rc = put->cas->ops->put_commit(put, name);
+	cas_put_ended(put);
+	return rc;
+}
+
 int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGEST_SIZE],
 		   uint64_t *sizep)
 {
@@ -91,7 +101,7 @@ int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGE
 		if (want && memcmp(want, name, DIGEST_SIZE) != 0)
 			rc = CAS_E_MISMATCH;
 		else if (size)
-			rc = put->cas->ops->put_commit(put, name);
+			rc = publish(put, name);
 	}
 	put->cas->ops->put_free(put);
 	if (rc)
@@ -134,6 +144,7 @@ int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
 		 struct cas_get **getp, uint64_t *sizep)
 {
 	struct cas_get *get = NULL;
+	cas_save(cas, digest);
 	int rc = cas->ops->get_open(cas, digest, &get);
 	if (rc == CAS_E_MISSING)
 		count_loss(cas);
@@ -237,8 +248,13 @@ int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE])
 {
 	if (is_empty_blob(digest))
 		return CAS_E_MISSING;
+	int left = -1;
 	count_loss(cas);
-	return cas->ops->remove(cas, digest);
+	cas_save(cas, digest);
+	int rc = cas->ops->remove(cas, digest, &left);
+	if (left >= 0)
+		close(left);
+	return rc;
 }
 
 int cas_broken(struct cas *cas)

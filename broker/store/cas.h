@@ -21,6 +21,7 @@ enum cas_code {
 	CAS_E_CORRUPT = 2,  /* was there, failed verification, is quarantined now */
 	CAS_E_MISMATCH = 3, /* bytes do not hash to the digest that the caller promised */
 	CAS_E_FULL = 4,	    /* no room; nothing was kept */
+	CAS_E_SAVED = 5,    /* somebody asked for it after it was doomed */
 };
 
 struct cas;
@@ -72,7 +73,19 @@ int cas_each(struct cas *cas,
 /** cas_losses() - grows whenever a blob that was asked for was missing or corrupt, or was removed:
  * what was known to be there may not be any more. Thread: any. */
 uint64_t cas_losses(struct cas *cas);
+/** cas_remove() - whatever anybody may think of it. Return: 0; CAS_E_MISSING; negative errno. */
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
+/* Removing what may just now be asked for takes two steps: cas_doom(), and once its caller knows that
+ * nothing needs the blob, cas_remove_doomed(). Whoever asks for a doomed blob or puts it (cas_has(),
+ * cas_get_open(), cas_put_commit()) saves it, at one point in time: either the blob is saved before
+ * it could be removed, or it is found missing, and put anew by a put. Who only remembers that it was
+ * there has to be told by the caller of cas_doom(). */
+void cas_doom(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
+/** cas_save() - not doomed any more. */
+void cas_save(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
+/** cas_remove_doomed() - Return: 0 removed; CAS_E_SAVED; CAS_E_MISSING; negative errno. In any case it
+ * is not doomed any more. Not synced: after a power loss the blob may be there again. */
+int cas_remove_doomed(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
 /** cas_broken() - 0; negative errno once a sync has failed: from then on no put succeeds, because the
  * disk may not hold what was written before. The store has to be opened anew. */
 int cas_broken(struct cas *cas);

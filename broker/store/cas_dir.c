@@ -177,13 +177,15 @@ void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd)
 		log_error("corrupt blob could not be moved away", "digest=%s", hex);
 }
 
-static int dir_remove(struct cas *cas, const uint8_t *digest)
+static int dir_remove(struct cas *cas, const uint8_t *digest, int *leftp)
 {
 	struct cas_dir *d = container_of(cas, struct cas_dir, cas);
 	char path[OBJECT_PATH_SIZE];
 	dir_object_path(path, digest);
 	if (d->quarantine < 0)
 		return -EROFS;
+	/* While it is open its blocks stay; freeing those of a large file takes long. */
+	*leftp = openat(d->objects, path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
 	pthread_mutex_lock(&d->names);
 	int rc = unlinkat(d->objects, path, 0) < 0 ? -errno : 0;
 	pthread_mutex_unlock(&d->names);
@@ -246,6 +248,7 @@ static void dir_free(struct cas *cas)
 {
 	struct cas_dir *d = container_of(cas, struct cas_dir, cas);
 	cas_pool_fini(&d->pool);
+	cas_fini(&d->cas);
 	for (int *fd = (int[]){d->objects, d->quarantine, d->tmp, -2}; *fd != -2; fd++) {
 		if (*fd >= 0)
 			close(*fd);
@@ -301,7 +304,7 @@ static void empty_tmp(struct cas_dir *d)
 static struct cas_dir *new_dir(const char *path)
 {
 	struct cas_dir *d = mem_alloc(sizeof *d);
-	d->cas.ops = &cas_dir_ops;
+	cas_init(&d->cas, &cas_dir_ops);
 	d->path = mem_strdup(path);
 	d->objects = d->quarantine = d->tmp = -1;
 	pthread_mutex_init(&d->names, NULL);

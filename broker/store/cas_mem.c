@@ -72,6 +72,7 @@ static void memory_free(struct cas *cas)
 		}
 	}
 	pthread_mutex_destroy(&m->lock);
+	cas_fini(&m->cas);
 	free(m);
 }
 
@@ -201,8 +202,9 @@ static int memory_each(struct cas *cas,
 	return rc;
 }
 
-static int memory_remove(struct cas *cas, const uint8_t *digest)
+static int memory_remove(struct cas *cas, const uint8_t *digest, int *leftp)
 {
+	*leftp = -1;
 	struct cas_memory *m = memory_of(cas);
 	pthread_mutex_lock(&m->lock);
 	struct blob **at = slot_of(m, digest), *blob = *at;
@@ -244,7 +246,7 @@ const struct cas_ops cas_memory_ops = {
 int cas_open_memory(struct cas **casp)
 {
 	struct cas_memory *m = mem_alloc(sizeof *m);
-	m->cas.ops = &cas_memory_ops;
+	cas_init(&m->cas, &cas_memory_ops);
 	pthread_mutex_init(&m->lock, NULL);
 	*casp = &m->cas;
 	return 0;

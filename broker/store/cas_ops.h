@@ -6,11 +6,26 @@
 
 #include "broker/store/cas.h"
 #include "common/pure/sha256.h"
+#include <pthread.h>
+
+/* Digests that are about to be removed: open addressing, a few thousand at most. */
+struct doomed {
+	pthread_mutex_t lock;
+	uint8_t (*items)[DIGEST_SIZE]; /* all zero: free */
+	size_t capacity;	       /* a power of two, or 0 */
+	uint64_t count;		       /* atomic: spares others the lock while it is 0 */
+	struct cas_put *putting;       /* puts that are being published */
+};
 
 struct cas {
 	const struct cas_ops *ops;
 	uint64_t losses; /* atomic; of the front, see cas_losses() */
+	struct doomed doomed;
 };
+
+/** cas_init(), cas_fini() - the front's part of @cas; a backend calls them. */
+void cas_init(struct cas *cas, const struct cas_ops *ops);
+void cas_fini(struct cas *cas);
 
 /* The first member of a backend's own struct. */
 struct cas_put {
@@ -18,7 +33,15 @@ struct cas_put {
 	struct sha256 sha;
 	uint64_t size; /* bytes so far */
 	int failed;    /* first error; sticks */
+	/* While it is being published, see doomed.c: */
+	const uint8_t *name;
+	struct cas_put *next;
 };
+
+/** cas_put_begins(), cas_put_ended() - around put_commit(): meanwhile nobody removes @digest, which
+ * stays the caller's. */
+void cas_put_begins(struct cas_put *put, const uint8_t digest[DIGEST_SIZE]);
+void cas_put_ended(struct cas_put *put);
 
 struct cas_get {
 	struct cas *cas;
@@ -50,7 +73,9 @@ struct cas_ops {
 	int (*each)(struct cas *cas,
 		    int (*fn)(void *arg, const uint8_t *digest, uint64_t stored_bytes),
 		    void *arg);
-	int (*remove)(struct cas *cas, const uint8_t *digest);
+	/* The name goes at once. *leftp: a descriptor whose close() frees the bytes, which may take
+	 * long; -1: none. */
+	int (*remove)(struct cas *cas, const uint8_t *digest, int *leftp);
 	int (*broken)(struct cas *cas); /* NULL: never */
 };
 

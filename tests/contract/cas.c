@@ -6,6 +6,7 @@
 #include "common/pure/buf.h"
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
+#include "common/pure/sha256.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
@@ -353,4 +354,100 @@ CONTRACT(threads_may_put_and_get_the_same_blobs_at_once)
 		pthread_create(&threads[i], NULL, put_and_get_many, f->cas);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
+}
+
+/* ---- removing what somebody may ask for ---- */
+
+CONTRACT(a_doomed_blob_goes_unless_somebody_asks_for_it)
+{
+	uint8_t digest[3][DIGEST_SIZE];
+	for (int i = 0; i < 3; i++) {
+		cr_assert_eq(cas_put(f->cas, &"abc"[i], 1, NULL, digest[i]), 0);
+		cas_doom(f->cas, digest[i]);
+		cas_doom(f->cas, digest[i]);
+	}
+	cr_assert_eq(cas_has(f->cas, digest[0], NULL), 0);
+	CLEANUP_BUF struct buf out = {0};
+	cr_assert_eq(cas_read(f->cas, digest[1], 10, &out), 0);
+	cr_assert_eq(cas_remove_doomed(f->cas, digest[0]), CAS_E_SAVED);
+	cr_assert_eq(cas_remove_doomed(f->cas, digest[1]), CAS_E_SAVED);
+	cr_assert_eq(cas_remove_doomed(f->cas, digest[2]), 0);
+	cr_assert_eq(cas_has(f->cas, digest[0], NULL), 0);
+	cr_assert_eq(cas_has(f->cas, digest[1], NULL), 0);
+	cr_assert_eq(cas_has(f->cas, digest[2], NULL), CAS_E_MISSING);
+	cr_assert_eq(cas_remove_doomed(f->cas, digest[2]), CAS_E_SAVED);
+	cas_doom(f->cas, digest[2]);
+	cr_assert_eq(cas_remove_doomed(f->cas, digest[2]), CAS_E_MISSING);
+	cas_doom(f->cas, digest[0]);
+	cr_assert_eq(cas_put(f->cas, "a", 1, NULL, NULL), 0);
+	cr_assert_eq(cas_remove_doomed(f->cas, digest[0]), CAS_E_SAVED);
+}
+
+CONTRACT(thousands_of_doomed_blobs_are_told_apart)
+{
+	enum { COUNT = 5000 };
+	uint8_t(*digests)[DIGEST_SIZE] = mem_alloc(COUNT * sizeof *digests);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		sha256_digest(&i, sizeof i, digests[i]);
+		if (i % 10 == 0)
+			cr_assert_eq(cas_put(f->cas, &i, sizeof i, digests[i], NULL), 0);
+		cas_doom(f->cas, digests[i]);
+	}
+	for (uint32_t i = 0; i < COUNT; i += 3)
+		cas_save(f->cas, digests[i]);
+	for (uint32_t i = 0; i < COUNT; i++) {
+		int want = i % 3 == 0 ? CAS_E_SAVED : i % 10 ? CAS_E_MISSING : 0;
+		cr_assert_eq(cas_remove_doomed(f->cas, digests[i]), want);
+	}
+	free(digests);
+}
+
+struct race {
+	struct cas *cas;
+	pthread_mutex_t lock;
+	bool claimed, over;
+	uint8_t digest[DIGEST_SIZE];
+	unsigned removed;
+};
+
+static void *remove_again_and_again(void *arg)
+{
+	struct race *r = arg;
+	for (bool over = false; !over;) {
+		pthread_mutex_lock(&r->lock);
+		if (!r->claimed)
+			cas_doom(r->cas, r->digest);
+		over = r->over;
+		pthread_mutex_unlock(&r->lock);
+		int rc = cas_remove_doomed(r->cas, r->digest);
+		__atomic_add_fetch(&r->removed, rc == 0, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void claim(struct race *r, bool on)
+{
+	pthread_mutex_lock(&r->lock);
+	r->claimed = on;
+	pthread_mutex_unlock(&r->lock);
+}
+
+CONTRACT(what_was_acknowledged_after_a_claim_is_there_while_others_remove_it)
+{
+	struct race r = {.cas = f->cas, .lock = PTHREAD_MUTEX_INITIALIZER};
+	pthread_t thread;
+	sha256_digest("x", 1, r.digest);
+	cr_assert_eq(pthread_create(&thread, NULL, remove_again_and_again, &r), 0);
+	/* Until it was removed a hundred times, and in any case a thousand times. */
+	for (unsigned i = 0;
+	     i < 1000 || __atomic_load_n(&r.removed, __ATOMIC_RELAXED) < 100; i++) {
+		claim(&r, true);
+		bool there = i % 2 && cas_has(f->cas, r.digest, NULL) == 0;
+		if (!there)
+			cr_assert_eq(cas_put(f->cas, "x", 1, NULL, NULL), 0);
+		cr_assert_eq(cas_has(f->cas, r.digest, NULL), 0, "round %u", i);
+		claim(&r, false);
+	}
+	r.over = true;
+	cr_assert_eq(pthread_join(thread, NULL), 0);
 }
