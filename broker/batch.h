@@ -9,6 +9,8 @@
 #include "broker/peer.h"
 #include "common/format/function.h"
 
+struct core_batch_view;
+
 #define BATCH_LARGE 1000 /* tasks whose memory is worth giving back at once */
 
 #define FUNCTIONS_IDLE_MAX 256
@@ -86,5 +88,8 @@ struct function_def *function_def_get(struct broker *b, const void *data, size_t
 void function_def_put(struct broker *b, struct function_def *def);
 struct function_def *function_def_find(struct broker *b, const uint8_t hash[DIGEST_SIZE]);
 void batch_touch(struct broker *b, struct batch *batch);
+/** batch_note() - append why it does not get on, in words; nothing if it does (note.c). */
+void batch_note(struct buf *out, const struct batch *batch,
+		const struct core_batch_view *view);
 /** batches_orphans() - discard unsealed batches whose client is gone for 60 s. */
 void batches_orphans(struct broker *b);

@@ -90,6 +90,19 @@ static void batch_ended(struct broker *b, const struct core_effect *fx)
 		 (unsigned long long)fx->counts.cancelled);
 }
 
+static void batch_paused(struct broker *b, const struct core_effect *fx)
+{
+	struct batch *batch = batch_find_number(b, fx->batch);
+	ledger_add_paused(b->turn, fx->batch, fx->paused.function);
+	if (!batch)
+		return;
+	batch->hold_step = b->step;
+	batch_touch(b, batch);
+	log_warn("batch paused", "batch=%llu task=%s why=its first %u all failed",
+		 (unsigned long long)fx->batch,
+		 batch->functions[fx->paused.function].name, fx->paused.failed);
+}
+
 static void apply(struct broker *b, const struct core_effect *fx)
 {
 	struct batch *batch;
@@ -132,11 +145,13 @@ static void apply(struct broker *b, const struct core_effect *fx)
 		task_ended(b, fx);
 		break;
 	case CORE_FX_BATCH_PAUSED:
+		batch_paused(b, fx);
+		break;
+	case CORE_FX_BATCH_RESUMED:
+		ledger_add_resumed(b->turn, fx->batch);
 		if ((batch = batch_find_number(b, fx->batch)))
 			batch_touch(b, batch);
-		log_warn("batch paused",
-			 "batch=%llu why=its first ended tasks all failed",
-			 (unsigned long long)fx->batch);
+		log_info("batch resumed", "batch=%llu", (unsigned long long)fx->batch);
 		break;
 	case CORE_FX_BATCH_ENDED:
 		batch_ended(b, fx);

@@ -272,10 +272,13 @@ static void snapshot_batches(struct broker *b, struct history_live *live)
 			struct core_batch_view view;
 			if (core_view_batch(b->core, batch->number, &view))
 				continue;
-			live->batches[live->batch_count++] =
-				(struct history_live_batch){.number = batch->number,
-							    .counts = view.counts,
-							    .paused = view.paused};
+			CLEANUP_BUF struct buf note = {0};
+			batch_note(&note, batch, &view);
+			live->batches[live->batch_count++] = (struct history_live_batch){
+				.number = batch->number,
+				.counts = view.counts,
+				.paused = view.paused,
+				.note = note.size ? mem_strdup(buf_cstr(&note)) : NULL};
 		}
 	}
 	if (live->batch_count)

@@ -112,6 +112,14 @@ static int replay_lease(void *arg, const struct ledger_lease *lease)
 	return 0;
 }
 
+static void replay_pause(const struct replay *r, const struct ledger_batch_row *row)
+{
+	struct core_event event = {.type = CORE_EV_OLD_PAUSE, .batch = r->number};
+	event.old_pause.paused = row->paused;
+	event.old_pause.function = row->paused_by;
+	broker_step(r->b, &event);
+}
+
 static int unreadable(const struct replay *r, struct err *e)
 {
 	err_set(e, ERR_FAILED, "batch %" PRIu64 " in meta.db cannot be read back",
@@ -142,6 +150,8 @@ static int replay_batch(struct replay *r, const struct ledger_batch_row *row,
 	ledger_each_end(b->reader, r->number, keep_end, r);
 	replay_ends(r);
 	ledger_each_lease(b->reader, r->number, replay_lease, r);
+	if (row->paused || row->resumed)
+		replay_pause(r, row);
 	return 0;
 }
 

@@ -143,6 +143,9 @@ static void send_progress(struct broker *b, struct watch *w)
 	size_t mark = pb_open(&b->packed, ENVELOPE_PROGRESS);
 	put_progress(&b->packed, w->batch->id, &view.counts, false, view.paused);
 	put_notices(&b->packed, w);
+	CLEANUP_BUF struct buf note = {0};
+	batch_note(&note, w->batch, &view);
+	pb_text(&b->packed, 8, buf_cstr(&note));
 	pb_close(&b->packed, mark);
 	drop_notices(w);
 	w->due = w->first = false;

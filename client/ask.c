@@ -95,6 +95,7 @@ static void batch_from(struct cashet_batch *out, const Cashet__BatchRow *row)
 		.file = row->info ? row->info->file : "",
 		.ended = row->ended,
 		.paused = row->paused,
+		.note = row->note,
 		.submitted_wall_ms = row->info ? row->info->submitted_wall_ms : 0,
 		.ended_wall_ms = row->ended_wall_ms,
 	};

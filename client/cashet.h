@@ -256,8 +256,10 @@ struct cashet_progress {
 	struct cashet_counts counts;
 	bool known; /* the broker has told us the counts at least once */
 	bool ended;
-	bool paused; /* the first 20 ended tasks all failed; cashet_retry() or cancel */
-	bool connected;			     /* false while the broker is gone */
+	/* The first 20 ended tasks of a sweep all failed: cashet_retry() resumes, or cancel. */
+	bool paused;
+	const char *note; /* why it does not get on, for people; "": it does */
+	bool connected;	  /* false while the broker is gone */
 	const struct cashet_notice *notices; /* new ones since the last call */
 	size_t notice_count;
 	uint64_t notices_left_out;
@@ -354,6 +356,7 @@ struct cashet_batch {
 	const char *name, *file; /* "" if none */
 	struct cashet_counts counts;
 	bool ended, paused;
+	const char *note; /* why it does not get on, for people; "" if it does */
 	uint64_t submitted_wall_ms, ended_wall_ms;
 };
 

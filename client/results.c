@@ -125,6 +125,7 @@ static int fill_batch(struct cashet_results *r, bool paused, struct err *e)
 		.file = r->file,
 		.ended = page->ended,
 		.paused = paused,
+		.note = "",
 		.submitted_wall_ms = info ? info->submitted_wall_ms : 0,
 	};
 	hex_encode(r->batch.batch, r->id, DIGEST_SIZE);

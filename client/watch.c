@@ -30,6 +30,7 @@ struct watch {
 	Cashet__ResultsPage *page;
 	struct buf chunk;  /* packed; empty: not known, or too large to keep */
 	struct err failed; /* code 0: it did not */
+	char *note;
 };
 
 static void notices_free(struct cashet_notice *notices, size_t count)
@@ -49,6 +50,7 @@ void watch_free(struct watch *w)
 	notices_free(w->notices, w->notice_count);
 	handle_arena_free(w->page_arena);
 	buf_fini(&w->chunk);
+	free(w->note);
 	free(w);
 }
 
@@ -174,6 +176,11 @@ bool watch_take_progress(struct cashet *c, Cashet__Progress *p)
 	w->known = w->changed = true;
 	counts_from(&w->counts, p->counts);
 	w->paused = p->paused;
+	char *note = strdup(p->note);
+	if (note) {
+		free(w->note);
+		w->note = note;
+	}
 	w->left_out += p->notices_left_out;
 	for (size_t i = 0; i < p->n_notices; i++)
 		add_notice(w, p->notices[i]);
@@ -267,6 +274,7 @@ static int tell(struct cashet *c, const struct cashet_wait_options *options,
 		.known = w->known,
 		.ended = w->ended,
 		.paused = w->paused,
+		.note = w->note ? w->note : "",
 		.connected = c->greeted,
 		.notices = w->notices,
 		.notice_count = w->notice_count,

@@ -299,24 +299,6 @@ void batch_run(struct core *core)
 	start_batches(core);
 }
 
-/* ---- pausing ---- */
-
-static void pause(struct core *core, struct batch *b)
-{
-	b->paused = b->pause_decided = true;
-	struct core_effect *fx = fx_add(core, CORE_FX_BATCH_PAUSED);
-	fx->batch = b->number;
-}
-
-void batch_resume(struct core *core, struct batch *b)
-{
-	if (!b->paused)
-		return;
-	b->paused = false;
-	schedule_release(core, &b->held);
-	core->schedule = true;
-}
-
 void batch_task_over(struct core *core, struct batch *b, const struct task *t)
 {
 	b->live--;
@@ -325,19 +307,16 @@ void batch_task_over(struct core *core, struct batch *b, const struct task *t)
 			list_add_tail(&core->ending, &b->end_link);
 		return;
 	}
-	if (t->state == TASK_DONE)
-		b->pause_decided = true;
-	if (t->state == TASK_FAILED)
-		batch_check_failures(core, b);
+	if (t->state != TASK_FAILED)
+		return;
+	batch_check_failures(core, b);
+	pause_check(core, b, t->function);
 }
 
 void batch_check_failures(struct core *core, struct batch *b)
 {
 	if (b->max_failures && b->counts.failed >= b->max_failures && !b->cancelled)
 		stop_failing(core, b);
-	if (!b->pause_decided && b->tasks.count > 1 &&
-	    b->counts.failed >= core->config.pause_after)
-		pause(core, b);
 }
 
 /* ---- ending ---- */

@@ -171,6 +171,7 @@ static void take_task(struct batch *b, const struct core_task_spec *spec)
 		memcpy(t->args, spec->args, spec->args_size);
 	t->args_size = spec->args_size;
 	t->function = spec->function;
+	((struct function *)seg_at(&b->functions, t->function))->live++;
 	t->batch = b->slot;
 	t->index = b->tasks.count - 1;
 	t->in = t->out = NO_EDGE;

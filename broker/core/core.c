@@ -32,7 +32,7 @@ static void read_config(struct core *core, const struct core_config *config)
 	c->park_ns = or_default(c->park_ns, 60 * NS_PER_S);
 	c->unsealed_ns = or_default(c->unsealed_ns, 0);
 	c->poison_deaths = c->poison_deaths ? c->poison_deaths : 3;
-	c->pause_after = c->pause_after ? c->pause_after : 20;
+	c->pause_after = c->pause_after ? c->pause_after : CORE_PAUSE_AFTER;
 	core->next_commit = c->next_commit ? c->next_commit : 1;
 }
 
@@ -159,13 +159,16 @@ static void on_batch(struct core *core, const struct core_event *event)
 		batch_cancel(core, b, event->index);
 		break;
 	case CORE_EV_RESUME:
-		batch_resume(core, b);
+		pause_resume(core, b);
 		break;
 	case CORE_EV_OLD_END:
 		recover_end(core, b, event);
 		break;
 	case CORE_EV_OLD_LEASE:
 		recover_lease(core, b, event);
+		break;
+	case CORE_EV_OLD_PAUSE:
+		pause_recover(core, b, event);
 		break;
 	default:
 		break;
@@ -239,6 +242,7 @@ static void dispatch(struct core *core, const struct core_event *event)
 	case CORE_EV_RESUME:
 	case CORE_EV_OLD_END:
 	case CORE_EV_OLD_LEASE:
+	case CORE_EV_OLD_PAUSE:
 		on_batch(core, event);
 		break;
 	case CORE_EV_LOOKUP:

@@ -30,6 +30,8 @@
 
 struct core;
 
+#define CORE_PAUSE_AFTER 20u
+
 struct core_config {
 	uint64_t boot;	      /* generation; epoch = boot << 32 | counter */
 	uint8_t mac_key[32];  /* of leases, see lease.h */
@@ -43,7 +45,8 @@ struct core_config {
 	/* an unsealed batch without a chunk for so long is discarded; 0: never. The loop knows whether its client is gone, and discards. */
 	uint64_t unsealed_ns;
 	uint32_t poison_deaths; /* worker deaths that quarantine an execution; 0: 3 */
-	uint32_t pause_after;	/* first ended tasks of a sweep that all failed; 0: 20 */
+	/* a batch pauses when so many of a function's tasks ended first and all failed; 0: CORE_PAUSE_AFTER */
+	uint32_t pause_after;
 };
 
 struct core *core_new(
@@ -80,6 +83,7 @@ bool core_wants_slots(const struct core *core, uint64_t batch, uint32_t index);
 struct core_batch_view {
 	struct core_counts counts;
 	bool sealed, ended, paused;
+	uint32_t paused_by; /* paused: function whose first tasks all failed */
 	uint32_t task_count;
 };
 int core_view_batch(const struct core *core, uint64_t batch,

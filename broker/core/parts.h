@@ -33,11 +33,10 @@ void batch_refuse(struct core *core, struct batch *b, enum core_refusal why,
 		  uint32_t index, uint32_t *indices,
 		  uint32_t index_count); /* takes @indices */
 void batch_cancel(struct core *core, struct batch *b, uint32_t index);
-void batch_resume(struct core *core, struct batch *b);
 void batch_start(struct core *core, struct batch *b);
 /** batch_task_over() - bookkeeping when one of its tasks has ended. */
 void batch_task_over(struct core *core, struct batch *b, const struct task *t);
-/** batch_check_failures() - max_failures and pausing. */
+/** batch_check_failures() - at max_failures what does not run yet is cancelled. */
 void batch_check_failures(struct core *core, struct batch *b);
 void batch_run(
 	struct core *core); /* cursors of starting and sweeping batches, within budgets */
@@ -46,6 +45,17 @@ void batch_unpin(struct core *core, struct batch *b);
 void batch_durable(struct core *core);
 void batch_bury(struct core *core); /* free what the last step left */
 void batch_free_all(struct core *core);
+
+/* pause.c */
+/** pause_count() - @t is over now, or was before a restart. */
+void pause_count(const struct core *core, const struct task *t);
+/** pause_check() - one of the tasks of @function has failed: did all of the first ones? */
+void pause_check(struct core *core, struct batch *b, uint32_t function);
+void pause_resume(struct core *core, struct batch *b);
+void pause_recover(const struct core *core, struct batch *b,
+		   const struct core_event *event);
+/** pause_start() - all that had ended before the restart has been told. */
+void pause_start(struct core *core, struct batch *b);
 
 /* chunk.c */
 void chunk_take(struct core *core, struct batch *b, const struct core_event *event);

@@ -24,6 +24,7 @@ enum plant {
 	PLANT_COMMIT_NUMBER_REUSED,
 	PLANT_LOSS_COSTS_ATTEMPT, /* a lost worker counts as a failed attempt */
 	PLANT_BACKOFF_FOREVER,
+	PLANT_PAUSE_PER_BATCH, /* a success of any entry keeps a batch from pausing */
 	PLANT_COUNT,
 };
 

@@ -177,11 +177,11 @@ static void start_batch(struct core *core, struct batch *b)
 	for (uint32_t i = 0; i < b->tasks.count; i++)
 		if (task_over(batch_task(b, i)))
 			follow(core, batch_task(b, i));
-	uint64_t done = b->counts.cached + b->counts.executed + b->counts.deduplicated;
-	b->pause_decided = done;
 	batch_start(core, b);
-	if (b->live)
-		batch_check_failures(core, b);
+	if (!b->live)
+		return;
+	batch_check_failures(core, b);
+	pause_start(core, b);
 }
 
 void recover_start(struct core *core)

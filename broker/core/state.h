@@ -93,6 +93,7 @@ struct options {
 struct function {
 	struct func *func;
 	uint32_t options;
+	uint32_t live, failed; /* tasks of it, see pause.c */
 };
 
 enum task_state {
@@ -190,8 +191,9 @@ struct batch {
 	struct arena arena;
 	struct seg options, functions, groups, tasks, edges;
 	bool sealed, ended, dead;
-	bool paused, pause_decided;
-	bool cancelled; /* all of it, or at max_failures what does not run yet */
+	bool paused, pause_known;
+	uint32_t paused_by; /* number of the function */
+	bool cancelled;	    /* all of it, or at max_failures what does not run yet */
 	bool cancelled_all;
 	uint32_t live;	  /* tasks that are not over */
 	uint32_t running; /* current leases under it */

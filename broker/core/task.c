@@ -178,6 +178,7 @@ static void end(struct core *core, struct task *t, const struct task_end *end)
 	t->attempts = end->attempts;
 	t->upstream = end->upstream;
 	count_end(b, end);
+	pause_count(core, t);
 	leave_lists(b, t);
 }
 

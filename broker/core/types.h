@@ -133,6 +133,7 @@ enum core_event_type {
 	 * SEAL (which ask and grant nothing yet), then: */
 	CORE_EV_OLD_END,   /* batch, old_end: this task had ended */
 	CORE_EV_OLD_LEASE, /* batch, old_lease: this grant was recorded */
+	CORE_EV_OLD_PAUSE, /* batch, old_pause: the last of its pauses and resumes */
 	CORE_EV_RECOVERED, /* start: look up, wait for old workers (rule 6), grant */
 };
 
@@ -219,6 +220,10 @@ struct core_event {
 			uint32_t deaths;
 			uint8_t worker_key[KEY_SIZE];
 		} old_lease;
+		struct {
+			bool paused;	   /* false: a person made it go on */
+			uint32_t function; /* paused: whose tasks all failed */
+		} old_pause;
 	};
 };
 
@@ -253,7 +258,8 @@ enum core_effect_type {
 	CORE_FX_VERDICT, /*   verdict on a result or claim, for the worker */
 	CORE_FX_ATTEMPT_FAILED, /*   failed: notice for watchers; @final if the task failed by it */
 	CORE_FX_TASK_ENDED,	 /* D ended */
-	CORE_FX_BATCH_PAUSED,	 /*   batch */
+	CORE_FX_BATCH_PAUSED,	 /* D batch, paused */
+	CORE_FX_BATCH_RESUMED,	 /* D batch */
 	CORE_FX_BATCH_ENDED,	 /* D batch, counts */
 	CORE_FX_BATCH_FORGOTTEN, /*   batch: durable and out of memory */
 	CORE_FX_WORKER_SILENT, /*   worker: its leases are taken away (it may still come back) */
@@ -337,6 +343,11 @@ struct core_effect {
 			uint32_t upstream;
 			uint32_t attempts;
 		} ended;
+		struct {
+			uint32_t
+				function; /* number within the batch: all of its first ones */
+			uint32_t failed;
+		} paused;
 		struct core_counts counts;
 	};
 };

@@ -75,6 +75,7 @@ int core_view_batch(const struct core *core, uint64_t batch, struct core_batch_v
 		.sealed = b->sealed,
 		.ended = b->ended,
 		.paused = b->paused,
+		.paused_by = b->paused_by,
 		.task_count = b->tasks.count,
 	};
 	return 0;

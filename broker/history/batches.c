@@ -43,7 +43,7 @@ static void add_row(struct history *h, const struct history_live *live, struct b
 	page_add_counts(out, 3, now ? &now->counts : &row->counts);
 	pb_uint(out, 4, row->ended);
 	pb_uint(out, 5, row->ended_wall_ms);
-	pb_uint(out, 6, now && now->paused);
+	pb_uint(out, 6, now ? now->paused : row->paused && !row->ended);
 	pb_text(out, 7, now ? now->note : NULL);
 	pb_close(out, mark);
 }

@@ -24,6 +24,7 @@ static const char *const sql[J_COUNT] = {
 	[J_END_ROW] = "INSERT INTO ends VALUES(?1, ?2, ?3)",
 	[J_LEASE_ROW] = "INSERT INTO leases VALUES(?1, ?2, ?3)",
 	[J_BATCH_ENDED] = "UPDATE batches SET ended_wall_ms=?2, counts=?3 WHERE batch=?1",
+	[J_PAUSE] = "UPDATE batches SET paused=?2 WHERE batch=?1",
 	[J_LEASES_GONE] = "DELETE FROM leases WHERE batch=?1",
 	[J_DISCARD_BATCH] = "DELETE FROM batches WHERE batch=?1",
 	[J_DISCARD_CHUNKS] = "DELETE FROM chunks WHERE batch=?1",
@@ -225,6 +226,12 @@ static int apply_batch_ended(struct journal *j, const struct turn_record *r)
 	return run1(j, J_BATCH_ENDED, r->batch);
 }
 
+static int apply_pause(struct journal *j, const struct turn_record *r)
+{
+	sqlite3_bind_int64(j->stmts[J_PAUSE], 2, r->number ? (int64_t)r->number : -1);
+	return run1(j, J_PAUSE, r->batch);
+}
+
 /* ---- commits and small blobs ---- */
 
 static int find_parent(struct journal *j, uint64_t seq, struct commit *c)
@@ -336,6 +343,9 @@ int journal_apply(struct journal *j, const struct ledger_turn *t)
 			break;
 		case TURN_BATCH_ENDED:
 			rc = apply_batch_ended(j, r);
+			break;
+		case TURN_PAUSE:
+			rc = apply_pause(j, r);
 			break;
 		case TURN_COMMIT:
 			rc = apply_commit(j, r);

@@ -89,6 +89,9 @@ void ledger_add_lease(struct ledger_turn *t, uint64_t batch,
 		      const struct ledger_lease *lease);
 void ledger_add_batch_ended(struct ledger_turn *t, uint64_t batch,
 			    const struct core_counts *counts, uint64_t wall_ms);
+/** ledger_add_paused() - the first tasks of @function (number within @batch) all failed. */
+void ledger_add_paused(struct ledger_turn *t, uint64_t batch, uint32_t function);
+void ledger_add_resumed(struct ledger_turn *t, uint64_t batch);
 /** ledger_add_commit() - encoded and hashed by the ledger's thread. @parent_seq: sequence number
  * of the commit that it supersedes (0: none; c->parent is filled in from it). @current: whether
  * look-ups by fingerprint find it from now on (completed and cache not OFF). */
@@ -213,6 +216,8 @@ struct ledger_batch_row {
 	bool sealed, ended;
 	uint32_t task_count;
 	uint32_t chunk_count;
+	bool paused, resumed;	   /* neither: it never paused */
+	uint32_t paused_by;	   /* paused: number of the function */
 	struct core_counts counts; /* once ended */
 	uint64_t ended_wall_ms;
 };

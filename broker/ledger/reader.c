@@ -15,7 +15,7 @@
 
 #define BATCH_COLUMNS                                                                    \
 	"batch, id, client_key, request, sealed, task_count, chunk_count, "              \
-	"ended_wall_ms, counts "
+	"ended_wall_ms, counts, paused "
 
 /* Rows of several columns are read a page at a time: see reader_batches.c. */
 static const char *const sql[R_COUNT] = {

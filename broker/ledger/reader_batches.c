@@ -38,6 +38,10 @@ static int read_row(sqlite3_stmt *s, struct ledger_batch_row *row)
 		.ended = sqlite3_column_type(s, 7) != SQLITE_NULL,
 		.ended_wall_ms = (uint64_t)sqlite3_column_int64(s, 7),
 	};
+	int64_t paused = sqlite3_column_int64(s, 9);
+	row->paused = paused > 0;
+	row->resumed = paused < 0;
+	row->paused_by = row->paused ? (uint32_t)(paused - 1) : 0;
 	if (!copy_fixed(s, 1, row->batch.id, DIGEST_SIZE) &&
 	    !copy_fixed(s, 2, row->batch.client_key, KEY_SIZE) &&
 	    !copy_fixed(s, 3, row->batch.request, NONCE_SIZE) &&

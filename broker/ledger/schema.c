@@ -7,6 +7,8 @@
  *            after an orderly close), totals (commits, batches, small blobs), top_batch (highest
  *            discarded number: numbers are never used twice)
  *   batches  sealed 0: still being sent; ended_wall_ms NULL: still running; counts: CBOR
+ *            paused: 0 never; n > 0: it is, as the first tasks of its function n - 1 all failed; -1: it
+ *            was, and goes on
  *   chunks   SubmitChunk as received; raw_size > 0: @body is a zstd frame of that many bytes
  *   ends     rows of packed struct ledger_end (pack.h), what one group ended of one batch
  *   leases   rows of packed struct ledger_lease; gone when the batch has ended
@@ -40,10 +42,14 @@ static const char version_1[] =
 	"CREATE TABLE inline(seq INTEGER PRIMARY KEY, digest BLOB NOT NULL, bytes BLOB "
 	"NOT NULL);";
 
+static const char version_2[] =
+	"ALTER TABLE batches ADD COLUMN paused INTEGER NOT NULL DEFAULT 0";
+
 /* To change the schema, append a step; never edit one that was released. Readers of index.db know
  * nothing of these versions: if the change touches what is indexed, raise INDEX_VERSION too. */
 static const struct schema_step journal_steps[] = {
 	{version_1, NULL},
+	{version_2, NULL},
 };
 
 const struct schema schema_journal = {journal_steps, ARRAY_LEN(journal_steps), "meta.db"};

@@ -214,6 +214,16 @@ void ledger_add_batch_ended(struct ledger_turn *t, uint64_t batch,
 	r->ended.wall_ms = wall_ms;
 }
 
+void ledger_add_paused(struct ledger_turn *t, uint64_t batch, uint32_t function)
+{
+	add(t, TURN_PAUSE, batch, function + 1, offsetof(struct turn_record, opened));
+}
+
+void ledger_add_resumed(struct ledger_turn *t, uint64_t batch)
+{
+	add(t, TURN_PAUSE, batch, 0, offsetof(struct turn_record, opened));
+}
+
 void ledger_add_commit(struct ledger_turn *t, uint64_t seq, uint64_t parent_seq,
 		       bool current, const struct commit *c)
 {

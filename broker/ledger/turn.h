@@ -17,6 +17,7 @@ enum turn_type {
 	TURN_END,
 	TURN_LEASE,
 	TURN_BATCH_ENDED,
+	TURN_PAUSE,
 	TURN_COMMIT,
 	TURN_BLOB,
 };
@@ -24,7 +25,7 @@ enum turn_type {
 struct turn_record {
 	struct turn_record *next;
 	enum turn_type type;
-	uint32_t number; /* chunk, task count */
+	uint32_t number; /* chunk, task count, function + 1 (PAUSE; 0: resumed) */
 	uint64_t batch;	 /* or sequence number of a commit */
 	union {
 		struct ledger_batch opened;

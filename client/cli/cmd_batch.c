@@ -291,6 +291,7 @@ int cmd_cancel(struct cli *cli)
 struct listing {
 	struct table table;
 	struct json json;
+	struct buf notes;
 	bool is_json;
 	size_t count;
 };
@@ -308,6 +309,19 @@ static const char *batch_state(const struct cashet_batch *b)
 			      : "completed";
 }
 
+/* Below the table: why a batch does not get on, and what a person can do. */
+static void add_note(struct buf *notes, const struct cashet_batch *b)
+{
+	buf_printf(notes, "%.*s %s: ", SHORT_HASH, b->batch, batch_state(b));
+	text_escape(notes, b->note, strlen(b->note));
+	if (b->paused)
+		buf_printf(
+			notes,
+			". To go on: cashet retry %.*s; to give up: cashet cancel %.*s",
+			SHORT_HASH, b->batch, SHORT_HASH, b->batch);
+	buf_add_byte(notes, '\n');
+}
+
 static int list_batch(void *arg, const struct cashet_batch *b)
 {
 	struct listing *l = arg;
@@ -323,6 +337,8 @@ static int list_batch(void *arg, const struct cashet_batch *b)
 		json_string(&l->json, b->file);
 		json_key(&l->json, "state");
 		json_string(&l->json, batch_state(b));
+		json_key(&l->json, "note");
+		json_string(&l->json, b->note);
 		json_key(&l->json, "ended");
 		json_bool(&l->json, b->ended);
 		json_counts(&l->json, c, true);
@@ -348,6 +364,8 @@ static int list_batch(void *arg, const struct cashet_batch *b)
 	table_cellf(&l->table, "%" PRIu64, c->running);
 	table_cellf(&l->table, "%" PRIu64, c->failed);
 	table_cell(&l->table, buf_cstr(&ago));
+	if (*b->note)
+		add_note(&l->notes, b);
 	return 0;
 }
 
@@ -381,6 +399,8 @@ int cmd_ps(struct cli *cli)
 		code = cli_write(cli, &out);
 		if (left_out)
 			cli_note(cli, "and %" PRIu64 " older ones", left_out);
+		if (l.notes.size)
+			fputs(buf_cstr(&l.notes), stderr);
 	} else {
 		cli_note(cli,
 			 cli->settings.all
@@ -388,5 +408,6 @@ int cmd_ps(struct cli *cli)
 				 : "nothing is going on; -a lists ended batches too");
 	}
 	table_fini(&l.table);
+	buf_fini(&l.notes);
 	return code;
 }

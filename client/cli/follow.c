@@ -3,6 +3,7 @@
 #include "client/cli/cli.h"
 
 #include "common/clock.h"
+#include "common/pure/mem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ struct follow {
 	bool submitted, named; /* print the batch's name; was printed */
 	bool line_is_drawn, said_lost;
 	bool paused;
+	char *note; /* why it does not get on, as printed last */
 	unsigned failures;
 	uint64_t failures_left_out;
 	struct cashet_counts last; /* that a plain line showed */
@@ -194,6 +196,21 @@ static void print_name(struct follow *f, const char *batch)
 	f->named = true;
 }
 
+/* Why a batch pauses is said at the end, with what to do. */
+static void print_note(struct follow *f, const struct cashet_progress *p)
+{
+	if (strcmp(p->note, f->note ? f->note : "") == 0)
+		return;
+	free(f->note);
+	f->note = mem_strdup(p->note);
+	if (p->paused || !*p->note || f->cli->settings.quiet)
+		return;
+	CLEANUP_BUF struct buf line = {0};
+	text_escape(&line, p->note, strlen(p->note));
+	clear_line(f);
+	cli_note(f->cli, "waiting: %s", buf_cstr(&line));
+}
+
 static int on_progress(void *arg, const struct cashet_progress *p)
 {
 	struct follow *f = arg;
@@ -202,6 +219,7 @@ static int on_progress(void *arg, const struct cashet_progress *p)
 	/* Nothing else would ever happen: the rest waits for a decision. */
 	if (p->paused && !p->ended && !p->counts.running)
 		f->paused = true;
+	print_note(f, p);
 	if (f->cli->settings.quiet)
 		return f->paused;
 	print_notices(f, p);
@@ -245,6 +263,18 @@ static int detach(struct follow *f, const char *batch)
 	return CASHET_DETACHED;
 }
 
+static void print_paused(struct cli *cli, const char *note, const char *batch)
+{
+	CLEANUP_BUF struct buf why = {0};
+	if (!note || !*note)
+		note = "the first tasks all failed";
+	text_escape(&why, note, strlen(note));
+	cli_note(cli,
+		 "paused: %s, so the rest was not begun. To go on: cashet retry %.*s; to "
+		 "give up: cashet cancel %.*s",
+		 buf_cstr(&why), SHORT_HASH, batch, SHORT_HASH, batch);
+}
+
 int follow_batch(struct cli *cli, const char *batch, bool submitted, uint64_t timeout_ns,
 		 struct cashet_counts *counts, bool *pausedp)
 {
@@ -260,6 +290,7 @@ int follow_batch(struct cli *cli, const char *batch, bool submitted, uint64_t ti
 	clear_line(&f);
 	print_left_out(&f);
 	*pausedp = f.paused;
+	CLEANUP_FREE char *note = steal(f.note);
 	if (r == CASHET_DETACHED && f.paused)
 		r = 0;
 	if (r == CASHET_DETACHED)
@@ -270,10 +301,6 @@ int follow_batch(struct cli *cli, const char *batch, bool submitted, uint64_t ti
 		return cli_fail(cli, &e);
 	print_name(&f, batch);
 	if (f.paused)
-		cli_note(cli,
-			 "paused: the first tasks all failed, so the rest was not begun. "
-			 "To go on: "
-			 "cashet retry %.*s; to give up: cashet cancel %.*s",
-			 SHORT_HASH, batch, SHORT_HASH, batch);
+		print_paused(cli, note, batch);
 	return 0;
 }

@@ -25,6 +25,18 @@ tasks:
 """
 
 
+FAILING = """
+version: 1
+name: doomed
+tasks:
+  prep: {{run: "echo 1 > o", outputs: {{o: o}}}}
+  bad:
+    run: "cat ${{inputs.o}}; test -e {cured}"
+    inputs: {{o: {{ref: prep.o}}}}
+    sweep: {{params: {{i: {{range: [0, 150]}}}}}}
+"""
+
+
 class Sweep(SiteTest):
     def sweep(self, xs="[1, 2, 3]"):
         return self.site.write("sweep.yaml", SWEEP.format(ran=self.site.path("ran"), xs=xs))
@@ -129,6 +141,64 @@ class Sweep(SiteTest):
         result = self.site.submit(self.site.write("same.jsonl", lines * 5))
         self.assert_counts(result, total=5, executed=1, deduplicated=4)
         self.assertEqual(self.ran(), {"x": 1})
+
+
+class Pause(SiteTest):
+    """A sweep that fails from its beginning pauses its batch, whatever other entries do."""
+
+    def paused(self):
+        """Submits until it pauses; gives the batch."""
+        done = self.site.run(self.site.write("bad.yaml", FAILING.format(cured=self.site.path("cured"))),
+                             program="cashet-submit")
+        self.assertEqual(done.code, 1, done.err)
+        self.assertIn("the first 20 ended tasks of bad all failed", done.err)
+        self.assertIn("cashet retry", done.err)
+        return self.row()["batch"]
+
+    def row(self):
+        return self.site.run("ps", "--json").json["batches"][0]
+
+    def assert_paused(self):
+        row = self.row()
+        self.assertEqual(row["state"], "paused")
+        self.assertEqual(row["note"], "the first 20 ended tasks of bad all failed")
+        self.assertEqual(row["counts"]["running"], 0)
+        self.assertGreater(row["counts"]["ready"], 0)
+        said = self.site.run("ps")
+        self.assertIn(f"cashet retry {row['batch'][:8]}", said.err)
+        return row
+
+    def test_stays_over_a_crash_of_the_broker_until_retry(self):
+        broker = self.site.broker()
+        self.site.worker()
+        batch = self.paused()
+        failed = self.assert_paused()["counts"]["failed"]
+        broker.kill()
+        broker = self.site.broker()
+        until(lambda: self.site.workers(), "the worker to come back")
+        self.assertEqual(self.assert_paused()["counts"]["failed"], failed)
+        self.assertEqual(self.site.run("wait", batch).code, 1)  # it does not hang
+        self.site.write("cured", "")
+        done = self.site.run("retry", batch, "--json")
+        self.assertEqual(done.code, 1, done.err)  # those that had failed have
+        self.assertEqual(done.json["batch"], batch)
+        self.assert_counts(done.json, total=151, failed=failed, executed=151 - failed)
+
+    def test_that_it_was_resumed_survives_a_crash_too(self):
+        broker = self.site.broker()
+        worker = self.site.worker()
+        batch = self.paused()
+        worker.kill()  # so that it cannot end
+        self.assertEqual(self.site.run("retry", "-d", batch).code, 0)
+        self.assertNotEqual(self.row()["state"], "paused")
+        broker.kill()
+        self.site.broker()
+        self.assertNotEqual(self.row()["state"], "paused")
+        self.site.worker("node-2")
+        done = self.site.run("wait", "--json", batch)  # the others fail as well: no second pause
+        self.assertEqual(done.code, 1, done.err)
+        self.assertTrue(done.json["ended"])
+        self.assert_counts(done.json, total=151, executed=1, failed=150)
 
 
 if __name__ == "__main__":

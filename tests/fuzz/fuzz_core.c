@@ -279,6 +279,9 @@ static void old(struct state *s, struct input *in, enum core_event_type type)
 		e.old_end.upstream = (uint32_t)number(in);
 		e.old_end.slots = byte(in) & 1 ? slots : NULL;
 		e.old_end.slot_count = byte(in) % 6;
+	} else if (type == CORE_EV_OLD_PAUSE) {
+		e.old_pause.paused = byte(in) & 1;
+		e.old_pause.function = (uint32_t)number(in);
 	} else {
 		struct core_lease l = lease(s, in, &other);
 		e.old_lease.epoch = l.epoch;
@@ -370,6 +373,7 @@ static void one(struct state *s, struct input *in)
 		break;
 	case CORE_EV_OLD_END:
 	case CORE_EV_OLD_LEASE:
+	case CORE_EV_OLD_PAUSE:
 		old(s, in, type);
 		break;
 	case CORE_EV_TIME:

@@ -240,8 +240,12 @@ void effect_apply(struct sim *s, const struct core_effect *fx)
 		ledger_append(s, R_BATCH_ENDED, fx->batch);
 		break;
 	case CORE_FX_BATCH_PAUSED:
+		ledger_append(s, R_PAUSED, fx->batch)->index = fx->paused.function;
 		sim_at(s, 5 * NS_PER_S, A_CLIENT_RESUME, (uint32_t)fx->batch,
 		       s->broker_life);
+		break;
+	case CORE_FX_BATCH_RESUMED:
+		ledger_append(s, R_RESUMED, fx->batch);
 		break;
 	case CORE_FX_STOP:
 		to_worker(s, fx, M_STOP);

@@ -42,9 +42,11 @@ static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_COMMIT_NUMBER_REUSED] = "commit numbers are reused",
 	[PLANT_LOSS_COSTS_ATTEMPT] = "a lost worker costs an attempt",
 	[PLANT_BACKOFF_FOREVER] = "backoff never ends",
+	[PLANT_PAUSE_PER_BATCH] = "any success of a batch counts for all",
 	[PLANT_ACK_BEFORE_COMMIT] = "acknowledged before commit",
 	[PLANT_BOOT_REUSED] = "boot generations are reused",
 	[PLANT_ENDS_FORGOTTEN] = "a restart forgets what had ended",
+	[PLANT_PAUSE_FORGOTTEN] = "a restart forgets a pause",
 };
 
 static void plant(int bug)

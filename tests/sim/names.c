@@ -27,6 +27,7 @@ const char *const event_names[] = {
 	[CORE_EV_HOLD] = "HOLD",
 	[CORE_EV_OLD_END] = "OLD_END",
 	[CORE_EV_OLD_LEASE] = "OLD_LEASE",
+	[CORE_EV_OLD_PAUSE] = "OLD_PAUSE",
 	[CORE_EV_RECOVERED] = "RECOVERED",
 };
 
@@ -43,6 +44,7 @@ const char *const effect_names[] = {
 	[CORE_FX_ATTEMPT_FAILED] = "ATTEMPT_FAILED",
 	[CORE_FX_TASK_ENDED] = "TASK_ENDED",
 	[CORE_FX_BATCH_PAUSED] = "BATCH_PAUSED",
+	[CORE_FX_BATCH_RESUMED] = "BATCH_RESUMED",
 	[CORE_FX_BATCH_ENDED] = "BATCH_ENDED",
 	[CORE_FX_BATCH_FORGOTTEN] = "BATCH_FORGOTTEN",
 	[CORE_FX_WORKER_SILENT] = "WORKER_SILENT",
@@ -181,6 +183,7 @@ void trace_event(struct sim *s, const struct core_event *ev)
 	case CORE_EV_BATCH_SEAL:
 	case CORE_EV_BATCH_DISCARD:
 	case CORE_EV_RESUME:
+	case CORE_EV_OLD_PAUSE:
 		sim_trace(s, "#%llu %s batch %llu", step, name, batch);
 		break;
 	case CORE_EV_TIME:
@@ -263,6 +266,7 @@ void trace_effect(struct sim *s, const struct core_effect *fx)
 	case CORE_FX_BATCH_REFUSED:
 	case CORE_FX_BATCH_DISCARDED:
 	case CORE_FX_BATCH_PAUSED:
+	case CORE_FX_BATCH_RESUMED:
 	case CORE_FX_BATCH_ENDED:
 	case CORE_FX_BATCH_FORGOTTEN:
 		sim_trace(s, "   %s batch %llu", name, batch);

@@ -29,6 +29,7 @@ struct oracle {
 	bool *sealed;		      /* durably */
 	uint32_t batch_count;
 	uint64_t last_epoch, last_commit, progress_at;
+	struct pauses *pauses;
 	bool kills_are_bounded; /* nothing makes the core forget them */
 };
 
@@ -60,6 +61,7 @@ struct oracle *oracle_new(struct sim *s)
 	o->durable = mem_alloc(s->batch_count * sizeof *o->durable);
 	o->sealed = mem_alloc(s->batch_count);
 	o->batch_count = s->batch_count;
+	o->pauses = pauses_new(s);
 	o->kills_are_bounded = true;
 	for (size_t i = 0; i < ARRAY_LEN(unordered); i++)
 		o->kills_are_bounded &= !s->rate[unordered[i]];
@@ -71,7 +73,7 @@ struct oracle *oracle_new(struct sim *s)
 	return o;
 }
 
-void oracle_free(struct oracle *o)
+void oracle_free(struct oracle *o, const struct sim *s)
 {
 	free(o->prints);
 	map_fini(&o->print_map);
@@ -81,6 +83,7 @@ void oracle_free(struct oracle *o)
 	}
 	free(o->now);
 	free(o->durable);
+	pauses_free(o->pauses, s);
 	free(o->sealed);
 	free(o);
 }
@@ -458,6 +461,7 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	    s->now - s->oracle->progress_at > 1200 * NS_PER_S &&
 	    s->now - s->calm_at > 1200 * NS_PER_S && fx->type == CORE_FX_GRANT)
 		broken(s, "nothing has ended for twenty minutes");
+	pauses_effect(s, s->oracle->pauses, fx);
 	switch (fx->type) {
 	case CORE_FX_GRANT:
 		check_grant(s, fx);
@@ -480,6 +484,7 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	case CORE_FX_VERDICT:
 	case CORE_FX_ATTEMPT_FAILED:
 	case CORE_FX_BATCH_PAUSED:
+	case CORE_FX_BATCH_RESUMED:
 	case CORE_FX_BATCH_FORGOTTEN:
 	case CORE_FX_WORKER_SILENT:
 	case CORE_FX_WORKER_FORGOTTEN:
@@ -528,6 +533,7 @@ void oracle_restart(struct sim *s)
 	for (uint32_t b = 0; b < s->batch_count; b++)
 		memcpy(o->now[b], o->durable[b],
 		       s->batches[b].task_count * sizeof **o->now);
+	pauses_restart(s, o->pauses);
 	for (size_t i = 0; i < o->print_count; i++) {
 		o->prints[i].current = o->prints[i].whole = 0;
 		o->prints[i].superseded = false;

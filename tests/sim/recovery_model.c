@@ -76,6 +76,18 @@ static void replay_end(struct sim *s, const struct record *r)
 	broker_step(s, &ev);
 }
 
+static void replay_pause(struct sim *s, const struct record *r)
+{
+	struct core_event ev = {.type = CORE_EV_OLD_PAUSE, .batch = r->batch};
+
+	ev.old_pause.paused = r->type == R_PAUSED;
+	ev.old_pause.function = r->index;
+	broker_step(s, &ev);
+	if (ev.old_pause.paused)
+		sim_at(s, 5 * NS_PER_S, A_CLIENT_RESUME, (uint32_t)r->batch,
+		       s->broker_life);
+}
+
 static void replay(struct sim *s)
 {
 	struct past *past = read_past(s);
@@ -101,6 +113,9 @@ static void replay(struct sim *s)
 			replay_lease(s, &r);
 		if (r.type == R_END && model_planted != PLANT_ENDS_FORGOTTEN)
 			replay_end(s, &r);
+		if ((r.type == R_PAUSED || r.type == R_RESUMED) &&
+		    model_planted != PLANT_PAUSE_FORGOTTEN)
+			replay_pause(s, &r);
 	}
 	s->replaying = false;
 	free(past);
@@ -114,6 +129,7 @@ void broker_start(struct sim *s)
 	if (!s->boot || model_planted != PLANT_BOOT_REUSED)
 		s->boot++;
 	config.boot = s->boot;
+	config.pause_after = SIM_PAUSE_AFTER;
 	memset(config.mac_key, 0x5a, sizeof config.mac_key);
 	config.unsealed_ns = s->core_discards ? 60 * NS_PER_S : 0;
 	s->core = core_new(&config);

@@ -442,7 +442,7 @@ static void free_all(struct sim *s)
 {
 	core_free(s->core);
 	core_effects_fini(&s->effects);
-	oracle_free(s->oracle);
+	oracle_free(s->oracle, s);
 	workload_free(s);
 	blobs_free(s);
 	while (s->queue_count) {

@@ -66,8 +66,9 @@ struct sim_options {
 
 enum model_plant {
 	PLANT_ACK_BEFORE_COMMIT = PLANT_COUNT, /* messages do not wait for the disk */
-	PLANT_BOOT_REUSED,    /* the boot generation is not made durable */
-	PLANT_ENDS_FORGOTTEN, /* what had ended is not told after a restart */
+	PLANT_BOOT_REUSED,     /* the boot generation is not made durable */
+	PLANT_ENDS_FORGOTTEN,  /* what had ended is not told after a restart */
+	PLANT_PAUSE_FORGOTTEN, /* after a restart */
 	PLANT_ALL,
 };
 extern int model_planted;
@@ -208,6 +209,8 @@ enum record_type {
 	R_COMMIT,
 	R_BLOB, /* of a list */
 	R_BATCH_ENDED,
+	R_PAUSED, /* @index: function */
+	R_RESUMED,
 };
 
 struct record {
@@ -275,6 +278,7 @@ struct outgoing { /* held until its step is durable */
 
 struct oracle;
 
+#define SIM_PAUSE_AFTER 4
 #define SIM_WORKERS_MAX 6
 #define SIM_NUMBERS_MAX 512
 struct sim {
@@ -430,7 +434,7 @@ void worker_goodbye(struct sim *s, uint32_t worker);
 
 /* oracle.c: promises */
 struct oracle *oracle_new(struct sim *s);
-void oracle_free(struct oracle *o);
+void oracle_free(struct oracle *o, const struct sim *s);
 void oracle_effect(struct sim *s, const struct core_effect *fx);
 void oracle_assignment(struct sim *s, const struct message *m); /* one reaches a worker */
 void oracle_lookup(struct sim *s, const struct message *m);	/* was read */
@@ -455,6 +459,13 @@ const struct fate *oracle_fate(const struct sim *s, uint32_t batch, uint32_t ind
 void oracle_check_args(struct sim *s, uint32_t batch, uint32_t index, const uint8_t *args,
 		       uint32_t size, bool durable);
 uint64_t oracle_shape(const struct sim_task *t);
+
+/* oracle_pause.c: a sweep that fails from its beginning pauses its batch */
+struct pauses;
+struct pauses *pauses_new(const struct sim *s);
+void pauses_free(struct pauses *p, const struct sim *s);
+void pauses_restart(struct sim *s, struct pauses *p);
+void pauses_effect(struct sim *s, struct pauses *p, const struct core_effect *fx);
 
 /* oracle_end.c: when faults have stopped, and when all is over */
 void oracle_calm(struct sim *s);

@@ -1,4 +1,4 @@
-/* cancel.c - stopping on purpose: cancel, max_failures, pause. */
+/* cancel.c - stopping on purpose: cancel, max_failures. */
 #include "tests/unit/core/driver.h"
 
 #include <stdio.h>
@@ -203,79 +203,4 @@ Test(max_failures, what_runs_is_not_retried_afterwards)
 	settle(&d);
 	cr_expect_eq(status(&d, 1, 0), CORE_CANCELLED);
 	cr_expect(batch_view(&d, 1).ended);
-}
-
-static void fail_first(struct driver *d, uint32_t count)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		cr_assert(granted(d, 1, i), "%u", i);
-		finish(d, 1, i, CORE_OUT_FAILED, 0);
-	}
-}
-
-Test(pause, a_sweep_whose_first_twenty_all_failed_pauses_until_resumed)
-{
-	DRIVER(d);
-	struct plan p = {0};
-	add_tasks(&p, 25);
-	join(&d, 0, 1, 0);
-	submit(&d, 1, &p);
-	fail_first(&d, 20);
-	cr_expect_eq(seen(&d, CORE_FX_BATCH_PAUSED), 1);
-	cr_expect(batch_view(&d, 1).paused);
-	cr_expect_eq(seen(&d, CORE_FX_GRANT), 20);
-	STEP(&d, .type = CORE_EV_RESUME, .batch = 1);
-	cr_expect(!batch_view(&d, 1).paused);
-	cr_expect_eq(seen(&d, CORE_FX_GRANT), 21);
-	for (uint32_t i = 20; i < 25; i++)
-		finish(&d, 1, i, CORE_OUT_FAILED, 0);
-	cr_expect_eq(seen(&d, CORE_FX_BATCH_PAUSED), 1, "once is enough");
-	cr_expect(batch_view(&d, 1).ended);
-}
-
-Test(pause, one_success_among_the_first_is_enough)
-{
-	DRIVER(d);
-	struct plan p = {0};
-	add_tasks(&p, 30);
-	join(&d, 0, 1, 0);
-	submit(&d, 1, &p);
-	fail_first(&d, 5);
-	complete(&d, 1, 5);
-	for (uint32_t i = 6; i < 30; i++)
-		finish(&d, 1, i, CORE_OUT_FAILED, 0);
-	cr_expect_eq(seen(&d, CORE_FX_BATCH_PAUSED), 0);
-}
-
-Test(pause, what_another_batch_wants_runs_on)
-{
-	struct driver d __attribute__((cleanup(driver_fini))) = {.config.pause_after = 1};
-	struct plan p = {0}, q = {0};
-	driver_init(&d);
-	add_tasks(&p, 3);
-	join(&d, 0, 1, 0);
-	submit(&d, 1, &p);
-	fail_first(&d, 1);
-	cr_expect(batch_view(&d, 1).paused);
-	add_task(&q, 0, "t1");
-	submit(&d, 2, &q);
-	cr_expect(granted(&d, 2, 0));
-	complete(&d, 2, 0);
-	cr_expect_eq(status(&d, 1, 1), CORE_COMPLETED);
-	cr_expect_eq(status(&d, 1, 2), CORE_READY);
-}
-
-Test(pause, cancelling_a_paused_batch_ends_it)
-{
-	struct driver d __attribute__((cleanup(driver_fini))) = {.config.pause_after = 1};
-	struct plan p = {0};
-	driver_init(&d);
-	add_tasks(&p, 3);
-	join(&d, 0, 1, 0);
-	submit(&d, 1, &p);
-	fail_first(&d, 1);
-	cancel(&d, 1, ALL);
-	cr_expect(batch_view(&d, 1).ended);
-	durable(&d);
-	cr_expect_eq(seen(&d, CORE_FX_BATCH_FORGOTTEN), 1);
 }

@@ -426,3 +426,27 @@ Test(ledger_turns, closing_makes_durable_what_was_handed_in)
 	struct ledger_hit hit;
 	cr_assert_eq(sample_find(s.reader, 1000, &hit), 0);
 }
+
+Test(ledger_turns, that_a_batch_paused_and_went_on_is_read_back)
+{
+	struct ledger_batch_row row;
+	struct ledger_turn *t = store_turn(&s);
+	open_batch(t, 1);
+	ledger_add_sealed(t, 1, 30);
+	store_put(&s, t);
+	cr_assert_eq(ledger_read_batch(s.reader, 1, &row), 0);
+	cr_assert(!row.paused && !row.resumed);
+	t = store_turn(&s);
+	ledger_add_paused(t, 1, 7);
+	store_put(&s, t);
+	store_close(&s);
+	store_open(&s);
+	cr_assert_eq(ledger_read_batch(s.reader, 1, &row), 0);
+	cr_assert(row.paused && !row.resumed);
+	cr_assert_eq(row.paused_by, 7);
+	t = store_turn(&s);
+	ledger_add_resumed(t, 1);
+	store_put(&s, t);
+	cr_assert_eq(ledger_read_batch(s.reader, 1, &row), 0);
+	cr_assert(!row.paused && row.resumed);
+}
