@@ -85,7 +85,7 @@ const size_t dispatch_row_count = ARRAY_LEN(dispatch_rows);
 
 static const struct dispatch_row *find_row(Cashet__Envelope__BodyCase what)
 {
-	static const struct dispatch_row *by_case[64];
+	static const struct dispatch_row *by_case[128];
 	static bool ready;
 	if (!ready) {
 		for (size_t i = 0; i < dispatch_row_count; i++)
