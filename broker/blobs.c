@@ -1,7 +1,9 @@
 /* blobs.c - see blobs.h: the loop and the life of the blob service. */
 #include "broker/blobs_internal.h"
 
+#include "broker/restore.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/pure/mem.h"
 
 #include <errno.h>
@@ -70,6 +72,11 @@ static void retry_stalled(struct blobs *b)
 static void tick(struct blobs *b)
 {
 	b->next_tick_ns = b->now_ns + TICK_NS;
+	for (size_t i = 0; i < b->o.endpoint_count; i++) {
+		if (restore_listener(b->sockets[i], b->urls[i]) > 0)
+			log_warn("listening again", "url=%s why=its file was removed",
+				 b->urls[i]);
+	}
 	for (size_t i = 0; i < PEER_BUCKETS; i++) {
 		struct list *at, *next;
 		list_for_each_safe (at, next, &b->peers[i]) {

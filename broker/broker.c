@@ -135,6 +135,7 @@ static void each_second(struct broker *b)
 	batches_orphans(b);
 	relays_sweep(b);
 	listen_watch_descriptors(b);
+	listen_restore(b);
 	give_back(b);
 	if (b->options->is_private && store_vanished(b)) {
 		log_info("the store's directory is gone: ending", "store=%s", b->store);

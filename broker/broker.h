@@ -127,6 +127,7 @@ struct broker {
 	uint64_t fd_limit, client_max;
 	bool recovering, holding; /* holding: no room on the disk */
 	bool admission_closed;
+	bool unreachable; /* was said: a control socket cannot be made anew */
 	bool draining;
 	uint64_t drain_deadline_ns; /* TIME_NEVER: none */
 	unsigned terms;		    /* SIGTERMs so far */
@@ -155,6 +156,8 @@ int store_open(struct broker *b, struct err *e);
 void store_close(struct broker *b);
 /** store_socket() - heap: path of the control socket in run/, or where it had to move. */
 char *store_socket(struct broker *b, struct err *e);
+/** store_tells_socket() - false if run/socket is missing. */
+bool store_tells_socket(struct broker *b);
 bool store_vanished(struct broker *b);
 
 /* ---- listen.c ---- */
@@ -162,6 +165,9 @@ int listen_open(struct broker *b, struct err *e);
 void listen_close(struct broker *b);
 /** listen_admit() - take new connections, or stop taking them. */
 void listen_admit(struct broker *b, bool admit);
+/** listen_restore() - files of control sockets, and run/socket, that somebody removed are made anew.
+ * Once a second. */
+void listen_restore(struct broker *b);
 /** listen_watch_descriptors() - say that connections were refused, see accept.h. */
 void listen_watch_descriptors(struct broker *b);
 void listen_raise_limits(struct broker *b);

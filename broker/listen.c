@@ -6,6 +6,7 @@
 
 #include "broker/accept.h"
 #include "broker/auth.h"
+#include "broker/restore.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
@@ -355,6 +356,45 @@ void listen_admit(struct broker *b, bool admit)
 			unlink_socket(b, c);
 	}
 	b->admission_closed = !admit;
+}
+
+static void say_unreachable(struct broker *b, const char *url, const char *why)
+{
+	if (!b->unreachable)
+		log_error("nobody can connect", "url=%s why=%s", url, why);
+	b->unreachable = true;
+}
+
+/* The first control socket is the one of run/; its folder may be gone, too, where it is not there. */
+static void restore_own(struct broker *b)
+{
+	const char *path = b->controls[0].url + strlen("ipc://");
+	struct err e = {0};
+	if (store_tells_socket(b) && (access(path, F_OK) == 0 || errno != ENOENT))
+		return;
+	char *again = store_socket(b, &e);
+	if (!again)
+		say_unreachable(b, b->controls[0].url, e.what);
+	free(again);
+}
+
+void listen_restore(struct broker *b)
+{
+	if (b->admission_closed || !b->control_count || store_vanished(b))
+		return;
+	restore_own(b);
+	for (unsigned i = 0; i < b->control_count; i++) {
+		struct control *c = &b->controls[i];
+		int rc = c->bound ? restore_listener(c->router, c->url) : 0;
+		if (rc < 0) {
+			say_unreachable(b, c->url, strerror(-rc));
+		} else if (rc > 0) {
+			c->hot = true;
+			b->unreachable = false;
+			log_warn("listening again", "url=%s why=its file was removed",
+				 c->url);
+		}
+	}
 }
 
 void listen_watch_descriptors(struct broker *b)

@@ -42,6 +42,7 @@ struct death {
 struct life {
 	pid_t worker; /* our child; 0: none */
 	pid_t orphan; /* of an earlier broker, still alive; 0: none */
+	pid_t noted;  /* what run/worker.pid says, as far as it is ours */
 	uint64_t started_ns, restart_ns, pause_ns;
 	uint64_t idle_ns;      /* since when; 0: not idle */
 	uint64_t last_call_ns; /* admission closed then; 0: it is open */
@@ -58,14 +59,21 @@ static char *pid_file(struct broker *b)
 	return path;
 }
 
+static long noted_pid(struct broker *b)
+{
+	CLEANUP_BUF struct buf text = {0};
+	char *path = pid_file(b);
+	int rc = fs_read_file(path, 64, &text);
+	free(path);
+	return rc ? 0 : strtol(buf_cstr(&text), NULL, 10);
+}
+
 /* A worker of an earlier broker of this store, if it lives: its command line names our socket. */
 static pid_t find_orphan(struct broker *b)
 {
-	CLEANUP_BUF struct buf text = {0}, command = {0};
-	char *path = pid_file(b), proc[64];
-	int rc = fs_read_file(path, 64, &text);
-	free(path);
-	long pid = rc ? 0 : strtol(buf_cstr(&text), NULL, 10);
+	CLEANUP_BUF struct buf command = {0};
+	char proc[64];
+	long pid = noted_pid(b);
 	if (pid <= 1)
 		return 0;
 	snprintf(proc, sizeof proc, "/proc/%ld/cmdline", pid);
@@ -79,7 +87,18 @@ static void remember_worker(struct broker *b, pid_t pid)
 {
 	char text[32], *path = pid_file(b);
 	int size = snprintf(text, sizeof text, "%d\n", (int)pid);
-	fs_write_atomic(path, text, (size_t)size, 0600);
+	if (!fs_write_atomic(path, text, (size_t)size, 0600))
+		b->life->noted = pid;
+	free(path);
+}
+
+/* Of a store that was taken away and made anew the file is another broker's. */
+static void forget_worker(struct broker *b)
+{
+	if (!b->life->noted || store_vanished(b) || noted_pid(b) != b->life->noted)
+		return;
+	char *path = pid_file(b);
+	unlink(path);
 	free(path);
 }
 
@@ -126,7 +145,7 @@ int life_start(struct broker *b, struct err *e)
 	b->life = mem_alloc(sizeof *b->life);
 	if (!b->options->is_private)
 		return 0;
-	b->life->orphan = find_orphan(b);
+	b->life->orphan = b->life->noted = find_orphan(b);
 	if (b->life->orphan)
 		log_info("local worker of the last broker found", "pid=%d",
 			 (int)b->life->orphan);
@@ -262,11 +281,7 @@ void life_fini(struct broker *b)
 		end_worker(l->worker);
 	else if (l->orphan)
 		kill(l->orphan, SIGTERM);
-	if (b->options->is_private && b->run_dir) {
-		char *path = pid_file(b);
-		unlink(path);
-		free(path);
-	}
+	forget_worker(b);
 	free(l);
 	b->life = NULL;
 }

@@ -118,6 +118,14 @@ bool store_vanished(struct broker *b)
 	return gone;
 }
 
+bool store_tells_socket(struct broker *b)
+{
+	char *file = join(b->run_dir, "socket");
+	bool there = access(file, F_OK) == 0;
+	free(file);
+	return there;
+}
+
 /* A folder of our own for sockets whose path in the store would be too long. */
 static int other_folder(struct broker *b, char **folderp, struct err *e)
 {

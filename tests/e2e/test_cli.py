@@ -3,12 +3,12 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
-import time
 import unittest
 
-from harness import SiteTest, main
+from harness import SiteTest, alive, main, until
 
 SWEEP = """version: 1
 name: cli
@@ -166,12 +166,44 @@ tasks:
         self.site.write("s.yaml", "version: 1\ntasks: {t: {run: [cat, '${inputs.f}'], "
                         "inputs: {f: {file: f.txt}}, outputs: {o: f2}}}\n"
                         .replace("run: [cat, '${inputs.f}']", "run: 'cp ${inputs.f} ${outputs.o}'"))
+        last = None
         for _ in range(3):  # the broker of the removed one goes, and takes nothing of the new one
             result = self.site.submit(self.site.path("s.yaml"), timeout=20)
             self.assert_counts(result, executed=1)
-            time.sleep(1.2)
+            until(lambda: not last or not alive(last), "the broker of the removed store to end")
+            last = self.cashet("broker", "status", "--json").json["pid"]
+            self.assertTrue(os.path.exists(self.site.path(".cashet/run/worker.pid")))
             self.assertEqual(len(self.cashet("get", f"{result['batch']}:0", timeout=15).out), 5000)
             shutil.rmtree(self.site.path(".cashet"))
+
+    def test_sockets_that_were_removed_are_made_anew_by_the_broker_that_lives(self):
+        self.site.write("f.txt", "x" * 5000)
+        self.site.write("s.yaml", """version: 1
+tasks:
+  t: {run: 'cp ${inputs.f} ${outputs.o}; while ! test -e %s; do sleep 0.05; done', outputs: {o: o},
+      inputs: {f: {file: f.txt}}}
+""" % self.site.path("go"))
+        for store in (self.site.path("here"), self.site.path("d" * 90)):
+            with self.subTest(store=store):
+                env = {"CASHET_DIR": store}
+                self.site.variables = env
+                running = self.site.start_submit(self.site.path("s.yaml"), "--force")
+                until(lambda: self.site.run("ps").out.count("running"), "the task to run")
+                pid = self.cashet("broker", "status", "--json").json["pid"]
+                with open(os.path.join(store, "run", "socket")) as f:
+                    path = f.read().strip()
+                for file in (path, path + ".blobs", os.path.join(store, "run", "socket")):
+                    os.unlink(file)
+                self.assertEqual(self.cashet("broker", "status", "--json").json["pid"], pid)
+                self.site.write("go", "")
+                self.assert_counts(running.finish(), executed=1)
+                self.site.write("f.txt", os.path.basename(store) * 5000)  # to be uploaded
+                result = self.site.submit(self.site.path("s.yaml"))
+                self.assert_counts(result, executed=1)
+                self.assertEqual(self.cashet("get", f"{result['batch']}:0").out,
+                                 os.path.basename(store) * 5000)
+                self.assertEqual(self.cashet("broker", "status", "--json").json["pid"], pid)
+                os.unlink(self.site.path("go"))
 
     def test_stores_from_elsewhere_and_with_long_paths(self):
         self.site.write("s.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
