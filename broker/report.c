@@ -9,6 +9,7 @@
  * looked up, and is copied (parked) until its verdict. */
 #include "broker/broker.h"
 
+#include "broker/checkpoint.h"
 #include "broker/report.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -80,6 +81,9 @@ static const char *check_outcome(const Cashet__Outcome *o, const struct function
 		if (o->blobs[i]->data.len > INLINE_MAX)
 			return "an inline blob over the limit";
 	}
+	const char *checkpoint = checkpoint_check(o);
+	if (checkpoint)
+		return checkpoint;
 	if (o->kind != CASHET__OUTCOME__KIND__COMPLETED)
 		return o->n_outputs ? "outputs of a failure" : NULL;
 	const char *wrong = check_outputs(o, &def->decoded);
@@ -160,6 +164,8 @@ static const char *find_missing(struct broker *b, struct report *r)
 	const char *wrong = need_content(&n, o->stdout_content);
 	if (!wrong)
 		wrong = need_content(&n, o->stderr_content);
+	if (!wrong && o->checkpoint)
+		wrong = need_content(&n, o->checkpoint->content);
 	for (size_t i = 0; !wrong && i < o->n_outputs; i++)
 		wrong = need_content(&n, o->outputs[i]->content);
 	return wrong;
@@ -389,6 +395,8 @@ void report_verdict(struct broker *b, const struct core_effect *fx)
 	struct report *r = report_find(b, fx->verdict.token);
 	if (r)
 		r->answered = b->reports->answered = true;
+	if (r && fx->verdict.verdict == CORE_ACCEPTED)
+		checkpoint_take(b, r->o);
 	if (!w || !fx->verdict.token)
 		return;
 	if (fx->verdict.verdict == CORE_STALE)

@@ -148,6 +148,22 @@ void lease_to_message(Cashet__Lease *m, struct attempt_lease *l)
 
 /* ---- attempts */
 
+/* One that is malformed is as good as none. */
+static void take_checkpoint(struct attempt_checkpoint *to, const Cashet__Checkpoint *m)
+{
+	const Cashet__Content *c = m->content;
+	to->has_content = c && c->type == CONTENT_TREE &&
+			  take_bytes(to->digest, &c->digest, DIGEST_SIZE);
+	if (m->left_out[0])
+		to->left_out = mem_strdup(m->left_out);
+}
+
+bool attempt_is_plain(const struct attempt *a)
+{
+	return function_is_plain(&a->function->f) && !a->checkpoint.has_content &&
+	       !a->checkpoint.left_out;
+}
+
 struct attempt *attempt_new(struct attempts *t, const Cashet__Assignment *m,
 			    struct attempt_options *options, uint64_t now_ns)
 {
@@ -162,6 +178,9 @@ struct attempt *attempt_new(struct attempts *t, const Cashet__Assignment *m,
 	a->args = mem_copy(m->args.data, m->args.len);
 	a->args_size = m->args.len;
 	a->number = m->attempt;
+	a->number_max = m->attempts_max;
+	if (m->checkpoint)
+		take_checkpoint(&a->checkpoint, m->checkpoint);
 	a->received_ns = now_ns;
 	a->kill_ns = TIME_NEVER;
 	struct attempt **bucket = bucket_of(t, lease.epoch);
@@ -202,6 +221,7 @@ void attempt_free(struct attempts *t, struct attempt *a)
 	report_free(a->report);
 	attempt_options_unref(a->options);
 	buf_fini(&a->env);
+	free(a->checkpoint.left_out);
 	free(a->name);
 	free(a->args);
 	free(a);

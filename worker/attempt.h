@@ -49,6 +49,12 @@ struct attempt_lease {
 	uint64_t epoch;
 };
 
+struct attempt_checkpoint { /* what earlier attempts left */
+	bool has_content;
+	uint8_t digest[DIGEST_SIZE]; /* of a folder */
+	char *left_out;		     /* why the last one's is not it; or NULL */
+};
+
 struct attempt_options { /* shared by the tasks of an Assign message */
 	uint32_t refs;
 	uint64_t timeout_ns, grace_ns;
@@ -68,8 +74,9 @@ struct attempt {
 	char *name;
 	uint8_t *args;
 	size_t args_size;
-	uint32_t number; /* of the attempt: 1, 2, ... */
-	struct buf env;	 /* from outside, NAME=VALUE strings; if the broker sent any */
+	uint32_t number, number_max; /* of the attempt: 1, 2, ... */
+	struct attempt_checkpoint checkpoint;
+	struct buf env; /* from outside, NAME=VALUE strings; if the broker sent any */
 	uint32_t env_count;
 
 	struct dir *dir;
@@ -113,6 +120,9 @@ struct attempt *attempt_new(struct attempts *t, const Cashet__Assignment *m,
 void attempt_become(struct attempts *t, struct attempt *a, enum attempt_state state);
 /** attempt_free() - leaves the table. Directory, slot, grant and function were given back. */
 void attempt_free(struct attempts *t, struct attempt *a);
+
+/** attempt_is_plain() - nothing has to be laid out for it. */
+bool attempt_is_plain(const struct attempt *a);
 
 /** lease_to_message() - @m points into @lease afterwards. */
 void lease_to_message(Cashet__Lease *m, struct attempt_lease *lease);

@@ -4,6 +4,7 @@
 #include "common/fs.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
+#include "worker/checkpoint.h"
 #include "worker/logs.h"
 #include "worker/metrics.h"
 #include "worker/output_tree.h"
@@ -66,7 +67,8 @@ static int collect_log(const struct collect *c, struct report *r, enum dir_place
 bool collect_is_small(const struct collect *c)
 {
 	struct stat out, err;
-	return (!c->with_outputs ||
+	return (c->with_outputs || !c->checkpoint_max || checkpoint_is_empty(c->dir)) &&
+	       (!c->with_outputs ||
 		(!c->function->output_count && !c->function->metrics)) &&
 	       stat(c->dir->paths[DIR_OUT], &out) == 0 &&
 	       stat(c->dir->paths[DIR_ERR], &err) == 0 &&
@@ -168,16 +170,10 @@ static void collect_metrics(const struct collect *c, struct report *r)
 		report_fail(r, FAILED, "metrics: %s: %s", path, e.what);
 }
 
-int collect_run(const struct collect *c, struct report *r)
+static int collect_declared(const struct collect *c, struct report *r)
 {
-	int rc = collect_log(c, r, DIR_OUT, &r->out, &r->outcome.stdout_content);
-	if (rc == 0)
-		rc = collect_log(c, r, DIR_ERR, &r->err, &r->outcome.stderr_content);
-	if (rc < 0 || !c->with_outputs ||
-	    r->outcome.kind != CASHET__OUTCOME__KIND__COMPLETED)
-		return rc;
 	size_t inside = r->outcome.n_blobs, noted = r->blob_count;
-	rc = collect_outputs(c, r);
+	int rc = collect_outputs(c, r);
 	if (rc == 0 && c->function->metrics &&
 	    r->outcome.kind == CASHET__OUTCOME__KIND__COMPLETED)
 		collect_metrics(c, r);
@@ -187,5 +183,21 @@ int collect_run(const struct collect *c, struct report *r)
 		r->outcome.n_blobs = inside;
 		r->blob_count = noted;
 	}
+	return rc;
+}
+
+int collect_run(const struct collect *c, struct report *r)
+{
+	int rc = 0;
+	if (!c->without_logs)
+		rc = collect_log(c, r, DIR_OUT, &r->out, &r->outcome.stdout_content);
+	if (rc == 0 && !c->without_logs)
+		rc = collect_log(c, r, DIR_ERR, &r->err, &r->outcome.stderr_content);
+	if (rc == 0 && c->with_outputs &&
+	    r->outcome.kind == CASHET__OUTCOME__KIND__COMPLETED)
+		rc = collect_declared(c, r);
+	if (rc == 0 && c->checkpoint_max &&
+	    r->outcome.kind != CASHET__OUTCOME__KIND__COMPLETED)
+		rc = checkpoint_collect(c->dir, c->checkpoint_max, r);
 	return rc;
 }

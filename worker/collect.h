@@ -19,6 +19,9 @@ struct collect {
 	uint64_t inline_max;
 	bool stdout_is_result;
 	bool with_outputs; /* false for attempts that failed: logs alone */
+	bool without_logs; /* for attempts that are handed back */
+	uint64_t
+		checkpoint_max; /* bytes of a checkpoint that is taken of a failure; 0: none is */
 };
 
 /** collect_is_small() - true if collect_run() only has to read two small files. */

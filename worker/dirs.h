@@ -47,7 +47,7 @@ void dirs_init(struct dirs *d, const char *root); /* @root exists */
 void dirs_fini(struct dirs *d);			  /* forgets; the files stay */
 /** dirs_take() - a fresh one. Return: 0 or negative errno. Thread: the owner of @d. */
 int dirs_take(struct dirs *d, struct dir **dirp);
-/** dir_mark_start() - a task is about to run in it. */
+/** dir_mark_start() - it is about to be used: something laid out in it, or a task run. */
 void dir_mark_start(struct dir *dir);
 /** dir_refresh() - make it as new as cheaply as it allows: nothing if untouched, empty the output
  * files, ... Return: true if it is as new; false: dir_rebuild() it, which may take long. */

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "common/pure/hex.h"
+#include "worker/checkpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,16 @@ static void run(struct job *job, struct job_thread *thread)
 				.source = &source};
 	p->result = layout_run(&layout, &p->error);
 	memcpy(p->missing, layout.missing, DIGEST_SIZE);
+	if (p->result == LAYOUT_OK) {
+		const struct checkpoint_place place = {
+			.dir = p->checkpoint_dir,
+			.err = p->err,
+			.digest = p->checkpoint,
+			.left_out = p->checkpoint_left_out,
+			.source = &source,
+		};
+		p->result = checkpoint_lay_out(&place, &p->error);
+	}
 	if (p->result == LAYOUT_OK)
 		fill_in(p, &args, layout.inputs);
 	layout_fini(&layout);

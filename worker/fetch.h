@@ -14,7 +14,9 @@ struct prepare {
 	size_t args_size;
 	const struct layout_extern *externs;
 	size_t extern_count;
-	const char *cwd, *out, *err; /* paths of its directory */
+	const char *cwd, *out, *err, *checkpoint_dir; /* paths of its directory */
+	const uint8_t *checkpoint;		      /* digest of a folder, or NULL */
+	const char *checkpoint_left_out;	      /* or NULL */
 	struct cache *cache;
 	/* out */
 	enum layout_result result;

@@ -150,9 +150,19 @@ static void collected(struct job *job, void *owner)
 		lose(w, a, "collecting what the task left", error);
 }
 
+/* What a task left is for its next attempt, if there can be one. */
+static uint64_t checkpoint_max(const struct worker *w, const struct attempt *a)
+{
+	bool may_go_on =
+		a->report->outcome.kind == KIND(LOST) || a->number < a->number_max;
+	return may_go_on ? w->options->checkpoint_bytes : 0;
+}
+
 static struct collect what_to_collect(struct worker *w, struct attempt *a)
 {
 	return (struct collect){
+		.without_logs = a->report->outcome.kind == KIND(LOST),
+		.checkpoint_max = checkpoint_max(w, a),
 		.function = &a->function->f,
 		.dir = a->dir,
 		.inline_max = w->session.inline_max,
@@ -353,12 +363,17 @@ static void finish_ended(struct worker *w, struct attempt *a, const struct slot_
 		finish_forget(w, a);
 		return;
 	}
-	if (a->stop == STOP_REVOKED || a->stop == STOP_DRAIN) {
-		if (a->stop == STOP_REVOKED)
-			report_fail(a->report, KIND(STOPPED), "stopped");
-		else
-			report_fail(a->report, KIND(LOST), "its worker went away");
+	if (a->stop == STOP_REVOKED) {
+		report_fail(a->report, KIND(STOPPED), "stopped");
 		finish_report(w, a);
+		return;
+	}
+	if (a->stop == STOP_DRAIN) {
+		report_fail(a->report, KIND(LOST), "its worker went away");
+		if (s->step)
+			finish_report(w, a);
+		else
+			collect_ended(w, a);
 		return;
 	}
 	describe(w, a->report, a, s);

@@ -437,6 +437,18 @@ enum layout_result layout_run(struct layout *l, struct err *e)
 	return result;
 }
 
+enum layout_result layout_folder(const char *dir, const uint8_t digest[DIGEST_SIZE],
+				 const struct layout_source *source, struct err *e)
+{
+	struct layout l = {.dir = dir, .source = source};
+	l.dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (l.dir_fd < 0)
+		return failed_at(e, dir, errno);
+	enum layout_result result = place_tree(&l, ".", digest, e);
+	close(l.dir_fd);
+	return result;
+}
+
 void layout_fini(struct layout *l)
 {
 	for (size_t i = 0; l->inputs && i < l->function->input_count; i++) {

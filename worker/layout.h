@@ -52,3 +52,6 @@ struct layout {
 
 enum layout_result layout_run(struct layout *l, struct err *e);
 void layout_fini(struct layout *l);
+/** layout_folder() - the files of a tree blob into @dir (absolute, empty, nobody else's). */
+enum layout_result layout_folder(const char *dir, const uint8_t digest[DIGEST_SIZE],
+				 const struct layout_source *source, struct err *e);

@@ -102,8 +102,9 @@ static void check_drained(struct worker *w)
 		return;
 	}
 	const size_t *counts = w->attempts.counts;
-	bool works = counts[ATTEMPT_RUNNING] || counts[ATTEMPT_COLLECTING] ||
-		     counts[ATTEMPT_PREPARING];
+	/* With its deadline behind it, it does not wait for ever to upload something either. */
+	bool works = counts[ATTEMPT_RUNNING] || counts[ATTEMPT_PREPARING] ||
+		     (counts[ATTEMPT_COLLECTING] && w->drain != DRAIN_HARD);
 	if (works || w->session.state == SESSION_UP || !w->idle_since_ns)
 		w->idle_since_ns = w->now_ns;
 	if (w->now_ns - w->idle_since_ns >= LAST_WORDS_NS) {

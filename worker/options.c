@@ -18,6 +18,7 @@
 
 #define PROGRAM "cashet-worker"
 #define CACHE_BYTES (2ull << 30)
+#define CHECKPOINT_BYTES (4ull << 30)
 
 static const char help[] =
 	"usage: cashet-worker --broker URL [options]\n"
@@ -37,6 +38,9 @@ static const char help[] =
 	"  --work-dir DIR        directories of tasks and cache of inputs\n"
 	"                        (default: ${TMPDIR:-/var/tmp}/cashet-UID/NAME-PID)\n"
 	"  --cache-size SIZE     bound of the cache of inputs (default: 2GiB)\n"
+	"  --checkpoint-max SIZE what a task may keep in $CASHET_CHECKPOINT for its "
+	"next\n"
+	"                        attempt (default: 4GiB; 0: nothing is kept)\n"
 	"  --key FILE            this worker's key (default: $CASHET_KEY, or the only "
 	"key)\n"
 	"  --drain-timeout TIME  on SIGTERM, give running tasks this long (default: no "
@@ -59,6 +63,7 @@ enum {
 	OPT_RESOURCE,
 	OPT_WORK_DIR,
 	OPT_CACHE_SIZE,
+	OPT_CHECKPOINT_MAX,
 	OPT_KEY,
 	OPT_DRAIN_TIMEOUT,
 	OPT_PRIVATE,
@@ -76,6 +81,7 @@ static const struct option table[] = {
 	{"resource", required_argument, NULL, OPT_RESOURCE},
 	{"work-dir", required_argument, NULL, OPT_WORK_DIR},
 	{"cache-size", required_argument, NULL, OPT_CACHE_SIZE},
+	{"checkpoint-max", required_argument, NULL, OPT_CHECKPOINT_MAX},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"drain-timeout", required_argument, NULL, OPT_DRAIN_TIMEOUT},
 	{"private", no_argument, NULL, OPT_PRIVATE},
@@ -243,6 +249,10 @@ static int parse_one(struct options *o, int option, const char *name, const char
 		if (num_parse_size(value, &o->cache_bytes))
 			return bad(name, value, "a size as 2GiB");
 		return -1;
+	case OPT_CHECKPOINT_MAX:
+		if (num_parse_size(value, &o->checkpoint_bytes))
+			return bad(name, value, "a size as 4GiB, or 0");
+		return -1;
 	case OPT_KEY:
 		set_text(&o->key_file, value);
 		return -1;
@@ -329,6 +339,7 @@ static int complete(struct options *o)
 int options_parse(struct options *o, int argc, char **argv)
 {
 	*o = (struct options){.cache_bytes = CACHE_BYTES,
+			      .checkpoint_bytes = CHECKPOINT_BYTES,
 			      .drain_timeout_ns = TIME_NEVER,
 			      .log_level = LOG_INFO};
 	opterr = 0;

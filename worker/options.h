@@ -10,7 +10,7 @@ struct options {
 	char *work_dir; /* private to this process unless given */
 	bool work_dir_given;
 	struct capacity capacity;
-	uint64_t cache_bytes;
+	uint64_t cache_bytes, checkpoint_bytes;
 	uint64_t drain_timeout_ns; /* TIME_NEVER: none */
 	bool is_private;	   /* of a private broker: end when it is gone for good */
 	enum log_level log_level;

@@ -2,6 +2,7 @@
 #include "worker/output_tree.h"
 
 #include "common/fs.h"
+#include "common/num.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 #include "common/pure/utf8.h"
@@ -98,6 +99,14 @@ static int add_regular(struct output_walk *w, const char *path, Cashet__Content 
 	size_t length = strlen(path) + 1;
 	char *kept = memcpy(report_alloc(w->report, length), path, length);
 	int rc = fstat(fd, &st) < 0 ? -errno : 0;
+	w->bytes += rc == 0 ? (uint64_t)st.st_size : 0;
+	if (rc == 0 && w->bytes_max && w->bytes > w->bytes_max) {
+		close(fd);
+		CLEANUP_BUF struct buf limit = {0};
+		num_add_size(&limit, w->bytes_max);
+		err_set(e, ERR_FAILED, "more than %s", buf_cstr(&limit));
+		return 1;
+	}
 	if (rc == 0)
 		rc = output_add_file(w->report, fd, kept, w->inline_max, digest, &size);
 	if (rc == 0)

@@ -10,7 +10,8 @@ struct output_walk {
 	struct report *report;
 	const char *root; /* real path of the task's directory */
 	uint64_t inline_max;
-	uint64_t entries;
+	uint64_t bytes_max; /* of all files; 0: any number */
+	uint64_t entries, bytes;
 };
 
 /** output_add() - the file or folder at @path (real, inside root). Return: 0; 1 if it cannot be an

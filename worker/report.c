@@ -23,6 +23,8 @@ struct report *report_new(void)
 	cashet__outcome__init(&r->outcome);
 	cashet__content__init(&r->out);
 	cashet__content__init(&r->err);
+	cashet__checkpoint__init(&r->checkpoint);
+	cashet__content__init(&r->checkpoint_content);
 	r->outcome.exit_code = -1;
 	return r;
 }
@@ -117,7 +119,8 @@ void report_blob(struct report *r, const uint8_t digest[DIGEST_SIZE], uint64_t s
 size_t report_size(const struct report *r)
 {
 	const Cashet__Outcome *o = &r->outcome;
-	size_t size = 512 + r->inline_bytes + 8 * o->n_blobs + strlen(o->error);
+	size_t size = 512 + r->inline_bytes + 8 * o->n_blobs + strlen(o->error) +
+		      strlen(r->checkpoint.left_out);
 	for (size_t i = 0; i < o->n_outputs; i++)
 		size += 64 + strlen(o->outputs[i]->name) + strlen(o->outputs[i]->path);
 	for (size_t i = 0; i < o->n_metrics; i++)

@@ -17,6 +17,8 @@ struct report_blob {
 struct report {
 	Cashet__Outcome outcome;
 	Cashet__Content out, err;
+	Cashet__Checkpoint checkpoint;
+	Cashet__Content checkpoint_content;
 	uint64_t inline_bytes;
 	struct report_blob *blobs;
 	size_t blob_count, blob_capacity;

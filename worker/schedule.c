@@ -50,6 +50,9 @@ static struct prepare *new_prepare(struct worker *w, struct attempt *a)
 	p->cwd = a->dir->paths[DIR_TASK];
 	p->out = a->dir->paths[DIR_OUT];
 	p->err = a->dir->paths[DIR_ERR];
+	p->checkpoint_dir = a->dir->paths[DIR_CHECKPOINT];
+	p->checkpoint = a->checkpoint.has_content ? a->checkpoint.digest : NULL;
+	p->checkpoint_left_out = a->checkpoint.left_out;
 	p->cache = w->cache;
 	return p;
 }
@@ -113,6 +116,7 @@ static void begin_prepare(struct worker *w, struct attempt *a)
 {
 	if (!take_dir(w, a))
 		return;
+	dir_mark_start(a->dir);
 	a->prepare = new_prepare(w, a);
 	attempt_become(&w->attempts, a, ATTEMPT_PREPARING);
 	prepare_submit(a->prepare, w->jobs, prepared);
@@ -169,6 +173,7 @@ static void start(struct worker *w, struct attempt *a)
 			give_back_grant(w, a);
 			return;
 		}
+		dir_mark_start(a->dir);
 		a->prepare = new_prepare(w, a);
 		prepare_plain(a->prepare);
 		if (a->prepare->result != LAYOUT_OK) {
@@ -182,7 +187,6 @@ static void start(struct worker *w, struct attempt *a)
 	a->slot = slot;
 	a->run = ++w->run_count;
 	a->started_ns = w->now_ns;
-	dir_mark_start(a->dir);
 	attempt_become(&w->attempts, a, ATTEMPT_RUNNING);
 	a->kill_ns = TIME_NEVER;
 	const struct buf *strings = &a->prepare->strings;
@@ -250,7 +254,7 @@ void schedule_start(struct worker *w)
 			return;
 		if (a->state == ATTEMPT_PREPARING || a->stop != STOP_NONE)
 			continue;
-		bool plain = function_is_plain(&a->function->f);
+		bool plain = attempt_is_plain(a);
 		if (a->state == ATTEMPT_WAITING && !plain) {
 			if (counts[ATTEMPT_PREPARING] + counts[ATTEMPT_PREPARED] < ahead)
 				begin_prepare(w, a);

@@ -89,6 +89,26 @@ struct execution *exec_find(const struct core *core, const struct func *func,
 	return NULL;
 }
 
+bool core_has_execution(const struct core *core, const uint8_t func_hash[DIGEST_SIZE],
+			const uint8_t args_hash[DIGEST_SIZE], const uint8_t *nonce)
+{
+	const struct table *t = &core->fingerprints;
+	struct func func;
+	memcpy(func.hash, func_hash, DIGEST_SIZE);
+	uint32_t hash = fingerprint_hash(core, &func, args_hash, nonce), at;
+	for (uint32_t slot = table_first(t, hash, &at); slot != TABLE_NONE;
+	     slot = table_next(t, hash, &at)) {
+		const struct execution *e = exec_at(core, slot);
+		const uint8_t *has = exec_nonce(e);
+		if (e->state != EXEC_DONE && e->state != EXEC_FAILED && !has == !nonce &&
+		    !memcmp(e->func->hash, func_hash, DIGEST_SIZE) &&
+		    !memcmp(e->args_hash, args_hash, DIGEST_SIZE) &&
+		    (!nonce || !memcmp(has, nonce, NONCE_SIZE)))
+			return true;
+	}
+	return false;
+}
+
 struct execution *exec_new(struct core *core, struct func *func,
 			   const uint8_t args_hash[DIGEST_SIZE], enum core_cache cache,
 			   const uint8_t *nonce)

@@ -23,9 +23,11 @@ static const char *const sql[J_COUNT] = {
 		   "WHERE batch=?1",
 	[J_END_ROW] = "INSERT INTO ends VALUES(?1, ?2, ?3)",
 	[J_LEASE_ROW] = "INSERT INTO leases VALUES(?1, ?2, ?3)",
+	[J_CHECKPOINT] = "INSERT OR REPLACE INTO checkpoints VALUES(?1, ?2, ?3)",
 	[J_BATCH_ENDED] = "UPDATE batches SET ended_wall_ms=?2, counts=?3 WHERE batch=?1",
 	[J_PAUSE] = "UPDATE batches SET paused=?2 WHERE batch=?1",
 	[J_LEASES_GONE] = "DELETE FROM leases WHERE batch=?1",
+	[J_CHECKPOINTS_GONE] = "DELETE FROM checkpoints WHERE batch=?1",
 	[J_DISCARD_BATCH] = "DELETE FROM batches WHERE batch=?1",
 	[J_DISCARD_CHUNKS] = "DELETE FROM chunks WHERE batch=?1",
 	[J_DISCARD_ENDS] = "DELETE FROM ends WHERE batch=?1",
@@ -232,6 +234,19 @@ static int apply_pause(struct journal *j, const struct turn_record *r)
 	return run1(j, J_PAUSE, r->batch);
 }
 
+static int apply_checkpoint(struct journal *j, const struct turn_record *r)
+{
+	sqlite3_stmt *s = j->stmts[J_CHECKPOINT];
+	buf_reset(&j->row);
+	pack_checkpoint(&j->row, &r->checkpoint);
+	if (j->row.failed)
+		return SQLITE_NOMEM;
+	sqlite3_bind_int64(s, 1, (int64_t)r->batch);
+	sqlite3_bind_int64(s, 2, (int64_t)r->checkpoint.index + 1);
+	bind_blob(s, 3, j->row.data, j->row.size);
+	return db_run(s);
+}
+
 /* ---- commits and small blobs ---- */
 
 static int find_parent(struct journal *j, uint64_t seq, struct commit *c)
@@ -341,6 +356,9 @@ int journal_apply(struct journal *j, const struct ledger_turn *t)
 		case TURN_LEASE:
 			keep_lease(j, r);
 			break;
+		case TURN_CHECKPOINT:
+			rc = apply_checkpoint(j, r);
+			break;
 		case TURN_BATCH_ENDED:
 			rc = apply_batch_ended(j, r);
 			break;
@@ -379,8 +397,11 @@ int journal_commit(struct journal *j)
 	int rc = journal_flush_ends(j);
 	if (rc == SQLITE_OK)
 		rc = journal_flush_leases(j);
-	for (size_t i = 0; i < j->ended_count && rc == SQLITE_OK; i++)
+	for (size_t i = 0; i < j->ended_count && rc == SQLITE_OK; i++) {
 		rc = run1(j, J_LEASES_GONE, j->ended[i]);
+		if (rc == SQLITE_OK)
+			rc = run1(j, J_CHECKPOINTS_GONE, j->ended[i]);
+	}
 	if (rc == SQLITE_OK &&
 	    memcmp(&j->now.totals, &j->saved.totals, sizeof j->now.totals) != 0) {
 		bind_blob(j->stmts[J_TOTALS], 1, &j->now.totals, sizeof j->now.totals);

@@ -78,6 +78,17 @@ struct ledger_lease {
 	uint8_t worker_key[KEY_SIZE];
 };
 
+/* What a task left in its checkpoint folder, for its next attempt. The fingerprint is told as well:
+ * that of a task is not known before its inputs are. */
+struct ledger_checkpoint {
+	uint32_t index;
+	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
+	bool has_nonce;
+	uint8_t nonce[NONCE_SIZE];
+	const void *body; /* the broker's; when read: the callback's for the call */
+	size_t size;	  /* 0: there is none any more */
+};
+
 void ledger_add_batch(struct ledger_turn *t, const struct ledger_batch *batch);
 void ledger_add_chunk(
 	struct ledger_turn *t, uint64_t batch, uint32_t chunk, const void *data,
@@ -87,6 +98,9 @@ void ledger_add_discarded(struct ledger_turn *t, uint64_t batch); /* its rows go
 void ledger_add_end(struct ledger_turn *t, uint64_t batch, const struct ledger_end *end);
 void ledger_add_lease(struct ledger_turn *t, uint64_t batch,
 		      const struct ledger_lease *lease);
+/** ledger_add_checkpoint() - in place of the one that the task had. Gone when the batch has ended. */
+void ledger_add_checkpoint(struct ledger_turn *t, uint64_t batch,
+			   const struct ledger_checkpoint *checkpoint);
 void ledger_add_batch_ended(struct ledger_turn *t, uint64_t batch,
 			    const struct core_counts *counts, uint64_t wall_ms);
 /** ledger_add_paused() - the first tasks of @function (number within @batch) all failed. */
@@ -240,6 +254,11 @@ int ledger_each_end(struct ledger_reader *r, uint64_t batch,
 /** ledger_each_lease() - grants recorded for a batch that has not ended, oldest first. */
 int ledger_each_lease(struct ledger_reader *r, uint64_t batch,
 		      int (*fn)(void *arg, const struct ledger_lease *lease), void *arg);
+/** ledger_each_checkpoint() - by index, those that are there; of a batch that has not ended. */
+int ledger_each_checkpoint(struct ledger_reader *r, uint64_t batch,
+			   int (*fn)(void *arg,
+				     const struct ledger_checkpoint *checkpoint),
+			   void *arg);
 /** ledger_each_open_batch() - batches that have not ended, by number: what recovery replays. */
 int ledger_each_open_batch(struct ledger_reader *r,
 			   int (*fn)(void *arg, const struct ledger_batch_row *row),

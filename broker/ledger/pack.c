@@ -141,6 +141,28 @@ int unpack_lease(const uint8_t *row, size_t size, size_t at, struct ledger_lease
 
 #define COUNTS 7
 
+void pack_checkpoint(struct buf *row, const struct ledger_checkpoint *c)
+{
+	buf_add(row, c->func_hash, DIGEST_SIZE);
+	buf_add(row, c->args_hash, DIGEST_SIZE);
+	buf_add_byte(row, c->has_nonce);
+	buf_add(row, c->nonce, NONCE_SIZE);
+	buf_add(row, c->body, c->size);
+}
+
+int unpack_checkpoint(const uint8_t *row, size_t size, struct ledger_checkpoint *c)
+{
+	if (size < PACK_CHECKPOINT_MIN || row[2 * DIGEST_SIZE] > 1)
+		return 1;
+	*c = (struct ledger_checkpoint){.has_nonce = row[2 * DIGEST_SIZE],
+					.body = row + PACK_CHECKPOINT_MIN,
+					.size = size - PACK_CHECKPOINT_MIN};
+	memcpy(c->func_hash, row, DIGEST_SIZE);
+	memcpy(c->args_hash, row + DIGEST_SIZE, DIGEST_SIZE);
+	memcpy(c->nonce, row + 2 * DIGEST_SIZE + 1, NONCE_SIZE);
+	return 0;
+}
+
 void pack_counts(struct buf *out, const struct core_counts *counts)
 {
 	cbor_add_array(out, COUNTS);

@@ -18,6 +18,11 @@ int unpack_end(const uint8_t *row, size_t size, size_t at, struct ledger_end *en
 /** pack_leases() - append a row of @count (at most PACK_ROW_MAX) leases. */
 void pack_leases(struct buf *row, const struct ledger_lease *const *leases, size_t count);
 int unpack_lease(const uint8_t *row, size_t size, size_t at, struct ledger_lease *lease);
+/* checkpoints: func_hash 32, args_hash 32, has_nonce 1, nonce 16, the body. */
+#define PACK_CHECKPOINT_MIN (2 * DIGEST_SIZE + 1 + NONCE_SIZE)
+void pack_checkpoint(struct buf *row, const struct ledger_checkpoint *c);
+/** unpack_checkpoint() - all but the index; body points into @row. Return: 0; 1 if malformed. */
+int unpack_checkpoint(const uint8_t *row, size_t size, struct ledger_checkpoint *c);
 /** pack_counts() - the counts of an ended batch (nothing of it waits or runs). */
 void pack_counts(struct buf *out, const struct core_counts *counts);
 int unpack_counts(const uint8_t *data, size_t size,

@@ -32,6 +32,8 @@ static const char *const sql[R_COUNT] = {
 		   "LIMIT 1",
 	[R_LEASES] = "SELECT seq, entries FROM leases WHERE batch=?1 AND seq>?2 ORDER BY "
 		     "seq LIMIT 1",
+	[R_CHECKPOINTS] = "SELECT seq, entries FROM checkpoints WHERE batch=?1 AND "
+			  "seq>?2 ORDER BY seq LIMIT 1",
 	[R_NEWEST] =
 		"SELECT batch FROM batches WHERE sealed=1 ORDER BY batch DESC LIMIT 1",
 	[R_LIST] = "SELECT " BATCH_COLUMNS "FROM batches WHERE sealed=1 AND batch<?1 "

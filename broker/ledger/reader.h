@@ -26,6 +26,7 @@ enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
 		   R_CHUNK_COUNT,
 		   R_ENDS,
 		   R_LEASES,
+		   R_CHECKPOINTS,
 		   R_NEWEST,
 		   R_LIST,
 		   R_OPEN,

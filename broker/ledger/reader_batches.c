@@ -321,6 +321,25 @@ int ledger_each_lease(struct ledger_reader *r, uint64_t batch,
 	return rc == 1 ? 0 : rc;
 }
 
+int ledger_each_checkpoint(struct ledger_reader *r, uint64_t batch,
+			   int (*fn)(void *arg,
+				     const struct ledger_checkpoint *checkpoint),
+			   void *arg)
+{
+	CLEANUP_BUF struct buf row = {0};
+	struct ledger_checkpoint checkpoint;
+	uint64_t seq = 0;
+	int rc, stop;
+	while (!(rc = next_entries(r, R_CHECKPOINTS, batch, &seq, &row))) {
+		if (unpack_checkpoint(row.data, row.size, &checkpoint))
+			return bad_row("checkpoints", batch);
+		checkpoint.index = (uint32_t)(seq - 1);
+		if (checkpoint.size && (stop = fn(arg, &checkpoint)))
+			return stop;
+	}
+	return rc == 1 ? 0 : rc;
+}
+
 int ledger_read_stats(struct ledger_reader *r, struct ledger_stats *stats)
 {
 	struct journal_totals totals;

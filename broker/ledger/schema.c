@@ -12,6 +12,7 @@
  *   chunks   SubmitChunk as received; raw_size > 0: @body is a zstd frame of that many bytes
  *   ends     rows of packed struct ledger_end (pack.h), what one group ended of one batch
  *   leases   rows of packed struct ledger_lease; gone when the batch has ended
+ *   checkpoints  a packed struct ledger_checkpoint; seq: index + 1; gone when the batch has ended
  *   commits  current 1: found by its fingerprint, until a later one of the same; hash: of @body
  *   inline   small blobs
  * seq of ends and leases is boot << 32 | counter: ascending over restarts without being looked up. */
@@ -45,10 +46,14 @@ static const char version_1[] =
 static const char version_2[] =
 	"ALTER TABLE batches ADD COLUMN paused INTEGER NOT NULL DEFAULT 0";
 
+static const char version_2[] =
+	"ALTER TABLE batches ADD COLUMN paused INTEGER NOT NULL DEFAULT 0";
+
 /* To change the schema, append a step; never edit one that was released. Readers of index.db know
  * nothing of these versions: if the change touches what is indexed, raise INDEX_VERSION too. */
 static const struct schema_step journal_steps[] = {
 	{version_1, NULL},
+	{version_2, NULL},
 	{version_2, NULL},
 };
 

@@ -206,6 +206,15 @@ void ledger_add_lease(struct ledger_turn *t, uint64_t batch,
 	add(t, TURN_LEASE, batch, 0, RECORD_SIZE(lease))->lease = *lease;
 }
 
+void ledger_add_checkpoint(struct ledger_turn *t, uint64_t batch,
+			   const struct ledger_checkpoint *checkpoint)
+{
+	struct turn_record *r =
+		add(t, TURN_CHECKPOINT, batch, 0, RECORD_SIZE(checkpoint));
+	r->checkpoint = *checkpoint;
+	r->checkpoint.body = copy(t, checkpoint->body, checkpoint->size);
+}
+
 void ledger_add_batch_ended(struct ledger_turn *t, uint64_t batch,
 			    const struct core_counts *counts, uint64_t wall_ms)
 {

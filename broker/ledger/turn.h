@@ -16,6 +16,7 @@ enum turn_type {
 	TURN_DISCARDED,
 	TURN_END,
 	TURN_LEASE,
+	TURN_CHECKPOINT,
 	TURN_BATCH_ENDED,
 	TURN_PAUSE,
 	TURN_COMMIT,
@@ -36,6 +37,7 @@ struct turn_record {
 		} bytes; /* chunk, blob */
 		struct ledger_end end;
 		struct ledger_lease lease;
+		struct ledger_checkpoint checkpoint;
 		struct {
 			struct core_counts counts;
 			uint64_t wall_ms;

@@ -234,6 +234,60 @@ Test(ledger_turns, leases_last_as_long_as_their_batch)
 	cr_assert_eq(seen.size, 1500 * sizeof(uint64_t));
 }
 
+static int keep_checkpoint(void *arg, const struct ledger_checkpoint *c)
+{
+	struct buf *seen = arg;
+	cr_assert_eq(c->func_hash[0], 0xf);
+	cr_assert_eq(c->args_hash[31], 0xa);
+	cr_assert(c->has_nonce && c->nonce[15] == 0xe);
+	buf_printf(seen, "%u:%.*s ", c->index, (int)c->size, (const char *)c->body);
+	return 0;
+}
+
+Test(ledger_turns, a_checkpoint_is_replaced_taken_away_and_ends_with_its_batch)
+{
+	CLEANUP_BUF struct buf seen = {0};
+	struct ledger_checkpoint c = {.has_nonce = true};
+	c.func_hash[0] = 0xf;
+	c.args_hash[31] = 0xa;
+	c.nonce[15] = 0xe;
+	struct ledger_turn *t = store_turn(&s);
+	for (uint64_t b = 1; b <= 2; b++) {
+		open_batch(t, b);
+		for (uint32_t i = 0; i < 3; i++) {
+			char body[] = "first";
+			c.index = i;
+			c.body = body;
+			c.size = 5;
+			ledger_add_checkpoint(t, b, &c);
+			memset(body, 0, sizeof body); /* it was copied */
+		}
+	}
+	store_put(&s, t);
+	t = store_turn(&s);
+	c.body = "second";
+	c.size = 6;
+	c.index = 0;
+	ledger_add_checkpoint(t, 1, &c);
+	c.index = 1;
+	c.size = 0;
+	ledger_add_checkpoint(t, 1, &c);
+	store_put(&s, t);
+	store_close(&s);
+	store_open(&s);
+	cr_assert_eq(ledger_each_checkpoint(s.reader, 1, keep_checkpoint, &seen), 0);
+	cr_assert_str_eq(buf_cstr(&seen), "0:second 2:first ");
+	struct core_counts counts = {.total = 1, .executed = 1};
+	t = store_turn(&s);
+	ledger_add_batch_ended(t, 1, &counts, 77);
+	store_put(&s, t);
+	buf_reset(&seen);
+	cr_assert_eq(ledger_each_checkpoint(s.reader, 1, keep_checkpoint, &seen), 0);
+	cr_assert_eq(seen.size, 0);
+	cr_assert_eq(ledger_each_checkpoint(s.reader, 2, keep_checkpoint, &seen), 0);
+	cr_assert_str_eq(buf_cstr(&seen), "0:first 1:first 2:first ");
+}
+
 Test(ledger_turns, chunks_come_back_packed_or_not)
 {
 	static uint8_t text[100000], noise[100000];
