@@ -4,6 +4,8 @@ is their identity."""
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import unittest
 
 from harness import SiteTest, main
@@ -129,7 +131,11 @@ class Inputs(SiteTest):
         self.assertEqual(len(found), 2, found)
 
     def test_a_list_that_does_not_fit_into_argv_is_read_from_its_file(self):
-        # more than 2 MiB of paths; many are links to the same few files, to go easy on the disk
+        # more than 2 MiB of paths; easy on the disk: links to few files, laid out in memory
+        self.site.processes[-1].kill()
+        memory = tempfile.mkdtemp(prefix="cashet-e2e-", dir="/dev/shm")
+        self.addCleanup(shutil.rmtree, memory, ignore_errors=True)
+        self.site.worker("node-2", 1, "--work-dir", memory)
         names = [f"{i:05d}".ljust(255, "n") for i in range(8100)]
         os.makedirs(self.site.path("many"))
         for i, name in enumerate(names):
