@@ -4,7 +4,7 @@
  * What may leave early has its own Assign. A description is sent once per session: with the first
  * message that leaves with one of its tasks. A held message may be overtaken by an early one, so
  * each known description has the step with which it leaves. */
-#include "broker/broker.h"
+#include "broker/checkpoint.h"
 
 #include "common/log.h"
 #include "common/pure/mem.h"
@@ -222,14 +222,17 @@ static size_t put_lease(uint8_t *out, const struct core_lease *lease)
 	return (size_t)(to - out);
 }
 
-static void add_assignment(struct buf *out, const struct core_effect *fx,
-			   const struct batch_function *f, uint32_t options)
+static void add_assignment(struct broker *b, struct buf *out,
+			   const struct core_effect *fx, const struct batch_function *f,
+			   uint32_t options)
 {
+	size_t left_size;
+	const void *left = checkpoint_find(b, &fx->grant.lease, &left_size);
 	uint8_t lease[LEASE_MAX];
 	size_t lease_size = put_lease(lease, &fx->grant.lease);
 	size_t name_size = strlen(f->name);
 	uint8_t *start = buf_reserve(out, LEASE_MAX + fx->grant.args_size + name_size +
-						  f->env_size + 64);
+						  f->env_size + left_size + 80);
 	assert(start);
 	/* The length goes in front of it, in as many bytes as it needs. */
 	uint8_t numbers[32], *to = put_uint(numbers, 2, options);
@@ -238,7 +241,8 @@ static void add_assignment(struct buf *out, const struct core_effect *fx,
 	size_t number_size = (size_t)(to - numbers);
 	size_t size = 1 + pb_varint_size(lease_size) + lease_size + number_size +
 		      (1 + pb_varint_size(fx->grant.args_size) + fx->grant.args_size) +
-		      (1 + pb_varint_size(name_size) + name_size) + f->env_size;
+		      (1 + pb_varint_size(name_size) + name_size) + f->env_size +
+		      (left ? 1 + pb_varint_size(left_size) + left_size : 0);
 	to = pb_put_varint(start, 1 << 3 | PB_BYTES);
 	to = pb_put_varint(to, size);
 	uint8_t *body = to;
@@ -250,6 +254,8 @@ static void add_assignment(struct buf *out, const struct core_effect *fx,
 	if (f->env_size)
 		memcpy(to, f->env, f->env_size);
 	to += f->env_size;
+	if (left)
+		to = put_bytes(to, 8, left, left_size);
 	assert((size_t)(to - body) == size);
 	out->size += (size_t)(to - start);
 }
@@ -266,7 +272,7 @@ void worker_grant(struct broker *b, const struct core_effect *fx)
 	const struct batch_function *f = &batch->functions[fx->grant.function];
 	learn(b, w, a, early, f);
 	uint32_t options = add_options(a, batch, f->options, fx->grant.timeout_ns);
-	add_assignment(&a->tasks, fx, f, options);
+	add_assignment(b, &a->tasks, fx, f, options);
 	worker_touch(b, w);
 	if (a->tasks.size + a->functions.size > ASSIGN_MAX)
 		send_assign(b, w, a, early ? 0 : b->step);

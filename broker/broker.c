@@ -3,7 +3,7 @@
  * A turn takes at most TURN_MESSAGES messages or TURN_NS, whatever is more pressing: what has come
  * in meanwhile is in the sockets' queues, and their bounds push back on the peers. Look-ups that
  * the core asked for are answered in the same turn, in portions. */
-#include "broker/broker.h"
+#include "broker/checkpoint.h"
 
 #include "common/clock.h"
 #include "common/fs.h"
@@ -134,6 +134,7 @@ static void each_second(struct broker *b)
 		b->free_bytes = 0;
 	batches_orphans(b);
 	relays_sweep(b);
+	checkpoints_sweep(b);
 	listen_watch_descriptors(b);
 	listen_restore(b);
 	give_back(b);
@@ -401,6 +402,7 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 	batches_init(b);
 	workers_init(b);
 	report_init(b);
+	checkpoints_init(b);
 	wire_arena_init(&b->arena);
 	listen_raise_limits(b);
 	int rc = open_signals(b, e);
@@ -453,6 +455,7 @@ void broker_free(struct broker *b)
 	presence_fini(b);
 	known_fini(b);
 	report_fini(b);
+	checkpoints_fini(b);
 	pager_fini(&b->pager);
 	chunk_scratch_free();
 	buf_fini(&b->scratch);

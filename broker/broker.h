@@ -61,13 +61,14 @@ struct lookups { /* asked by the core, not answered yet; answered oldest first *
 	uint64_t hits, misses;
 };
 
-struct presence; /* presence.c: which blobs and commits were found whole lately */
-struct known;	 /* known.c: ids of batches of the past */
-struct query;	 /* query.c: the thread */
-struct reports;	 /* report.c: results that are being taken */
-struct retries;	 /* retry.c */
-struct relays;	 /* logs.c */
-struct life;	 /* private.c */
+struct presence;    /* presence.c: which blobs and commits were found whole lately */
+struct known;	    /* known.c: ids of batches of the past */
+struct query;	    /* query.c: the thread */
+struct reports;	    /* report.c: results that are being taken */
+struct checkpoints; /* checkpoint.c: what attempts left for the next one */
+struct retries;	    /* retry.c */
+struct relays;	    /* logs.c */
+struct life;	    /* private.c */
 
 struct broker {
 	const struct options *options;
@@ -111,6 +112,7 @@ struct broker {
 	const struct wire_frame *frame; /* it as it came */
 	struct buf scratch, packed;
 	struct reports *reports;
+	struct checkpoints *checkpoints;
 
 	struct peers peers;
 	struct batches batches;

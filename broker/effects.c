@@ -2,7 +2,7 @@
  * the workers' and watchers' hands.
  *
  * What is replayed in recovery is recorded already and is told to nobody. To add an effect: a case here; the compiler names a forgotten one. */
-#include "broker/broker.h"
+#include "broker/checkpoint.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -60,6 +60,8 @@ static void task_ended(struct broker *b, const struct core_effect *fx)
 		.commit = fx->ended.commit,
 	};
 	ledger_add_end(b->turn, fx->batch, &end);
+	if (fx->ended.status == CORE_CANCELLED)
+		checkpoints_look(b);
 	struct batch *batch = batch_find_number(b, fx->batch);
 	if (!batch)
 		return;
@@ -134,6 +136,7 @@ static void apply(struct broker *b, const struct core_effect *fx)
 		if (fx->commit.commit > b->commit_last)
 			b->commit_last = fx->commit.commit;
 		report_commit(b, fx);
+		checkpoint_drop(b, &fx->commit.lease);
 		break;
 	case CORE_FX_VERDICT:
 		report_verdict(b, fx);
@@ -159,6 +162,7 @@ static void apply(struct broker *b, const struct core_effect *fx)
 	case CORE_FX_BATCH_FORGOTTEN:
 		if ((batch = batch_find_number(b, fx->batch)))
 			batch_free(b, batch);
+		checkpoints_look(b);
 		break;
 	case CORE_FX_WORKER_SILENT:
 		if ((w = worker_get(b, fx->worker))) {

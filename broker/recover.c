@@ -3,7 +3,7 @@
  * Batches are replayed in order, through the checks that they passed when they came; then what had
  * ended and what was leased. Nothing is recorded meanwhile: the core's effects of a replay are
  * what the ledger already holds (effects.c). Only CORE_EV_RECOVERED starts anything. */
-#include "broker/broker.h"
+#include "broker/checkpoint.h"
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -150,6 +150,7 @@ static int replay_batch(struct replay *r, const struct ledger_batch_row *row,
 	ledger_each_end(b->reader, r->number, keep_end, r);
 	replay_ends(r);
 	ledger_each_lease(b->reader, r->number, replay_lease, r);
+	checkpoints_replay(b, r->number);
 	if (row->paused || row->resumed)
 		replay_pause(r, row);
 	return 0;

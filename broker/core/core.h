@@ -80,6 +80,9 @@ int core_view_task(const struct core *core, uint64_t batch, uint32_t index,
 /** core_wants_slots() - true if a task that is not over reads this one: in recovery, its
  * CORE_EV_OLD_END then carries its slots. */
 bool core_wants_slots(const struct core *core, uint64_t batch, uint32_t index);
+/** core_has_execution() - is the work for this fingerprint waiting or being done? @nonce: or NULL. */
+bool core_has_execution(const struct core *core, const uint8_t func_hash[DIGEST_SIZE],
+			const uint8_t args_hash[DIGEST_SIZE], const uint8_t *nonce);
 struct core_batch_view {
 	struct core_counts counts;
 	bool sealed, ended, paused;

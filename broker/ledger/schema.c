@@ -46,15 +46,16 @@ static const char version_1[] =
 static const char version_2[] =
 	"ALTER TABLE batches ADD COLUMN paused INTEGER NOT NULL DEFAULT 0";
 
-static const char version_2[] =
-	"ALTER TABLE batches ADD COLUMN paused INTEGER NOT NULL DEFAULT 0";
+static const char version_3[] =
+	"CREATE TABLE checkpoints(batch INTEGER, seq INTEGER, entries BLOB NOT NULL,"
+	"  PRIMARY KEY(batch, seq)) WITHOUT ROWID;";
 
 /* To change the schema, append a step; never edit one that was released. Readers of index.db know
  * nothing of these versions: if the change touches what is indexed, raise INDEX_VERSION too. */
 static const struct schema_step journal_steps[] = {
 	{version_1, NULL},
 	{version_2, NULL},
-	{version_2, NULL},
+	{version_3, NULL},
 };
 
 const struct schema schema_journal = {journal_steps, ARRAY_LEN(journal_steps), "meta.db"};
