@@ -2,6 +2,7 @@
  * and copies the error out; see cashet.h for what they promise. */
 #include "client/batch/batch.h"
 #include "client/handle.h"
+#include "client/local.h"
 #include "client/submission.h"
 #include "client/tasks.h"
 #include "client/watch.h"
@@ -30,7 +31,16 @@ static int open_greeted(struct cashet **cp, const struct cashet_options *options
 		return r;
 	/* Under way, not answered: what is asked first travels right behind the greeting. A broker
 	 * that is not there, or refuses us, is found out by whoever waits first. */
-	r = options && options->no_wait ? 0 : handle_greeted(c, e);
+	if (options && options->no_wait)
+		r = 0;
+	else if (c->must_exist && local_may(c))
+		r = local_open(
+			c,
+			e); /* whether it is there; a broker is started for what needs one */
+	else
+		r = LOCAL_SERVED;
+	if (r == LOCAL_SERVED)
+		r = handle_greeted(c, e);
 	if (r)
 		handle_close(c);
 	else

@@ -1,6 +1,7 @@
 /* data.c - bytes in and out of the store: blobs, folders, logs. */
 #include "client/handle.h"
 
+#include "client/local.h"
 #include "common/clock.h"
 #include "common/fs.h"
 
@@ -20,7 +21,10 @@ static int get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_
 		    cashet_sink sink, void *arg, struct err *e)
 {
 	struct blob_client *blobs;
-	int r = handle_blobs(c, &blobs, e);
+	int r = local_may(c) ? local_blob(c, digest, offset, sink, arg, e) : LOCAL_SERVED;
+	if (r != LOCAL_SERVED)
+		return r;
+	r = handle_blobs(c, &blobs, e);
 	return r ? r : blob_client_get(blobs, digest, offset, 0, sink, arg, e);
 }
 
@@ -254,7 +258,9 @@ static int read_log(struct cashet *c, const char *batch, uint32_t index,
 			r = give_log(log, sink, arg, e);
 		if (!again && !log->is_blob) {
 			offset += got;
-			more = got || (log->running && options->follow);
+			/* In a store that nobody serves it does not grow. */
+			more = got ||
+			       (log->running && options->follow && !request->local);
 		}
 		if (r == 0 && !more && !again && !log->is_blob && offset == 0 &&
 		    *log->note)

@@ -1,6 +1,7 @@
 /* handle.c - opening and closing a handle: where the broker is, who we are, what is ours. */
 #include "client/handle.h"
 
+#include "client/local.h"
 #include "common/clock.h"
 #include "common/rand.h"
 
@@ -138,6 +139,7 @@ void handle_close(struct cashet *c)
 	assert(list_empty(
 		&c->requests)); /* cashet_results are closed before their handle */
 	blob_client_free(c->blobs);
+	local_close(c);
 	if (c->transport)
 		c->transport->kind->close(c->transport);
 	if (c->zmq)

@@ -27,6 +27,7 @@ struct request { /* one question; its answer has the same serial */
 	uint64_t serial;
 	struct buf packed; /* an Envelope, to be said again in a new session */
 	bool done;
+	bool local;		  /* to be answered from the store's files, see local.h */
 	struct wire_arena *arena; /* of @reply */
 	Cashet__Envelope *reply;
 };
@@ -43,6 +44,7 @@ struct welcome {    /* what the last Welcome said */
 
 struct submission;
 struct watch;
+struct local;
 
 struct cashet {
 	struct where where;
@@ -82,6 +84,7 @@ struct cashet {
 	struct blob_client *blobs;
 	uint64_t kept_up_ns; /* when the session was last looked after while blobs move */
 	char *blobs_url;
+	struct local *local; /* the store's files; NULL: not needed so far */
 	struct request
 		*lent; /* whose reply a caller still reads (cashet_status() etc.) */
 };

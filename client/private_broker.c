@@ -301,7 +301,7 @@ static int64_t log_size(const char *dir)
 	return size;
 }
 
-static bool lock_is_held(const char *dir)
+bool private_broker_serves(const char *dir)
 {
 	char *path = NULL;
 	if (asprintf(&path, "%s/run/lock", dir) < 0)
@@ -335,7 +335,7 @@ static int wait_for_answer(const struct private_broker *p, int *pidfdp, int64_t 
 	uint64_t until = clock_mono_ns() + p->wait_ns, pause = POLL_FIRST_NS;
 	bool again = false;
 	for (;;) {
-		bool over = has_died(*pidfdp) && !lock_is_held(p->dir);
+		bool over = has_died(*pidfdp) && !private_broker_serves(p->dir);
 		int r = look(p->dir, urlp, e);
 		if (r != 1)
 			return r;
@@ -365,7 +365,7 @@ static int wait_for_answer(const struct private_broker *p, int *pidfdp, int64_t 
 static int look_quickly(const char *dir, char **urlp, struct err *e)
 {
 	struct stat st;
-	if (!lock_is_held(dir))
+	if (!private_broker_serves(dir))
 		return 1;
 	char *path = socket_path(dir);
 	int r = 1;

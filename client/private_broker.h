@@ -21,3 +21,5 @@ struct private_broker {
  * Return: 0; ERR_UNREACHABLE when there is none (and may_start is false, or starting failed:
  * @e says what was tried, with the end of the broker's log); ERR_NOT_FOUND; ERR_DETACHED. */
 int private_broker_find(const struct private_broker *p, char **urlp, struct err *e);
+/** private_broker_serves() - does any broker, private or not, hold the store @dir? */
+bool private_broker_serves(const char *dir);

@@ -1,7 +1,9 @@
 /* request.c - questions to the broker: one Envelope there, the one with the same serial back. A
  * question is repeated in every new session until it is answered; the broker gives a repeated
- * one the same answer. */
+ * one the same answer. About a store that no broker serves, the answer is read from its files. */
 #include "client/handle.h"
+
+#include "client/local.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +21,9 @@ struct request *request_send(struct cashet *c, Cashet__Envelope *envelope)
 		return NULL;
 	}
 	list_add_tail(&c->requests, &r->node);
-	handle_send(c, r->packed.data, r->packed.size);
+	r->local = local_may_answer(c, envelope->body_case);
+	if (!r->local)
+		handle_send(c, r->packed.data, r->packed.size);
 	return r;
 }
 
@@ -47,6 +51,12 @@ int request_error(const Cashet__Error *error, struct err *e)
 int request_wait(struct cashet *c, struct request *r, Cashet__Envelope__BodyCase want,
 		 uint64_t patience_ns, struct err *e)
 {
+	while (r->local && !r->done) {
+		int failed = local_answer(c, r, e);
+		if (failed && failed != LOCAL_SERVED)
+			return failed;
+		r->local = !failed; /* else the session that begins now says it */
+	}
 	while (!r->done) {
 		int failed = handle_pump(c, TIME_NEVER, patience_ns, e);
 		if (failed)

@@ -73,7 +73,7 @@ void handle_present(struct cashet *c)
 	struct list *at;
 	list_for_each (at, &c->requests) {
 		struct request *r = container_of(at, struct request, node);
-		if (!r->done)
+		if (!r->done && !r->local)
 			handle_send(c, r->packed.data, r->packed.size);
 	}
 }

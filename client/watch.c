@@ -3,6 +3,7 @@
  * collected until somebody looks. When the batch ended with few tasks, its results came along. */
 #include "client/watch.h"
 
+#include "client/local.h"
 #include "common/clock.h"
 #include "common/pure/hex.h"
 
@@ -337,12 +338,46 @@ static int wait_until_ended(struct cashet *c, const struct cashet_wait_options *
 	}
 }
 
+/* Of a store that no broker serves: a batch that has ended needs none, one that has not goes on only
+ * with one. */
+static int look_locally(struct cashet *c, struct err *e)
+{
+	struct watch *w = c->watch;
+	Cashet__BatchRef ref = CASHET__BATCH_REF__INIT;
+	ref.prefix = (ProtobufCBinaryData){.data = w->prefix, .len = (w->digits + 1) / 2};
+	ref.odd = w->digits % 2;
+	Cashet__BatchesQuery query = CASHET__BATCHES_QUERY__INIT;
+	query.has_one = true;
+	query.one = &ref;
+	Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
+	envelope.body_case = CASHET__ENVELOPE__BODY_BATCHES_QUERY;
+	envelope.batches_query = &query;
+	struct request *r;
+	int failed = request_ask(c, &envelope, CASHET__ENVELOPE__BODY_BATCHES, &r, e);
+	if (failed)
+		return failed;
+	const Cashet__Batches *found = r->reply->batches;
+	const Cashet__BatchRow *row = found->n_rows ? found->rows[0] : NULL;
+	if (row && row->ended && wire_is(&row->batch, DIGEST_SIZE)) {
+		memcpy(w->id, row->batch.data, DIGEST_SIZE);
+		w->has_id = w->known = w->ended = w->changed = true;
+		counts_from(&w->counts, row->counts);
+	}
+	request_free(r);
+	return 0;
+}
+
 int watch_wait(struct cashet *c, const char *batch,
 	       const struct cashet_wait_options *options, struct cashet_counts *counts,
 	       struct err *e)
 {
 	static const struct cashet_wait_options none;
 	int r = get_watch(c, batch, e);
+	if (r)
+		return r;
+	if (!c->watch->known && !c->submission &&
+	    local_may_answer(c, CASHET__ENVELOPE__BODY_BATCHES_QUERY))
+		r = look_locally(c, e);
 	if (r)
 		return r;
 	r = wait_until_ended(c, options ? options : &none, e);

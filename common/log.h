@@ -5,7 +5,7 @@
 
 #include "common/pure/base.h"
 
-enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+enum log_level { LOG_NONE = -1, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 extern enum log_level log_threshold; /* LOG_INFO at start */
 /** log_level_parse() - "error", "warn", "info", "debug". Return: 0, or 1 if unknown. */

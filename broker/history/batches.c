@@ -69,8 +69,11 @@ int history_batches(struct history *h, const Cashet__Envelope *question,
 	}
 	size_t mark = pb_open(out, ENVELOPE_BATCHES);
 	size_t i = 0;
-	for (; i < rows.count && out->size < BATCHES_BYTES; i++)
+	for (; i < rows.count && out->size < BATCHES_BYTES; i++) {
+		if (!live->batches)
+			history_count(h, &rows.items[i]);
 		add_row(h, live, out, &rows.items[i]);
+	}
 	struct ledger_stats stats = {0};
 	uint64_t left = rows.count - i;
 	if (!query->has_one && !ledger_read_stats(history_reader(h), &stats) &&

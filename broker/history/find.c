@@ -74,10 +74,14 @@ int history_row(struct history *h, const Cashet__BatchRef *ref,
 		const struct history_live *live, struct ledger_batch_row *row,
 		struct err *e)
 {
-	if (!live->has_row)
-		return history_find_batch(history_reader(h), ref, row, e);
-	*row = live->row;
-	return 0;
+	if (live->has_row) {
+		*row = live->row;
+		return 0;
+	}
+	int rc = history_find_batch(history_reader(h), ref, row, e);
+	if (rc == 0)
+		history_count(h, row);
+	return rc;
 }
 
 static int keep_end(void *arg, const struct ledger_end *end)
@@ -101,6 +105,39 @@ const struct ends *history_ends(struct history *h, const struct ledger_batch_row
 		e->items[i].index = i;
 	ledger_each_end(history_reader(h), row->batch.batch, keep_end, e);
 	return e;
+}
+
+void history_count(struct history *h, struct ledger_batch_row *row)
+{
+	struct core_counts *c = &row->counts;
+	if (row->ended)
+		return;
+	const struct ends *ends = history_ends(h, row);
+	*c = (struct core_counts){.total = row->task_count};
+	for (uint32_t i = 0; i < ends->count; i++) {
+		const struct ledger_end *end = &ends->items[i];
+		switch ((enum core_task_status)end->status) {
+		case CORE_WAITING:
+		case CORE_READY:
+		case CORE_RUNNING:
+			c->waiting++;
+			break;
+		case CORE_COMPLETED:
+			c->cached += end->flags & 1;
+			c->deduplicated += !(end->flags & 1) && end->flags & 2;
+			c->executed += !(end->flags & 3);
+			break;
+		case CORE_FAILED:
+			c->failed++;
+			break;
+		case CORE_SKIPPED:
+			c->skipped++;
+			break;
+		case CORE_CANCELLED:
+			c->cancelled++;
+			break;
+		}
+	}
 }
 
 void history_add_info(struct history *h, struct buf *out, unsigned field, uint64_t number)

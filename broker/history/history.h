@@ -59,7 +59,7 @@ struct history_live { /* a snapshot of what only the loop knows; all of it is op
 	struct buf status; /* packed fields of cashet.Status */
 };
 
-/** history_answers() - is there a row for this question? */
+/** history_answers() - is this a question that can be answered without a broker's loop? */
 bool history_answers(Cashet__Envelope__BodyCase question);
 /** history_answer() - @answer becomes a packed Envelope: what was asked for, or an Error; it has the
  * serial of @question. @live may be NULL. */

@@ -3,10 +3,12 @@
 
 enum { ENVELOPE_LOG_DATA = 32 };
 
-/* The commit of the task that is asked for, 0: none. */
+/* The commit of the task that is asked for, 0: none; *@endedp: the task has ended. */
 static int find_commit(struct history *h, const Cashet__LogRead *read,
-		       const struct history_live *live, uint64_t *seqp, struct err *e)
+		       const struct history_live *live, uint64_t *seqp, bool *endedp,
+		       struct err *e)
 {
+	*endedp = true;
 	struct ledger_batch_row row;
 	if (live->has_commit) {
 		*seqp = live->commit;
@@ -18,7 +20,9 @@ static int find_commit(struct history *h, const Cashet__LogRead *read,
 	if (read->index >= row.task_count)
 		return err_set(e, ERR_NOT_FOUND, "the batch has no task %u: it has %u",
 			       read->index, row.task_count);
-	*seqp = history_ends(h, &row)->items[read->index].commit;
+	const struct ledger_end *end = &history_ends(h, &row)->items[read->index];
+	*seqp = end->commit;
+	*endedp = end->status >= CORE_COMPLETED;
 	return 0;
 }
 
@@ -28,7 +32,8 @@ int history_log(struct history *h, const Cashet__Envelope *question,
 	const Cashet__LogRead *read = question->log_read;
 	struct commit c;
 	uint64_t seq = 0;
-	int rc = find_commit(h, read, live, &seq, e);
+	bool ended;
+	int rc = find_commit(h, read, live, &seq, &ended, e);
 	if (rc)
 		return rc;
 	bool there = seq && !pager_commit(&h->pager, seq, &c, NULL) &&
@@ -40,6 +45,10 @@ int history_log(struct history *h, const Cashet__Envelope *question,
 		pb_bytes(out, 5, read->is_stderr ? c.stderr_digest : c.stdout_digest,
 			 DIGEST_SIZE);
 		pb_uint(out, 6, read->is_stderr ? c.stderr_size : c.stdout_size);
+	} else if (!ended) {
+		pb_uint(out, 3, true);
+		pb_text(out, 7,
+			"the task has not ended, and no broker runs for its store");
 	} else {
 		pb_text(out, 7, "the task ended without having run");
 	}

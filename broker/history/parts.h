@@ -46,6 +46,8 @@ int history_find_commit(struct history *h, const uint8_t *prefix, unsigned nibbl
 /** history_ends() - how the tasks of an ended batch ended, by index; borrowed until the next one is
  * asked for. Those of a batch that has not ended: what the ledger has so far, never kept. */
 const struct ends *history_ends(struct history *h, const struct ledger_batch_row *row);
+/** history_count() - counts of a batch that has not ended and that no broker has in memory. */
+void history_count(struct history *h, struct ledger_batch_row *row);
 /** history_add_info() - field @field, the BatchInfo of batch @number. */
 void history_add_info(struct history *h, struct buf *out, unsigned field,
 		      uint64_t number);

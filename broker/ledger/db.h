@@ -12,6 +12,9 @@ enum db_mode {
 	DB_JOURNAL, /* writes and checkpoints; each commit is on disk when it returns */
 	DB_INDEX, /* writes and checkpoints; may lose its last transactions, never its order */
 	DB_READ, /* reads only, never checkpoints */
+	/* The same for a program that does not own the store, with no trace left in it: while nobody
+	 * serves it, which the caller sees to before and afterwards. */
+	DB_LOOK,
 };
 
 enum db_trouble {

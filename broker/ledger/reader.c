@@ -108,7 +108,7 @@ int reader_begin_layer(struct ledger_reader *r)
 
 static int open_index(struct ledger_reader *r, const char *path, struct err *e)
 {
-	int rc = db_open(&r->index, path, DB_READ, e);
+	int rc = db_open(&r->index, path, r->ledger ? DB_READ : DB_LOOK, e);
 	if (r->ledger || rc != SQLITE_OK)
 		return rc;
 	rc = reader_begin_layer(r);
@@ -126,7 +126,7 @@ static int open_files(struct ledger_reader *r, struct err *e)
 	if (!r->ledger && access(meta, F_OK) < 0)
 		return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_FAILED,
 			       "%s is not a store: %s", r->dir, strerror(errno));
-	if (db_open(&r->meta, meta, DB_READ, e) != SQLITE_OK)
+	if (db_open(&r->meta, meta, r->ledger ? DB_READ : DB_LOOK, e) != SQLITE_OK)
 		return ERR_FAILED;
 	if (check_version(r, e))
 		return ERR_FAILED;
