@@ -33,6 +33,9 @@ static void on_hello(struct blobs *b, unsigned endpoint, const Cashet__BlobMessa
 	if (!peer)
 		peer = blobs_add_peer(b, endpoint, frame);
 	blobs_end_streams(b, peer); /* a second Hello starts over */
+	peer->has_key = b->endpoints[endpoint].curve != NULL;
+	if (!peer->has_key || key_parse_z85(peer->key, frame->user))
+		memcpy(peer->key, m->hello->instance.data, KEY_SIZE);
 	peer->heard_ns = b->now_ns;
 	Cashet__Welcome welcome = b->o.welcome;
 	welcome.role = (char *)key_role_name(role);

@@ -242,6 +242,8 @@ static void have_job(struct blobs *b, struct blob_stream *s)
 	for (size_t at = 0; at < s->digests.size && s->rc == 0; at += DIGEST_SIZE) {
 		const uint8_t *digest = s->digests.data + at;
 		buf_reset(&scratch);
+		if (b->o.claim)
+			b->o.claim(b->o.arg, s->owner, digest);
 		int rc = cas_has(b->o.cas, digest, NULL);
 		if (rc == CAS_E_MISSING && b->o.find_inline &&
 		    b->o.find_inline(b->o.arg, digest, &scratch) == 0)

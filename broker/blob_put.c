@@ -32,6 +32,11 @@ static void put_job(struct blobs *b, struct blob_stream *s)
 		return;
 	uint8_t want[DIGEST_SIZE];
 	memcpy(want, s->digest, DIGEST_SIZE);
+	if (b->o.claim) {
+		uint8_t name[DIGEST_SIZE];
+		cas_put_name(s->put, name);
+		b->o.claim(b->o.arg, s->owner, name);
+	}
 	s->rc = cas_put_commit(steal(s->put), s->has_want ? want : NULL, s->digest, NULL);
 	s->is_done = true;
 }

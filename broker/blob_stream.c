@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* To add a kind: its stream_ops in a file of its own, a member of enum stream_kind, a row here. */
 const struct stream_ops *const stream_kinds[STREAM_KINDS] = {
@@ -53,6 +54,7 @@ struct blob_stream *stream_open(struct blobs *b, struct blob_peer *peer,
 	s->kind = kind;
 	s->id = id;
 	s->peer = peer;
+	memcpy(s->owner, peer->key, KEY_SIZE);
 	s->size = SIZE_UNKNOWN;
 	s->progress_ns = b->now_ns;
 	list_init(&s->turn_link);

@@ -36,9 +36,12 @@ struct blobs_options {
 	/* What every peer is told; its role is filled in. Strings stay the caller's, for the life of
 	 * the service. */
 	Cashet__Welcome welcome;
-	/* The three below are called on the service's threads, several at once. */
+	/* Those below are called on the service's threads, several at once. */
 	/* Append the bytes of a blob that is not in @cas to @out. Return: 0; 1 if there is none. NULL: none. */
 	int (*find_inline)(void *arg, const uint8_t digest[DIGEST_SIZE], struct buf *out);
+	/* Before the peer with @key is told that a blob is there. NULL: nobody cares. */
+	void (*claim)(void *arg, const uint8_t key[KEY_SIZE],
+		      const uint8_t digest[DIGEST_SIZE]);
 	/* Role of an authenticated key; not asked about peers without CURVE, who may do all. */
 	enum key_role (*role)(void *arg, const uint8_t key[KEY_SIZE]);
 	/* The store failed for good (a sync did): nothing that comes is acknowledged any more. NULL: log only. */

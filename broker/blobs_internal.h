@@ -37,7 +37,7 @@ struct blob_peer {
 	uint8_t route[ROUTE_MAX];
 	size_t route_size;
 	bool has_key;
-	uint8_t key[KEY_SIZE];
+	uint8_t key[KEY_SIZE]; /* or, without CURVE, its instance */
 	uint64_t heard_ns;
 };
 
@@ -75,6 +75,7 @@ struct blob_stream {
 	uint64_t budget;   /* get: bytes to make */
 	uint64_t consumed; /* put: bytes taken from job_pieces */
 	bool do_commit, is_done;
+	uint8_t owner[KEY_SIZE]; /* key of the peer */
 	int rc; /* positive cas_code, negative errno */
 	struct cas_put *put;
 	struct cas_get *get;

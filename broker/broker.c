@@ -3,6 +3,7 @@
  * A turn takes at most TURN_MESSAGES messages or TURN_NS, whatever is more pressing: what has come
  * in meanwhile is in the sockets' queues, and their bounds push back on the peers. Look-ups that
  * the core asked for are answered in the same turn, in portions. */
+#include "broker/care/guard.h"
 #include "broker/checkpoint.h"
 
 #include "common/clock.h"
@@ -412,6 +413,7 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 		rc = open_ledger(b, e);
 	if (!rc) {
 		presence_init(b);
+		guard_init(b);
 		known_init(b);
 		rc = recover(b, e);
 	}
@@ -453,6 +455,7 @@ void broker_free(struct broker *b)
 	core_free(b->core);
 	lookup_fini(b);
 	presence_fini(b);
+	guard_fini(b);
 	known_fini(b);
 	report_fini(b);
 	checkpoints_fini(b);

@@ -64,6 +64,8 @@ struct lookups { /* asked by the core, not answered yet; answered oldest first *
 struct presence;    /* presence.c: which blobs and commits were found whole lately */
 struct known;	    /* known.c: ids of batches of the past */
 struct query;	    /* query.c: the thread */
+struct guard;	    /* care/guard.c: what must not be removed now */
+struct care;	    /* care/care.c: the thread that looks after the store */
 struct reports;	    /* report.c: results that are being taken */
 struct checkpoints; /* checkpoint.c: what attempts left for the next one */
 struct retries;	    /* retry.c */
@@ -119,6 +121,8 @@ struct broker {
 	struct workers workers;
 	struct lookups lookups;
 	struct presence *presence;
+	struct guard *guard;
+	struct care *care;
 	struct known *known;
 	struct retries *retries;
 	struct relays *relays;
@@ -263,6 +267,9 @@ int presence_tree(struct broker *b, const uint8_t digest[DIGEST_SIZE], const voi
 		  void *arg);
 /** presence_is_whole() - is all of it there, the files of a folder included? */
 bool presence_is_whole(struct broker *b, const struct content *content);
+/** presence_drop(), presence_drop_commit() - what was known of this one is not believed any more. */
+void presence_drop(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
+void presence_drop_commit(struct broker *b, uint64_t seq);
 void presence_note_commit(struct broker *b, uint64_t seq); /* all its bytes are there */
 bool presence_commit(struct broker *b, uint64_t seq);
 
@@ -271,6 +278,7 @@ bool presence_commit(struct broker *b, uint64_t seq);
 	1024 /* bytes of a blob that travels in a message and lives in the journal */
 void report_init(struct broker *b);
 void report_fini(struct broker *b);
+void reports_guard(struct broker *b);  /* parked ones rely on what they brought */
 void reports_settle(struct broker *b); /* after a step: forget those with a verdict */
 void handle_results(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void report_commit(struct broker *b, const struct core_effect *fx);

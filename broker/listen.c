@@ -6,6 +6,7 @@
 
 #include "broker/accept.h"
 #include "broker/auth.h"
+#include "broker/care/guard.h"
 #include "broker/restore.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -160,6 +161,7 @@ static int start_blobs(struct broker *b, struct err *e)
 					.endpoints = endpoints,
 					.endpoint_count = b->control_count,
 					.find_inline = find_inline,
+					.claim = guard_claim,
 					.role = role_of,
 					.broken = store_broken,
 					.arg = b};

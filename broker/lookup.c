@@ -5,6 +5,7 @@
  * output that is the result does. */
 #include "broker/broker.h"
 
+#include "broker/care/guard.h"
 #include "common/clock.h"
 #include "common/pure/mem.h"
 
@@ -93,7 +94,8 @@ static void answer(struct broker *b, const struct lookup *q, uint64_t wall_ms)
 {
 	struct core_event event = {.type = CORE_EV_LOOKUP, .lookup = {.exec = q->exec}};
 	struct ledger_hit hit;
-	if (!ledger_find(b->reader, q->func_hash, q->args_hash, &hit)) {
+	if (!ledger_find(b->reader, q->func_hash, q->args_hash, &hit) &&
+	    !guard_is_dying_commit(b, hit.seq)) {
 		event.lookup.commit = hit.seq;
 		bool expired = hit.expires_wall_ms && hit.expires_wall_ms <= wall_ms;
 		if (!expired && !q->parent_only) {
@@ -102,6 +104,8 @@ static void answer(struct broker *b, const struct lookup *q, uint64_t wall_ms)
 					   open_commit(b, q, hit.seq, &event);
 		}
 	}
+	if (event.lookup.hit)
+		guard_commit(b, hit.seq);
 	if (!q->parent_only) {
 		if (event.lookup.hit)
 			b->lookups.hits++;

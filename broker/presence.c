@@ -5,9 +5,12 @@
  * blob is found to be missing or corrupt, or is removed (cas_losses()), so what they say is as
  * fresh as the last loss. That spares a hit everything but the search for its fingerprint.
  *
+ * Whatever is said to be there is watched (guard.h), so that nobody removes it now.
+ *
  * A folder is whole when its tree blob can be read and all files in it are there. */
 #include "broker/broker.h"
 
+#include "broker/care/guard.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
@@ -70,13 +73,25 @@ void presence_check(struct broker *b)
 
 bool presence_noted(struct broker *b, const uint8_t digest[DIGEST_SIZE])
 {
-	return !memcmp(digest, sha256_empty, DIGEST_SIZE) ||
-	       !memcmp(present_slot(b->presence, digest), digest, DIGEST_SIZE);
+	bool noted = !memcmp(digest, sha256_empty, DIGEST_SIZE) ||
+		     !memcmp(present_slot(b->presence, digest), digest, DIGEST_SIZE);
+	if (noted)
+		guard_digest(b, digest);
+	return noted;
 }
 
 void presence_note(struct broker *b, const uint8_t digest[DIGEST_SIZE])
 {
 	memcpy(present_slot(b->presence, digest), digest, DIGEST_SIZE);
+	guard_revive(b, digest);
+	guard_digest(b, digest);
+}
+
+void presence_drop(struct broker *b, const uint8_t digest[DIGEST_SIZE])
+{
+	uint8_t *slot = present_slot(b->presence, digest);
+	if (!memcmp(slot, digest, DIGEST_SIZE))
+		memset(slot, 0, DIGEST_SIZE);
 }
 
 bool presence_has(struct broker *b, const uint8_t digest[DIGEST_SIZE])
@@ -84,6 +99,8 @@ bool presence_has(struct broker *b, const uint8_t digest[DIGEST_SIZE])
 	if (presence_noted(b, digest))
 		return true;
 	uint64_t size;
+	if (guard_is_dying(b, digest))
+		return false;
 	if (ledger_has_blob(b->reader, digest) && cas_has(b->cas, digest, &size))
 		return false;
 	presence_note(b, digest);
@@ -155,4 +172,11 @@ bool presence_commit(struct broker *b, uint64_t seq)
 {
 	const struct presence *p = b->presence;
 	return seq / 64 < p->whole_words && (p->whole[seq / 64] >> seq % 64 & 1);
+}
+
+void presence_drop_commit(struct broker *b, uint64_t seq)
+{
+	struct presence *p = b->presence;
+	if (seq / 64 < p->whole_words)
+		p->whole[seq / 64] &= ~(1ull << seq % 64);
 }

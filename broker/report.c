@@ -9,6 +9,7 @@
  * looked up, and is copied (parked) until its verdict. */
 #include "broker/broker.h"
 
+#include "broker/care/guard.h"
 #include "broker/checkpoint.h"
 #include "broker/report.h"
 #include "common/clock.h"
@@ -275,6 +276,23 @@ struct report *report_find(struct broker *b, uint64_t token)
 			return r;
 	}
 	return NULL;
+}
+
+void reports_guard(struct broker *b)
+{
+	struct list *at;
+	list_for_each (at, &b->reports->parked) {
+		const struct report *r = container_of(at, struct report, node);
+		const Cashet__Content *logs[] = {r->o->stdout_content,
+						 r->o->stderr_content};
+		for (int i = 0; i < 2; i++)
+			if (logs[i])
+				presence_has(b, logs[i]->digest.data);
+		for (uint32_t i = 0; i < r->slot_count; i++)
+			presence_is_whole(b, &r->slots[i]);
+		for (size_t i = 0; i < r->o->n_blobs; i++)
+			guard_digest(b, r->blob_digests[i]);
+	}
 }
 
 void reports_settle(struct broker *b)

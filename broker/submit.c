@@ -6,8 +6,10 @@
  * by the client, so the order and the number of repeats do not matter. */
 #include "broker/broker.h"
 
+#include "broker/care/guard.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/pure/hex.h"
 #include "common/pure/mem.h"
 #include "proto/pb.h"
 
@@ -200,6 +202,16 @@ int submit_chunk(struct broker *b, const struct submission *s)
 			 view.wrong);
 		return refuse(b, s, ERR_USAGE, what, "see PROTOCOL.md, submitting");
 	}
+	uint8_t missing[DIGEST_SIZE];
+	if (guard_chunk(b, &view, missing) && s->peer) {
+		char hex[HEX_DIGEST_SIZE], what[160];
+		snprintf(what, sizeof what,
+			 "its input %s was removed from the store while it was being "
+			 "submitted",
+			 hex_encode(hex, missing, DIGEST_SIZE));
+		chunk_view_drop(b, &view);
+		return refuse(b, s, ERR_FAILED, what, "submit it again");
+	}
 	if (!batch)
 		batch = open_batch(b, s, id);
 	uint64_t number = batch->number;
@@ -235,6 +247,7 @@ void submit_sealed(struct broker *b, const struct core_effect *fx)
 	batch->submit_step = b->step;
 	b->turn_small = batch->task_count <= WATCH_INLINE_MAX;
 	known_add(b->known, batch->id);
+	guard_sealed(b, batch->client_key);
 	ledger_add_sealed(b->turn, batch->number, batch->task_count);
 	ack(b, batch->submitter, batch->submit_serial, batch->request, batch->id,
 	    batch->next_chunk, true, b->step);

@@ -82,6 +82,14 @@ void cas_put_abort(struct cas_put *put)
 		put->cas->ops->put_free(put);
 }
 
+void cas_put_name(struct cas_put *put, uint8_t digest[DIGEST_SIZE])
+{
+	if (!put->is_named)
+		sha256_final(&put->sha, put->digest);
+	put->is_named = true;
+	memcpy(digest, put->digest, DIGEST_SIZE);
+}
+
 static int publish(struct cas_put *put, const uint8_t name[DIGEST_SIZE])
 {
 	cas_put_begins(put, name);
@@ -97,7 +105,7 @@ int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGE
 	uint64_t size = put->size;
 	int rc = put->failed;
 	if (rc == 0) {
-		sha256_final(&put->sha, name);
+		cas_put_name(put, name);
 		if (want && memcmp(want, name, DIGEST_SIZE) != 0)
 			rc = CAS_E_MISMATCH;
 		else if (size)

@@ -48,6 +48,9 @@ int cas_put(struct cas *cas, const void *data, size_t size, const uint8_t *want,
 	    uint8_t digest[DIGEST_SIZE]);
 int cas_put_open(struct cas *cas, struct cas_put **putp);
 int cas_put_write(struct cas_put *put, const void *data, size_t size);
+/** cas_put_name() - the digest of all that was written; nothing may follow but cas_put_commit() or
+ * cas_put_abort(). */
+void cas_put_name(struct cas_put *put, uint8_t digest[DIGEST_SIZE]);
 /** cas_put_commit() - make it visible and durable, free @put in any case. @want as in
  * cas_put(). */
 int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGEST_SIZE],

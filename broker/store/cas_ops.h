@@ -36,6 +36,8 @@ struct cas_put {
 	/* While it is being published, see doomed.c: */
 	const uint8_t *name;
 	struct cas_put *next;
+	bool is_named; /* @digest is known */
+	uint8_t digest[DIGEST_SIZE];
 };
 
 /** cas_put_begins(), cas_put_ended() - around put_commit(): meanwhile nobody removes @digest, which

@@ -1,0 +1,60 @@
+/* graph_impl.h - inside of graph.h; for graph.c and choose.c only. */
+#pragma once
+
+#include "broker/care/graph.h"
+
+struct node {
+	uint64_t key;
+	uint64_t bytes;
+	uint32_t holds, readers;
+	uint32_t lists;		   /* it is held as a list, without what is in it */
+	uint32_t children, makers; /* first edge + 1 */
+	bool stored;
+};
+
+struct edge {
+	uint32_t to, next;
+};
+
+enum ref_kind { REF_OUTPUT, REF_LOG, REF_INPUT, REF_CODE };
+
+struct ref {
+	uint32_t node;
+	uint8_t kind;
+	bool holds, reads, lists; /* it counts in the node */
+};
+
+struct commit_at {
+	struct graph_commit info;
+	size_t first_ref;
+	uint32_t ref_count;
+	uint32_t next_considered;
+	uint8_t fate;
+	bool is_kept, keeps_inputs, is_considered;
+};
+
+struct graph {
+	uint64_t secret;
+	size_t window; /* the bytes of a digest that count */
+	struct node *nodes;
+	uint32_t node_count, node_capacity;
+	uint32_t *places; /* node + 1, by key */
+	size_t place_count;
+	struct edge *edges;
+	size_t edge_count, edge_capacity;
+	struct commit_at *commits;
+	uint32_t commit_count, commit_capacity;
+	struct ref *refs;
+	size_t ref_count, ref_capacity;
+	uint32_t *order;
+	uint32_t considered; /* first + 1 */
+	bool settled;
+	uint64_t held_bytes;   /* of nodes that something holds */
+	uint64_t record_bytes; /* of commits whose record stays */
+};
+
+/** graph_let_go() - a commit's logs, or all its bytes, and then its record unless somebody reads what
+ * it made. */
+void graph_let_go(struct graph *g, uint32_t commit, bool only_logs);
+void graph_drop_considered(struct graph *g);
+bool graph_is_made(const struct graph *g, uint32_t node, unsigned depth);
