@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,24 @@ static int cannot(struct err *e, const char *what, const char *path, int rc)
 	}
 	return err_set(e, ERR_FAILED, "the store %s cannot be used: %s (%s)", path,
 		       strerror(-rc), what);
+}
+
+/* Files that root made in somebody's store would shut its owner out of it. */
+static int check_owner(const char *path, struct err *e)
+{
+	struct stat st;
+	if (stat(path, &st) < 0)
+		return cannot(e, "stat", path, -errno);
+	if (st.st_uid == geteuid())
+		return 0;
+	const struct passwd *owner = getpwuid(st.st_uid);
+	char number[16];
+	snprintf(number, sizeof number, "uid %u", (unsigned)st.st_uid);
+	err_set(e, ERR_NOT_ALLOWED, "the store %s belongs to another user: %s", path,
+		owner ? owner->pw_name : number);
+	err_next(e, "run as that user, choose another store with --store DIR, or chown "
+		    "-R it");
+	return ERR_NOT_ALLOWED;
 }
 
 static int check_file_system(const char *path, struct err *e)
@@ -92,6 +111,9 @@ int store_open(struct broker *b, struct err *e)
 		return rc;
 	if (access(b->store, R_OK | W_OK | X_OK) < 0)
 		return cannot(e, "access", b->store, -errno);
+	rc = check_owner(b->store, e);
+	if (rc)
+		return rc;
 	b->run_dir = join(b->store, "run");
 	rc = fs_mkdir_p(b->run_dir, 0700);
 	if (rc < 0)
