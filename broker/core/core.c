@@ -33,6 +33,7 @@ static void read_config(struct core *core, const struct core_config *config)
 	c->unsealed_ns = or_default(c->unsealed_ns, 0);
 	c->poison_deaths = c->poison_deaths ? c->poison_deaths : 3;
 	c->pause_after = c->pause_after ? c->pause_after : CORE_PAUSE_AFTER;
+	c->keep_after = c->keep_after ? c->keep_after : 32;
 	core->next_commit = c->next_commit ? c->next_commit : 1;
 }
 

@@ -47,6 +47,7 @@ struct core_config {
 	uint32_t poison_deaths; /* worker deaths that quarantine an execution; 0: 3 */
 	/* a batch pauses when so many of a function's tasks ended first and all failed; 0: CORE_PAUSE_AFTER */
 	uint32_t pause_after;
+	uint32_t keep_after; /* how often a request is passed over, see fair.c; 0: 32 */
 };
 
 struct core *core_new(
@@ -71,6 +72,10 @@ struct core_task_view {
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
 	uint64_t epoch; /* CORE_RUNNING: current lease, and its holder */
 	uint32_t worker;
+	/* CORE_RUNNING, or @waits_for_room: of its execution; equal requests have equal numbers */
+	int32_t priority;
+	uint32_t request;
+	bool waits_for_room; /* CORE_READY, and nothing else keeps it from a worker */
 	const uint8_t *args; /* resolved as far as known */
 	size_t args_size;
 };

@@ -80,6 +80,7 @@ void lease_become(struct core *core, struct lease *l, enum lease_state state)
 void lease_put(struct core *core, struct lease *l, enum lease_place place)
 {
 	struct worker *w = l->worker;
+	fair_moves(l, place);
 	list_del(&l->link);
 	w->counts[l->place]--;
 	if (l->place == LEASE_PLACED)
@@ -116,6 +117,8 @@ struct lease *lease_add(struct core *core, struct worker *w, struct execution *e
 	l->class = task_options(core, t)->class;
 	class_ref(l->class);
 	l->granted_at = core->now;
+	l->priority = e->queue && e->queue->class ? e->queue->priority
+						  : task_options(core, t)->priority;
 	l->state = LEASE_CURRENT;
 	l->place = LEASE_NOWHERE;
 	list_add_tail(&w->leases[LEASE_NOWHERE], &l->link);

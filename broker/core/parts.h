@@ -293,9 +293,27 @@ void schedule_room(struct core *core);
 /** schedule_ended() - a lease of @w ended; @place: more may run there at once than before. */
 void schedule_ended(struct core *core, const struct worker *w, bool place);
 void schedule_run(struct core *core);
+/** schedule_waits_for_room() - it could be granted if a worker had room for it. */
+bool schedule_waits_for_room(const struct core *core, const struct execution *e);
+/** schedule_runs_there() - an attempt of @e that is not proved over is on @w. */
+bool schedule_runs_there(const struct core *core, const struct worker *w,
+			 const struct execution *e);
+/** schedule_is_full() - @q counts against a batch that may not run more. */
+bool schedule_is_full(const struct core *core, const struct queue *q);
 void schedule_forget_batch(struct core *core, uint32_t slot);
 void schedule_release(struct core *core, struct queue *from);
 void schedule_free_all(struct core *core);
+
+/* fair.c */
+/** fair_granted() - @q was given something. */
+void fair_granted(struct core *core, struct queue *q);
+/** fair_moves() - @l is about to be put to another place on its worker. */
+void fair_moves(struct lease *l, enum lease_place place);
+/** fair_is_kept() - may @q not be given room on @w, although there is some? */
+bool fair_is_kept(const struct core *core, const struct worker *w, const struct queue *q);
+void fair_run(struct core *core); /* before anything is granted */
+/** fair_release() - the worker that is kept for @q, if any, is not any more. */
+void fair_release(struct core *core, struct queue *q);
 
 /* core.c */
 bool core_has_work(const struct core *core);

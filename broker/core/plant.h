@@ -25,6 +25,7 @@ enum plant {
 	PLANT_LOSS_COSTS_ATTEMPT, /* a lost worker counts as a failed attempt */
 	PLANT_BACKOFF_FOREVER,
 	PLANT_PAUSE_PER_BATCH, /* a success of any entry keeps a batch from pausing */
+	PLANT_STARVED, /* no worker is kept for a request that is passed over */
 	PLANT_COUNT,
 };
 

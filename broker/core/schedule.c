@@ -4,7 +4,8 @@
  * max_parallel). Higher priority goes first; queues of one priority take turns. Free capacity is
  * filled first, round robin over the workers that may take something; what fits on no worker now
  * may be queued on one by its credit. A request for which there was no room is not tried again
- * before room was made somewhere (core->room).
+ * before room was made somewhere (core->room). What is passed over too often has a worker kept for
+ * it (fair.c).
  *
  * Queues without a class hold: core->held until the workers of the last boot are here, a batch's own
  * while it is paused. */
@@ -48,6 +49,8 @@ void queue_remove(struct core *core, struct execution *e)
 	e->prev = e->next = NO_SLOT;
 	e->queue = NULL;
 	q->count--;
+	if (!q->count && q->kept)
+		core->schedule = true; /* its worker is free for others */
 }
 
 struct queue_key {
@@ -95,6 +98,7 @@ static struct queue *find_queue(struct core *core, const struct queue_key *k)
 static void free_queue(struct core *core, struct queue *q)
 {
 	assert(!q->count);
+	fair_release(core, q);
 	class_unref(core, q->class);
 	free(q);
 }
@@ -142,7 +146,10 @@ void schedule_add(struct core *core, struct execution *e, bool front)
 		return;
 	}
 	struct queue_key k = key_of(core, e, sponsor);
-	queue_push(core, find_queue(core, &k), e, front);
+	struct queue *q = find_queue(core, &k);
+	if (!q->count)
+		q->since = core->grants;
+	queue_push(core, q, e, front);
 	core->schedule = true;
 }
 
@@ -197,8 +204,8 @@ void schedule_forget_batch(struct core *core, uint32_t slot)
 	}
 }
 
-static bool still_runs_there(const struct core *core, const struct worker *w,
-			     const struct execution *e)
+bool schedule_runs_there(const struct core *core, const struct worker *w,
+			 const struct execution *e)
 {
 	if (!e->extra || !e->extra->unproven)
 		return false;
@@ -216,17 +223,22 @@ static bool has_credit(const struct worker *w)
 	return w->counts[LEASE_QUEUED] < w->credit;
 }
 
-static struct worker *pick(struct core *core, const struct execution *e,
-			   const struct class *class, bool placed)
+static struct worker *pick(struct core *core, const struct queue *q,
+			   const struct execution *e, bool placed)
 {
+	const struct class *class = q->class;
 	for (uint32_t n = 0; n < core->open_count; n++) {
 		uint32_t i = (core->open_cursor + n) % core->open_count;
 		struct worker *w = core->open[i];
 		bool fits = placed ? worker_fits(w, class, true) ||
 					     PLANTED(PLANT_OVERSUBSCRIBE)
 				   : has_credit(w) && worker_fits(w, class, false);
-		if (!fits || still_runs_there(core, w, e))
+		if (!fits || schedule_runs_there(core, w, e))
 			continue;
+		if (fair_is_kept(core, w, q)) {
+			core->kept_back = true;
+			continue;
+		}
 		core->open_cursor = i + 1;
 		return w;
 	}
@@ -236,6 +248,17 @@ static struct worker *pick(struct core *core, const struct execution *e,
 static bool is_full(const struct batch *b)
 {
 	return b->max_parallel && b->running >= b->max_parallel;
+}
+
+bool schedule_is_full(const struct core *core, const struct queue *q)
+{
+	return q->limit != NO_SLOT && is_full(core->batches[q->limit]);
+}
+
+bool schedule_waits_for_room(const struct core *core, const struct execution *e)
+{
+	return e->state == EXEC_READY && e->queue && e->queue->class &&
+	       !schedule_is_full(core, e->queue) && !core->holding && !core->draining;
 }
 
 enum tried { TRIED_GRANTED, TRIED_MOVED, TRIED_NO_ROOM, TRIED_NOT_THIS };
@@ -267,17 +290,19 @@ static enum tried try_grant(struct core *core, struct queue *q, struct execution
 		return TRIED_NOT_THIS;
 	struct worker *w = NULL;
 	bool placed = q->class->no_place != core->places;
+	core->kept_back = false;
 	if (placed)
-		w = pick(core, e, q->class, true);
+		w = pick(core, q, e, true);
 	if (!w) {
-		if (placed && !(e->extra && e->extra->unproven))
+		if (placed && !core->kept_back && !(e->extra && e->extra->unproven))
 			q->class->no_place = core->places;
 		placed = false;
-		w = pick(core, e, q->class, false);
+		w = pick(core, q, e, false);
 	}
 	if (!w)
 		return e->extra && e->extra->unproven ? TRIED_NOT_THIS : TRIED_NO_ROOM;
 	lease_grant(core, w, e, sponsor, placed);
+	fair_granted(core, q);
 	worker_update(core, w);
 	return TRIED_GRANTED;
 }
@@ -306,7 +331,7 @@ static bool serve(struct core *core, struct queue *q, bool *moved)
 {
 	if (q->class->blocked == core->room)
 		return false;
-	if (q->limit != NO_SLOT && is_full(core->batches[q->limit]))
+	if (schedule_is_full(core, q))
 		return *moved = move_shared(core, q);
 	for (uint32_t slot = q->head, next; slot != NO_SLOT; slot = next) {
 		struct execution *e = exec_at(core, slot);
@@ -318,7 +343,8 @@ static bool serve(struct core *core, struct queue *q, bool *moved)
 			*moved = true;
 			return true;
 		case TRIED_NO_ROOM:
-			q->class->blocked = core->room;
+			if (!core->kept_back)
+				q->class->blocked = core->room;
 			return false;
 		case TRIED_NOT_THIS:
 			break;
@@ -345,6 +371,7 @@ void schedule_run(struct core *core)
 		return;
 	core->schedule = false;
 	drop_empty(core);
+	fair_run(core);
 	for (uint32_t first = 0, last; first < core->ready_count && core->open_count;
 	     first = last) {
 		last = first;
@@ -359,7 +386,8 @@ void schedule_run(struct core *core)
 void schedule_free_all(struct core *core)
 {
 	for (uint32_t i = 0; i < core->ready_count; i++) {
-		core->ready[i]->count = 0; /* executions are freed before */
+		core->ready[i]->count = 0; /* executions and workers are freed before */
+		core->ready[i]->kept = NULL;
 		free_queue(core, core->ready[i]);
 	}
 	free(core->ready);

@@ -181,6 +181,9 @@ struct queue { /* of executions, first in, first out; schedule.c */
 	int32_t priority;
 	struct class *class;
 	uint32_t limit; /* slot of the batch whose max_parallel applies, or NO_SLOT */
+	uint64_t
+		since; /* core->grants when it was last given something, or began: fair.c */
+	struct worker *kept; /* that is kept free for it, or NULL */
 };
 
 struct batch {
@@ -317,6 +320,7 @@ struct lease {
 	uint64_t granted_at;
 	uint64_t seen; /* heartbeat that listed it */
 	uint8_t state, place;
+	int32_t priority; /* with which it was granted */
 	uint8_t missed;	  /* heartbeats in a row */
 	bool unconfirmed; /* the worker joined again and has not claimed it yet */
 	bool stopping;	  /* it was told to stop */
@@ -337,7 +341,9 @@ struct worker {
 	uint32_t credit;
 	uint32_t counts[3]; /* leases by place */
 	struct list leases[3];
-	bool mixed; /* the queued ones may not all be of one class */
+	bool mixed;		/* the queued ones may not all be of one class */
+	uint32_t passed;	/* leases that were placed past the oldest queued one */
+	struct queue *kept_for; /* whose @kept it is, or NULL: fair.c */
 	uint64_t seen_at, gone_at, silent_at, settle_at;
 	uint64_t timer_at; /* earliest timer that is set for it */
 	uint64_t heartbeat;
@@ -435,6 +441,8 @@ struct core {
 	struct queue **ready; /* by priority, then class and limit */
 	uint32_t ready_count, ready_capacity;
 	bool schedule;	 /* something became ready, or room was made */
+	bool kept_back;	 /* the last pick() left out a worker that is kept for others */
+	uint64_t grants; /* so far */
 	uint64_t room;	 /* counts what may have made room of any kind */
 	uint64_t places; /* counts what may have made room to run at once */
 

@@ -61,6 +61,13 @@ int core_view_task(const struct core *core, uint64_t batch, uint32_t index,
 	if (e->state == EXEC_LEASED) {
 		view->epoch = e->lease->epoch;
 		view->worker = e->lease->worker->number;
+		view->priority = e->lease->priority;
+		view->request = e->lease->class->slot;
+	}
+	view->waits_for_room = schedule_waits_for_room(core, e);
+	if (view->waits_for_room) {
+		view->priority = e->queue->priority;
+		view->request = e->queue->class->slot;
 	}
 	return 0;
 }

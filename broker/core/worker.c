@@ -74,6 +74,8 @@ static bool may_take(const struct worker *w)
 void worker_update(struct core *core, struct worker *w)
 {
 	bool open = may_take(w);
+	if (w->kept_for && (w->gone || w->silent || w->draining))
+		fair_release(core, w->kept_for); /* another one, next time */
 	if (open == (w->open != NO_SLOT))
 		return;
 	if (open) {
@@ -313,6 +315,7 @@ static void place_again(struct core *core, struct worker *w)
 	}
 	w->mixed = true;
 	worker_promote(core, w);
+	w->passed = 0;
 }
 
 static struct worker *add(struct core *core, uint32_t number)

@@ -105,6 +105,7 @@ static void grant(struct sim *s, const struct core_effect *fx)
 	struct sim_batch *b = &s->batches[s->batch_of[fx->batch]];
 	const struct sim_task *t = &b->tasks[fx->index];
 	struct record *r = ledger_append(s, R_LEASE, fx->batch);
+	struct core_task_view view;
 
 	r->index = fx->index;
 	r->epoch = fx->grant.lease.epoch;
@@ -117,6 +118,8 @@ static void grant(struct sim *s, const struct core_effect *fx)
 	m->index = fx->index;
 	m->lease = fx->grant.lease;
 	m->kind = b->kinds[t->spec.function];
+	if (!core_view_task(s->core, fx->batch, fx->index, &view))
+		m->priority = view.priority;
 	m->cpus = b->options[b->functions[t->spec.function].options].resources[0].amount;
 	assert(fx->grant.args_size <= sizeof m->args);
 	memcpy(m->args, fx->grant.args, fx->grant.args_size);

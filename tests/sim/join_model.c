@@ -61,6 +61,7 @@ void join_hello(struct sim *s, const struct message *m)
 
 	if (m->session <= s->session[m->worker])
 		return; /* an older connection */
+	fair_reset(s);
 	if (memcmp(m->lease.worker_key, w->key, KEY_SIZE))
 		return; /* of a process that is gone */
 	s->session[m->worker] = m->session;
@@ -89,6 +90,7 @@ void join_gone(struct sim *s, uint32_t worker)
 
 	if (!s->broker_up || !s->session[worker])
 		return;
+	fair_reset(s);
 	if (rng_chance(&s->choice, 700))
 		s->session[worker] = 0;
 	broker_step(s, &ev);
@@ -99,6 +101,7 @@ void join_number_gone(struct sim *s, uint32_t number)
 	struct core_event ev = {.type = CORE_EV_WORKER_GONE, .worker = number};
 	uint32_t worker = s->owner[number] - 1;
 
+	fair_reset(s);
 	if (worker < s->worker_count && s->number[worker] != number)
 		broker_step(s, &ev);
 }

@@ -43,6 +43,7 @@ static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_LOSS_COSTS_ATTEMPT] = "a lost worker costs an attempt",
 	[PLANT_BACKOFF_FOREVER] = "backoff never ends",
 	[PLANT_PAUSE_PER_BATCH] = "any success of a batch counts for all",
+	[PLANT_STARVED] = "large requests starve",
 	[PLANT_ACK_BEFORE_COMMIT] = "acknowledged before commit",
 	[PLANT_BOOT_REUSED] = "boot generations are reused",
 	[PLANT_ENDS_FORGOTTEN] = "a restart forgets what had ended",

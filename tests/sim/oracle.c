@@ -189,6 +189,7 @@ void oracle_assignment(struct sim *s, const struct message *m)
 	oracle_check_args(s, m->batch, m->index, m->args, m->args_size, true);
 	if (s->quiet)
 		check_overlap(s, m);
+	fair_arrived(s, m);
 }
 
 /* ---- commits ---- */
@@ -465,6 +466,7 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	switch (fx->type) {
 	case CORE_FX_GRANT:
 		check_grant(s, fx);
+		fair_grant(s, fx);
 		break;
 	case CORE_FX_COMMIT:
 		check_commit(s, fx);
@@ -486,8 +488,10 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	case CORE_FX_BATCH_PAUSED:
 	case CORE_FX_BATCH_RESUMED:
 	case CORE_FX_BATCH_FORGOTTEN:
+		break;
 	case CORE_FX_WORKER_SILENT:
 	case CORE_FX_WORKER_FORGOTTEN:
+		fair_reset(s);
 		break;
 	}
 }
@@ -534,6 +538,7 @@ void oracle_restart(struct sim *s)
 		memcpy(o->now[b], o->durable[b],
 		       s->batches[b].task_count * sizeof **o->now);
 	pauses_restart(s, o->pauses);
+	fair_reset(s);
 	for (size_t i = 0; i < o->print_count; i++) {
 		o->prints[i].current = o->prints[i].whole = 0;
 		o->prints[i].superseded = false;

@@ -130,6 +130,7 @@ void broker_start(struct sim *s)
 		s->boot++;
 	config.boot = s->boot;
 	config.pause_after = SIM_PAUSE_AFTER;
+	config.keep_after = SIM_KEEP_AFTER;
 	memset(config.mac_key, 0x5a, sizeof config.mac_key);
 	config.unsealed_ns = s->core_discards ? 60 * NS_PER_S : 0;
 	s->core = core_new(&config);

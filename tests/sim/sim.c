@@ -443,6 +443,7 @@ static void free_all(struct sim *s)
 	core_free(s->core);
 	core_effects_fini(&s->effects);
 	oracle_free(s->oracle, s);
+	fair_free(s->fairness, s);
 	workload_free(s);
 	blobs_free(s);
 	while (s->queue_count) {
@@ -477,6 +478,7 @@ void sim_run(struct sim *s)
 	plan_faults(s);
 	workload_make(s);
 	s->oracle = oracle_new(s);
+	s->fairness = fair_new(s);
 	broker_start(s);
 	for (uint32_t i = 0; i < s->worker_count; i++)
 		sim_at(s, rng_below(&s->network, 5) * NS_PER_S, A_WORKER_START, i, 0);

@@ -152,6 +152,7 @@ struct message {
 	uint8_t missing[DIGEST_SIZE];
 	bool started;
 	uint64_t cpus; /* of an assignment */
+	int32_t priority;
 	enum task_kind kind;
 	uint8_t args[SIM_ARGS_MAX];
 	uint32_t args_size;
@@ -252,6 +253,7 @@ struct held { /* a lease on a worker */
 	bool started, finished, stopping;
 	struct message result;
 	uint64_t reported_at;
+	uint32_t passed; /* by later assignments, before it was started */
 };
 
 struct sim_worker {
@@ -279,6 +281,7 @@ struct outgoing { /* held until its step is durable */
 struct oracle;
 
 #define SIM_PAUSE_AFTER 4
+#define SIM_KEEP_AFTER 4
 #define SIM_WORKERS_MAX 6
 #define SIM_NUMBERS_MAX 512
 struct sim {
@@ -330,6 +333,7 @@ struct sim {
 	struct map blob_map;
 
 	struct oracle *oracle;
+	struct fairness *fairness;
 	uint64_t trace_hash;
 };
 
@@ -466,6 +470,15 @@ struct pauses *pauses_new(const struct sim *s);
 void pauses_free(struct pauses *p, const struct sim *s);
 void pauses_restart(struct sim *s, struct pauses *p);
 void pauses_effect(struct sim *s, struct pauses *p, const struct core_effect *fx);
+
+/* oracle_fair.c: who waits is not passed over for ever */
+struct fairness;
+struct fairness *fair_new(const struct sim *s);
+void fair_free(struct fairness *f, const struct sim *s);
+void fair_reset(struct sim *s); /* the workers, or what is known of them, changed */
+void fair_grant(struct sim *s, const struct core_effect *fx);
+void fair_arrived(struct sim *s,
+		  const struct message *m); /* an assignment, at its worker */
 
 /* oracle_end.c: when faults have stopped, and when all is over */
 void oracle_calm(struct sim *s);

@@ -1,6 +1,6 @@
 /* workload.c - batches from a seed: chains, diamonds, fans joined by groups, independent tasks,
- * equal tasks across clients, twins of whole batches, now and then a very wide one, and some
- * that must be refused. */
+ * equal tasks across clients, twins of whole batches, now and then a very wide one, a crowd of small
+ * requests beside large ones, and some that must be refused. */
 #include "common/pure/sha256.h"
 #include "tests/sim/sim.h"
 
@@ -319,6 +319,40 @@ static void make_workers(struct sim *s)
 	}
 }
 
+/* @count independent tasks that ask for @cpus and work. */
+static void make_plain(struct sim_batch *b, uint32_t count, uint64_t cpus, uint64_t at)
+{
+	struct sim_batch plain = {.client = b->client, .submit_at = at};
+
+	memcpy(plain.id, b->id, DIGEST_SIZE);
+	free(b->tasks);
+	*b = plain;
+	b->option_count = b->function_count = 1;
+	b->options[0].resource_count = 1;
+	b->options[0].resources[0] = (struct core_resource){"cpus", cpus};
+	sha256_digest(&cpus, sizeof cpus, b->functions[0].hash);
+	b->task_count = b->chunk_size = count;
+	b->tasks = mem_alloc(count * sizeof *b->tasks);
+	for (uint32_t i = 0; i < count; i++)
+		make_args(&b->tasks[i], i);
+}
+
+/* Small ones keep coming, and a few large ones want room as well. */
+static void make_crowd(struct sim *s)
+{
+	struct rng r = {s->options.seed ^ 0x63726f776475u};
+	uint64_t at = rng_below(&r, 20) * NS_PER_S;
+
+	if (s->batch_count < 2 || !rng_chance(&r, 60))
+		return;
+	s->worker_count = 1 + (uint32_t)rng_below(&r, 2);
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		s->workers[i].credit = (uint32_t)rng_below(&r, 2);
+	make_plain(&s->batches[0], 100 + (uint32_t)rng_below(&r, 200), 500, at);
+	make_plain(&s->batches[1], 1 + (uint32_t)rng_below(&r, 5), 1500,
+		   at + rng_below(&r, 3) * NS_PER_S);
+}
+
 /* What clients have uploaded before, and no task can make again. */
 static void upload_inputs(struct sim *s)
 {
@@ -344,6 +378,7 @@ void workload_make(struct sim *s)
 	s->batches = mem_alloc(count * sizeof *s->batches);
 	for (uint32_t i = 0; i < count; i++)
 		make_batch(s, i);
+	make_crowd(s);
 	upload_inputs(s);
 }
 

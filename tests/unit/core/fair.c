@@ -1,0 +1,152 @@
+/* fair.c - large requests do not starve behind small ones. */
+#include "tests/unit/core/driver.h"
+
+#include <stdio.h>
+
+enum { SMALL, LARGE };
+
+/* @count small tasks of 1 cpu, numbered from 0, and then one of 4. */
+static struct plan crowd(uint32_t count, int32_t small, int32_t large)
+{
+	struct plan p = {0};
+	char text[16];
+	add_function(&p,
+		     (struct core_options){.resource_count = 1,
+					   .resources = {{"cpus", 1000}},
+					   .priority = small},
+		     0);
+	add_function(&p,
+		     (struct core_options){.resource_count = 1,
+					   .resources = {{"cpus", 4000}},
+					   .priority = large},
+		     0);
+	for (uint32_t i = 0; i < count; i++) {
+		snprintf(text, sizeof text, "s%u", i);
+		add_task(&p, SMALL, text);
+	}
+	add_task(&p, LARGE, "large");
+	return p;
+}
+
+#define FAIR_DRIVER(d)                                                                   \
+	struct driver d                                                                  \
+		__attribute__((cleanup(driver_fini))) = {.config.keep_after = 3};        \
+	driver_init(&d)
+
+/* Small ones end one by one, the oldest first, until @index is granted. Return: how many. */
+static uint32_t complete_until(struct driver *d, uint32_t index)
+{
+	uint32_t n = 0;
+	while (!granted(d, 1, index)) {
+		cr_assert(granted(d, 1, n), "nothing runs, and %u waits", index);
+		complete(d, 1, n++);
+	}
+	return n;
+}
+
+Test(fair, a_task_that_needs_all_of_a_worker_is_not_passed_over_for_ever)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 0, 0);
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	cr_assert(!granted(&d, 1, 40));
+	cr_expect_leq(complete_until(&d, 40), 3 + 4);
+	complete(&d, 1, 40);
+	run_all(&d);
+	cr_expect(batch_view(&d, 1).ended);
+}
+
+Test(fair, other_workers_go_on_meanwhile)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 0, 0);
+	join(&d, 0, 4, 0);
+	join(&d, 1, 4, 0);
+	submit(&d, 1, &p);
+	size_t before = seen(&d, CORE_FX_GRANT);
+	uint32_t n = complete_until(&d, 40);
+	cr_expect_geq(seen(&d, CORE_FX_GRANT) - before, (size_t)n - 3);
+}
+
+Test(fair, a_higher_priority_is_given_the_room_all_the_same)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 1, 0);
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	cr_expect_geq(complete_until(&d, 40), 37);
+}
+
+Test(fair, a_lower_priority_does_not_pass_more_often)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 0, 1);
+	struct plan q = {0};
+	add_function(&q, p.options[LARGE], 0);
+	add_task(&q, 0, "large");
+	p.task_count = 40;
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	submit(&d, 2, &q);
+	for (uint32_t n = 0; !granted(&d, 2, 0); n++) {
+		cr_assert_lt(n, 3 + 4);
+		complete(&d, 1, n);
+	}
+}
+
+Test(fair, when_the_large_one_is_cancelled_the_room_goes_to_others)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 0, 0);
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	for (uint32_t n = 0; n < 5; n++)
+		complete(&d, 1, n); /* it is kept by now, partly idle */
+	cr_assert_lt(worker_view(&d, 0).used[0], 4000);
+	STEP(&d, .type = CORE_EV_CANCEL, .batch = 1, .index = 40);
+	settle(&d);
+	cr_expect_eq(worker_view(&d, 0).used[0], 4000);
+}
+
+Test(fair, when_the_kept_worker_is_lost_another_one_is_kept)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 0, 0);
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	for (uint32_t n = 0; n < 4; n++)
+		complete(&d, 1, n);
+	STEP(&d, .type = CORE_EV_WORKER_BYE, .worker = 0);
+	join(&d, 0, 4, 0);
+	for (uint32_t n = 0; n < 12 && !granted(&d, 1, 40); n++) {
+		const struct core_effect *fx = last(&d, CORE_FX_GRANT, 0, 0);
+		struct core_effect oldest = *fx;
+		for (size_t i = 0; i < d.count; i++)
+			if (d.log[i].type == CORE_FX_GRANT &&
+			    status(&d, 1, d.log[i].index) == CORE_RUNNING) {
+				oldest = d.log[i];
+				break;
+			}
+		complete(&d, 1, oldest.index);
+	}
+	cr_expect(granted(&d, 1, 40));
+}
+
+Test(fair, a_lease_that_waits_on_a_worker_is_not_passed_for_ever)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 0, 0);
+	join(&d, 0, 4, 1);
+	submit(&d, 1, &p);
+	complete_until(&d, 40);
+	cr_assert_eq(worker_view(&d, 0).queued, 1);
+	size_t before = seen(&d, CORE_FX_GRANT);
+	for (uint32_t n = 0;
+	     worker_view(&d, 0).running != 1 || worker_view(&d, 0).used[0] != 4000; n++) {
+		cr_assert_lt(n, 40, "it should have begun");
+		if (status(&d, 1, n) == CORE_RUNNING)
+			complete(&d, 1, n);
+	}
+	cr_expect_leq(seen(&d, CORE_FX_GRANT) - before, 3 + 1);
+}
