@@ -1,9 +1,8 @@
-/* fake_broker.c - see fake_broker.h. */
-#include "fake_broker.h"
+/* fake_broker.c - see fake_broker.h: its life, and what tests ask of it. */
+#include "tests/unit/worker/fake_internal.h"
 
 #include "common/clock.h"
 #include "common/fs.h"
-#include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 #include "worker/spawner/spawner.h"
 #include "worker/worker.h"
@@ -16,12 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
-
-struct fake_put {
-	struct fake_put *next;
-	uint64_t stream;
-	struct buf data;
-};
 
 /* ---- sockets */
 
@@ -153,366 +146,6 @@ void fake_stop(struct fake *f)
 	fs_remove_tree(f->dir);
 }
 
-static void say(struct fake *f, Cashet__Envelope__BodyCase body, void *message,
-		uint64_t serial)
-{
-	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
-	int error;
-	e.serial = serial;
-	e.body_case = body;
-	e.hello = message;
-	wire_send(f->control, f->route, f->route_size, &e, &error);
-}
-
-/* ---- control */
-
-static void refuse(struct fake *f, const struct wire_frame *frame)
-{
-	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
-	Cashet__Error m = CASHET__ERROR__INIT;
-	int error;
-	m.code = ERR_USAGE;
-	m.what = (char *)(uintptr_t) "say Hello first";
-	e.body_case = CASHET__ENVELOPE__BODY_ERROR;
-	e.error = &m;
-	wire_send(f->control, frame->route, frame->route_size, &e, &error);
-}
-
-static void welcome(struct fake *f, const struct wire_frame *frame,
-		    const Cashet__Hello *m)
-{
-	static uint8_t store[16] = {7};
-	Cashet__Welcome w = CASHET__WELCOME__INIT;
-	memcpy(f->route, frame->route, frame->route_size);
-	f->route_size = frame->route_size;
-	memcpy(f->worker_key, m->instance.data, KEY_SIZE);
-	f->greeted = true;
-	f->hellos++;
-	w.protocol = WIRE_PROTOCOL;
-	w.version = (char *)(uintptr_t) "test";
-	w.store = (ProtobufCBinaryData){sizeof store, store};
-	w.boot = 1;
-	w.blob_path = f->blob_path;
-	w.inline_max = FAKE_INLINE_MAX;
-	w.message_max = WIRE_MESSAGE_MAX;
-	say(f, CASHET__ENVELOPE__BODY_WELCOME, &w, 0);
-}
-
-static void take_worker_hello(struct fake *f, const Cashet__WorkerHello *m)
-{
-	f->joined = true;
-	f->joins++;
-	f->credit = m->credit;
-	f->claims = m->n_claims;
-	f->claims_started = f->claims_finished = 0;
-	for (size_t i = 0; i < m->n_claims; i++) {
-		f->claims_started += m->claims[i]->started;
-		f->claims_finished += m->claims[i]->finished;
-	}
-	for (size_t i = 0; i < m->n_capacity; i++) {
-		if (!strcmp(m->capacity[i]->name, "cpus"))
-			f->capacity_cpus = m->capacity[i]->milli;
-		if (!strcmp(m->capacity[i]->name, "gpus"))
-			f->capacity_gpus = m->capacity[i]->milli;
-	}
-}
-
-static void keep_outcome(struct fake *f, const Cashet__Outcome *m)
-{
-	struct fake_outcome *o = f->outcomes;
-	while (o && o->epoch != m->lease->epoch)
-		o = o->next;
-	if (!o) {
-		o = mem_alloc(sizeof *o);
-		o->epoch = m->lease->epoch;
-		o->next = f->outcomes;
-		f->outcomes = o;
-		f->outcome_count++;
-	} else {
-		cashet__outcome__free_unpacked(o->m, NULL);
-		buf_reset(&o->packed);
-	}
-	o->times++;
-	size_t size = cashet__outcome__get_packed_size(m);
-	cashet__outcome__pack(m, buf_reserve(&o->packed, size));
-	o->packed.size = size;
-	o->m = cashet__outcome__unpack(NULL, size, o->packed.data);
-}
-
-static void take_results(struct fake *f, const Cashet__Results *m)
-{
-	Cashet__ResultAcks acks = CASHET__RESULT_ACKS__INIT;
-	Cashet__ResultAck *list = mem_alloc(m->n_outcomes * sizeof *list);
-	Cashet__ResultAck **pointers = mem_alloc(m->n_outcomes * sizeof *pointers);
-	ProtobufCBinaryData missing[1];
-	f->credit = m->credit;
-	for (size_t i = 0; i < m->n_outcomes; i++) {
-		const Cashet__Outcome *o = m->outcomes[i];
-		keep_outcome(f, o);
-		cashet__result_ack__init(&list[i]);
-		list[i].epoch = o->lease->epoch;
-		if (f->forget_blobs && o->n_outputs) {
-			missing[0] = o->outputs[0]->content->digest;
-			list[i].verdict = CASHET__RESULT_ACK__VERDICT__BLOB_MISSING;
-			list[i].missing = missing;
-			list[i].n_missing = 1;
-			f->forget_blobs = false;
-			while (f->store) {
-				struct fake_blob *b = f->store;
-				f->store = b->next;
-				buf_fini(&b->data);
-				free(b);
-			}
-		}
-		pointers[i] = &list[i];
-	}
-	acks.acks = pointers;
-	acks.n_acks = m->n_outcomes;
-	if (!f->hold_acks)
-		say(f, CASHET__ENVELOPE__BODY_RESULT_ACKS, &acks, 0);
-	free(list);
-	free(pointers);
-}
-
-static void take_heartbeat(struct fake *f, const Cashet__Heartbeat *m)
-{
-	f->heartbeats++;
-	f->credit = m->credit;
-	f->draining = m->draining;
-	f->epoch_count = m->n_epochs < 64 ? m->n_epochs : 64;
-	if (f->epoch_count)
-		memcpy(f->epochs, m->epochs, f->epoch_count * sizeof *m->epochs);
-}
-
-static void answer_query(struct fake *f, const Cashet__FunctionQuery *m)
-{
-	Cashet__Assign assign = CASHET__ASSIGN__INIT;
-	Cashet__AssignedFunction af = CASHET__ASSIGNED_FUNCTION__INIT, *list[1] = {&af};
-	f->function_queries++;
-	af.func_hash = m->func_hash;
-	af.description = (ProtobufCBinaryData){f->asked.size, f->asked.data};
-	assign.functions = list;
-	assign.n_functions = 1;
-	say(f, CASHET__ENVELOPE__BODY_ASSIGN, &assign, 0);
-}
-
-static void take(struct fake *f, const Cashet__Envelope *e)
-{
-	Cashet__Pong pong = CASHET__PONG__INIT;
-	switch (e->body_case) {
-	case CASHET__ENVELOPE__BODY_PING:
-		say(f, CASHET__ENVELOPE__BODY_PONG, &pong, e->serial);
-		break;
-	case CASHET__ENVELOPE__BODY_WORKER_HELLO:
-		take_worker_hello(f, e->worker_hello);
-		break;
-	case CASHET__ENVELOPE__BODY_RESULTS:
-		take_results(f, e->results);
-		break;
-	case CASHET__ENVELOPE__BODY_HEARTBEAT:
-		take_heartbeat(f, e->heartbeat);
-		break;
-	case CASHET__ENVELOPE__BODY_HANDBACK:
-		for (size_t i = 0; i < e->handback->n_leases && f->handback_count < 64;
-		     i++)
-			f->handed_back[f->handback_count++] =
-				e->handback->leases[i]->epoch;
-		break;
-	case CASHET__ENVELOPE__BODY_LOG_DATA:
-		buf_reset(&f->log);
-		buf_add(&f->log, e->log_data->data.data, e->log_data->data.len);
-		f->log_running = e->log_data->running;
-		f->has_log = true;
-		break;
-	case CASHET__ENVELOPE__BODY_FUNCTION_QUERY:
-		answer_query(f, e->function_query);
-		break;
-	case CASHET__ENVELOPE__BODY_BYE:
-		f->said_bye = true;
-		break;
-	default:
-		break;
-	}
-}
-
-static void serve_control(struct fake *f)
-{
-	struct wire_frame frame;
-	while (wire_recv(f->control, true, &frame) == 0) {
-		wire_arena_reset(&f->arena);
-		Cashet__Envelope *e = wire_unpack(&f->arena, frame.data, frame.size);
-		if (e && !f->mute) {
-			bool is_peer = f->greeted && frame.route_size == f->route_size &&
-				       !memcmp(frame.route, f->route, f->route_size);
-			if (e->body_case == CASHET__ENVELOPE__BODY_HELLO)
-				welcome(f, &frame, e->hello);
-			else if (is_peer)
-				take(f, e);
-			else
-				refuse(f, &frame);
-		}
-		wire_frame_fini(&frame);
-	}
-}
-
-/* ---- blobs */
-
-const struct fake_blob *fake_find(const struct fake *f, const uint8_t *digest)
-{
-	for (const struct fake_blob *b = f->store; b; b = b->next)
-		if (memcmp(b->digest, digest, DIGEST_SIZE) == 0)
-			return b;
-	return NULL;
-}
-
-void fake_store(struct fake *f, const void *data, size_t size,
-		uint8_t digest[DIGEST_SIZE])
-{
-	sha256_digest(data, size, digest);
-	if (fake_find(f, digest))
-		return;
-	struct fake_blob *b = mem_alloc(sizeof *b);
-	memcpy(b->digest, digest, DIGEST_SIZE);
-	buf_add(&b->data, data, size);
-	b->next = f->store;
-	f->store = b;
-}
-
-static void blob_say(struct fake *f, const struct wire_frame *to, Cashet__BlobMessage *m,
-		     const void *payload, size_t size)
-{
-	int error;
-	wire_send_blob(f->blobs, to->route, to->route_size, m, payload, size, &error);
-}
-
-static void blob_have(struct fake *f, const struct wire_frame *frame,
-		      const Cashet__BlobMessage *m, Cashet__BlobMessage *reply)
-{
-	ProtobufCBinaryData *missing = mem_alloc(m->n_digests * sizeof *missing);
-	size_t count = 0;
-	for (size_t i = 0; i < m->n_digests; i++)
-		if (!fake_find(f, m->digests[i].data))
-			missing[count++] = m->digests[i];
-	reply->kind = CASHET__BLOB_MESSAGE__KIND__HAVE_REPLY;
-	reply->digests = missing;
-	reply->n_digests = count;
-	blob_say(f, frame, reply, NULL, 0);
-	free(missing);
-}
-
-static struct fake_put *find_put(struct fake *f, uint64_t stream)
-{
-	struct fake_put *p = f->put;
-	while (p && p->stream != stream)
-		p = p->next;
-	return p;
-}
-
-static void blob_end(struct fake *f, const struct wire_frame *frame,
-		     const Cashet__BlobMessage *m, Cashet__BlobMessage *reply)
-{
-	struct fake_put **at = &f->put;
-	while (*at && (*at)->stream != m->stream)
-		at = &(*at)->next;
-	struct fake_put *p = *at;
-	if (!p)
-		return;
-	uint8_t digest[DIGEST_SIZE];
-	fake_store(f, p->data.data, p->data.size, digest);
-	*at = p->next;
-	buf_fini(&p->data);
-	free(p);
-	f->puts++;
-	reply->kind = CASHET__BLOB_MESSAGE__KIND__OK;
-	reply->digest = (ProtobufCBinaryData){DIGEST_SIZE, digest};
-	blob_say(f, frame, reply, NULL, 0);
-}
-
-static void blob_get(struct fake *f, const struct wire_frame *frame,
-		     const Cashet__BlobMessage *m, Cashet__BlobMessage *reply)
-{
-	const struct fake_blob *b = fake_find(f, m->digest.data);
-	Cashet__Error error = CASHET__ERROR__INIT;
-	if (!b) {
-		error.code = ERR_NOT_FOUND;
-		reply->kind = CASHET__BLOB_MESSAGE__KIND__ERROR;
-		reply->error = &error;
-		blob_say(f, frame, reply, NULL, 0);
-		return;
-	}
-	/* Test blobs are smaller than the window. */
-	for (size_t at = m->offset; at < b->data.size; at += WIRE_BLOB_PIECE) {
-		size_t n = b->data.size - at < WIRE_BLOB_PIECE ? b->data.size - at
-							       : WIRE_BLOB_PIECE;
-		reply->kind = CASHET__BLOB_MESSAGE__KIND__DATA;
-		reply->offset = at;
-		blob_say(f, frame, reply, b->data.data + at, n);
-	}
-	reply->kind = CASHET__BLOB_MESSAGE__KIND__END;
-	reply->offset = 0;
-	reply->size = b->data.size;
-	blob_say(f, frame, reply, NULL, 0);
-}
-
-static void serve_blob(struct fake *f, const struct wire_frame *frame,
-		       const Cashet__BlobMessage *m)
-{
-	Cashet__BlobMessage reply = CASHET__BLOB_MESSAGE__INIT;
-	Cashet__Welcome w = CASHET__WELCOME__INIT;
-	struct fake_put *p;
-	reply.stream = m->stream;
-	switch (m->kind) {
-	case CASHET__BLOB_MESSAGE__KIND__HELLO:
-		w.protocol = WIRE_PROTOCOL;
-		reply.kind = CASHET__BLOB_MESSAGE__KIND__WELCOME;
-		reply.welcome = &w;
-		blob_say(f, frame, &reply, NULL, 0);
-		break;
-	case CASHET__BLOB_MESSAGE__KIND__HAVE:
-		blob_have(f, frame, m, &reply);
-		break;
-	case CASHET__BLOB_MESSAGE__KIND__PUT:
-		p = mem_alloc(sizeof *p);
-		p->stream = m->stream;
-		p->next = f->put;
-		f->put = p;
-		reply.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
-		reply.credit = WIRE_BLOB_WINDOW;
-		blob_say(f, frame, &reply, NULL, 0);
-		break;
-	case CASHET__BLOB_MESSAGE__KIND__DATA:
-		p = find_put(f, m->stream);
-		if (p) {
-			buf_add(&p->data, frame->payload, frame->payload_size);
-			reply.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
-			reply.credit = frame->payload_size;
-			blob_say(f, frame, &reply, NULL, 0);
-		}
-		break;
-	case CASHET__BLOB_MESSAGE__KIND__END:
-		blob_end(f, frame, m, &reply);
-		break;
-	case CASHET__BLOB_MESSAGE__KIND__GET:
-		blob_get(f, frame, m, &reply);
-		break;
-	default:
-		break;
-	}
-}
-
-static void serve_blobs(struct fake *f)
-{
-	struct wire_frame frame;
-	while (wire_recv(f->blobs, true, &frame) == 0) {
-		wire_arena_reset(&f->blob_arena);
-		Cashet__BlobMessage *m =
-			wire_unpack_blob(&f->blob_arena, frame.data, frame.size);
-		if (m && !f->mute)
-			serve_blob(f, &frame, m);
-		wire_frame_fini(&frame);
-	}
-}
-
 /* ---- driving */
 
 void fake_serve(struct fake *f, int ms)
@@ -524,8 +157,8 @@ void fake_serve(struct fake *f, int ms)
 	zmq_pollitem_t items[2] = {{f->control, 0, ZMQ_POLLIN, 0},
 				   {f->blobs, 0, ZMQ_POLLIN, 0}};
 	zmq_poll(items, 2, ms);
-	serve_control(f);
-	serve_blobs(f);
+	fake_serve_control(f);
+	fake_serve_blobs(f);
 }
 
 bool fake_wait(struct fake *f, const bool *flag, int ms)
@@ -623,7 +256,7 @@ uint64_t fake_assign(struct fake *f, const struct fake_task *task)
 		m.functions = functions;
 		m.n_functions = 1;
 	}
-	say(f, CASHET__ENVELOPE__BODY_ASSIGN, &m, 0);
+	fake_say(f, CASHET__ENVELOPE__BODY_ASSIGN, &m, 0);
 	return lease.epoch;
 }
 
@@ -632,7 +265,7 @@ void fake_revoke(struct fake *f, uint64_t epoch)
 	Cashet__Revoke m = CASHET__REVOKE__INIT;
 	m.epochs = &epoch;
 	m.n_epochs = 1;
-	say(f, CASHET__ENVELOPE__BODY_REVOKE, &m, 0);
+	fake_say(f, CASHET__ENVELOPE__BODY_REVOKE, &m, 0);
 }
 
 void fake_ask_log(struct fake *f, uint64_t epoch, bool is_stderr, uint64_t offset)
@@ -642,14 +275,14 @@ void fake_ask_log(struct fake *f, uint64_t epoch, bool is_stderr, uint64_t offse
 	m.is_stderr = is_stderr;
 	m.offset = offset;
 	f->has_log = false;
-	say(f, CASHET__ENVELOPE__BODY_LOG_READ, &m, 99);
+	fake_say(f, CASHET__ENVELOPE__BODY_LOG_READ, &m, 99);
 }
 
 void fake_drain(struct fake *f, uint64_t deadline_ms)
 {
 	Cashet__Drain m = CASHET__DRAIN__INIT;
 	m.deadline_ms = deadline_ms;
-	say(f, CASHET__ENVELOPE__BODY_DRAIN, &m, 0);
+	fake_say(f, CASHET__ENVELOPE__BODY_DRAIN, &m, 0);
 }
 
 const char *fake_content(struct fake *f, const Cashet__Outcome *o,
