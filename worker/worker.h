@@ -1,6 +1,8 @@
 /* worker.h - the worker's loop thread: one struct, and the files that each do one thing with it.
  *
- *   loop.c      sleeps, wakes, calls the others in order; timers; signals; the end
+ *   life.c      the beginning and the end
+ *   loop.c      sleeps, wakes, calls the others in order; timers; signals
+ *   drain.c     takes nothing new: the disk is full, or the end is near
  *   handlers.c  what the broker says
  *   present.c   what the broker is told about us: WorkerHello, Heartbeat, Results, Handback
  *   schedule.c  which attempt starts when; stopping
@@ -54,7 +56,6 @@ struct worker {
 	size_t ended_count, ended_capacity;
 	struct buf
 		back; /* epochs (uint64_t) of attempts to hand back as unstarted, then as lost */
-	struct buf back_lost;
 	uint32_t shown_credit;
 
 	uint64_t beat_ns, tick_ns; /* when the next heartbeat and housekeeping are due */
@@ -68,11 +69,25 @@ struct worker {
 	int exit_code;
 };
 
-/* loop.c */
+/* life.c */
 int worker_run(const struct options *options, int spawner, pid_t spawner_pid);
+
+/* loop.c */
+enum loop_tag { TAG_BROKER = 1, TAG_SPAWNER, TAG_JOBS, TAG_SIGNALS, TAG_SLOT };
+#define LOOP_TAG(tag)                                                                    \
+	((uint64_t)(tag) << 32) /* in epoll_event.data; a slot's number below */
+void loop_watch(struct worker *w, int fd, enum loop_tag tag);
+void loop_watch_broker(struct worker *w); /* its socket was made anew */
+/** loop_round() - wait until @wake_ns or something happens, and see to all of it. */
+void loop_round(struct worker *w, uint64_t *wake_ns);
+
+/* drain.c */
 void worker_drain(struct worker *w, enum drain drain, uint64_t deadline_ns,
 		  const char *why);
 void worker_disk_full(struct worker *w, const char *what);
+void drain_check(struct worker *w); /* is everything said and done? */
+void drain_check_disk(struct worker *w);
+void drain_check_parent(struct worker *w);
 
 /* handlers.c */
 void worker_handle(struct worker *w, const Cashet__Envelope *e);
