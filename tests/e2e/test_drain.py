@@ -53,7 +53,8 @@ class Drain(SiteTest):
         first = self.site.worker("node-1", 1, wait=True)
         ran, go = self.site.path("ran"), self.site.path("go")
         submit = self.site.start_submit(self.file({"t": {
-            "run": f"echo t $$ >> {ran}; trap 'exit 1' TERM; while ! test -e {go}; do sleep 0.02; done", "grace": "60s"}}))
+            "run": f"echo t $$ >> {ran}; trap 'exit 1' TERM; while ! test -e {go}; do sleep 0.02; done",
+            "grace": "60s"}}))
         until(self.pids, "the task to run")
         stop(first)
         self.assertEqual(first.wait(), 0, first.text())
