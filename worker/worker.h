@@ -54,8 +54,7 @@ struct worker {
 
 	struct ended *ended;
 	size_t ended_count, ended_capacity;
-	struct buf
-		back; /* epochs (uint64_t) of attempts to hand back as unstarted, then as lost */
+	struct buf back; /* epochs (uint64_t) of attempts to hand back as unstarted */
 	uint32_t shown_credit;
 
 	uint64_t beat_ns, tick_ns; /* when the next heartbeat and housekeeping are due */
