@@ -1,11 +1,10 @@
-/* batches.c - BatchesQuery: the newest batches, or one. */
+/* batches.c - BatchesQuery: the batches that are going on, or all, the newest first; or one. */
 #include "broker/history/parts.h"
 
 #include "common/pure/mem.h"
 
 #include <stdlib.h>
 
-#define BATCHES_DEFAULT 20
 #define BATCHES_BYTES (4u << 20)
 enum { ENVELOPE_BATCHES = 30 };
 
@@ -48,9 +47,31 @@ static void add_row(struct history *h, const struct history_live *live, struct b
 	pb_close(out, mark);
 }
 
-static size_t how_many(const Cashet__BatchesQuery *query)
+static int keep_open_row(void *arg, const struct ledger_batch_row *row)
 {
-	return query->max ? query->max : query->all ? 0 : BATCHES_DEFAULT;
+	return row->sealed && !row->ended ? keep_row(arg, row) : 0;
+}
+
+/* Those that have not ended are in the broker's memory; of a store without a broker, those that one
+ * will find when it starts. */
+static void list_open(struct history *h, const struct history_live *live, size_t max,
+		      struct rows *rows)
+{
+	struct ledger_batch_row row;
+	if (!live->batches) {
+		ledger_each_open_batch(history_reader(h), keep_open_row, rows);
+		for (size_t i = 0; i < rows->count / 2; i++) {
+			row = rows->items[i];
+			rows->items[i] = rows->items[rows->count - 1 - i];
+			rows->items[rows->count - 1 - i] = row;
+		}
+		if (max && rows->count > max)
+			rows->count = max;
+		return;
+	}
+	for (size_t i = live->batch_count; i-- > 0 && (!max || rows->count < max);)
+		if (!ledger_read_batch(history_reader(h), live->batches[i].number, &row))
+			keep_open_row(rows, &row);
 }
 
 int history_batches(struct history *h, const Cashet__Envelope *question,
@@ -64,8 +85,10 @@ int history_batches(struct history *h, const Cashet__Envelope *question,
 		if (rc)
 			return rc;
 		keep_row(&rows, &row);
+	} else if (query->all) {
+		ledger_list_batches(history_reader(h), query->max, keep_row, &rows);
 	} else {
-		ledger_list_batches(history_reader(h), how_many(query), keep_row, &rows);
+		list_open(h, live, query->max, &rows);
 	}
 	size_t mark = pb_open(out, ENVELOPE_BATCHES);
 	size_t i = 0;
@@ -76,8 +99,8 @@ int history_batches(struct history *h, const Cashet__Envelope *question,
 	}
 	struct ledger_stats stats = {0};
 	uint64_t left = rows.count - i;
-	if (!query->has_one && !ledger_read_stats(history_reader(h), &stats) &&
-	    stats.batches > i)
+	if (query->all && !query->has_one &&
+	    !ledger_read_stats(history_reader(h), &stats) && stats.batches > i)
 		left = stats.batches - i;
 	pb_uint(out, 2, left);
 	pb_close(out, mark);

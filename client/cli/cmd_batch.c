@@ -214,14 +214,21 @@ int cmd_wait(struct cli *cli)
 	code = paused ? CASHET_FAILED : follow_outcome(&counts);
 	CLEANUP_BUF struct buf out = {0};
 	struct json j;
+	struct cashet_batch found;
+	struct cashet_error e;
 	if (!cli->settings.json) {
 		show_counts(&out, &counts);
 		buf_add_byte(&out, '\n');
 		int failed = cli_write(cli, &out);
+		/* Failures from before we looked had no line of their own. */
+		if (!failed && code && !paused && !cli->settings.quiet &&
+		    !cashet_batch_find(cli->c, batch, &found, &e))
+			cli_note(cli,
+				 "what became of each task: cashet results %.*s; to run "
+				 "again what did not succeed: cashet retry %.*s",
+				 SHORT_HASH, found.batch, SHORT_HASH, found.batch);
 		return failed ? failed : code;
 	}
-	struct cashet_batch found;
-	struct cashet_error e;
 	if (cashet_batch_find(cli->c, batch, &found, &e))
 		return cli_fail(cli, &e);
 	json_begin(&j, &out);
@@ -242,7 +249,8 @@ int cmd_retry(struct cli *cli)
 	int code = cli_open(cli, true, false);
 	if (code)
 		return code;
-	if (cashet_retry(cli->c, cli->words.items[0], again, &e))
+	const char *batch = cli->words.count ? cli->words.items[0] : "";
+	if (cashet_retry(cli->c, batch, again, &e))
 		return cli_fail(cli, &e);
 	if (cli->settings.detach)
 		return print_batch(cli, again);

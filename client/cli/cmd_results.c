@@ -204,17 +204,24 @@ static int read_ranking(struct cli *cli, struct cashet_results *results,
 	}
 }
 
-static int check_ranking(struct cli *cli, const struct ranking *g)
+static int check_ranking(struct cli *cli, const struct ranking *g, const char *batch)
 {
 	const char *seen = g->seen && *g->seen ? g->seen : NULL;
 	CLEANUP_BUF struct buf next = {0};
 	if (seen)
 		buf_printf(&next, "there is: %s", seen);
+	if (!*g->metric && !seen && g->completed)
+		return cli_usage(
+			cli,
+			"results lists its tasks; metrics.from in the batch file says "
+			"where a task writes its metrics",
+			"no task of batch %.*s has metrics", SHORT_HASH, batch);
 	if (!*g->metric)
 		return cli_usage(
 			cli, seen ? buf_cstr(&next) : "",
-			"best by which metric? Say --by METRIC with --max or --min, or "
-			"metrics.best in the batch file");
+			"best of batch %.*s by which metric? Say --by METRIC with "
+			"--max or --min, or metrics.best in the batch file",
+			SHORT_HASH, batch);
 	if (!g->direction)
 		return cli_usage(cli, "",
 				 "is a large %s good or a small one? Say --max or --min",
@@ -313,9 +320,9 @@ int cmd_best(struct cli *cli)
 				&results, &e))
 		return cli_fail(cli, &e);
 	code = read_ranking(cli, results, &g);
-	if (code == 0)
-		code = check_ranking(cli, &g);
 	const char *batch = cashet_results_batch(results)->batch;
+	if (code == 0)
+		code = check_ranking(cli, &g, batch);
 	if (code == 0 && s->json)
 		code = json_ranking(cli, &g, batch);
 	else if (code == 0)

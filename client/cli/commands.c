@@ -34,8 +34,9 @@ const struct command command_table[] = {
 	 OPTIONS_FOLLOW | OPTIONS_STREAM, 1, 1, cmd_logs},
 	{"cancel", "BATCH[:INDEX]", "cancel a batch or one of its tasks", NULL, 0, 1, 1,
 	 cmd_cancel},
-	{"retry", "BATCH", "submit the same tasks again and wait", NULL, OPTIONS_DETACH,
-	 1, 1, cmd_retry},
+	{"retry", "[BATCH]",
+	 "submit the same tasks again and wait; the newest batch's if none is named",
+	 NULL, OPTIONS_DETACH, 0, 1, cmd_retry},
 	{"worker ls", "", "list workers", NULL, 0, 0, 0, cmd_worker_ls},
 	{"worker drain", "NAME", "let a worker finish what it runs and take nothing new",
 	 NULL, OPTIONS_DEADLINE, 1, 1, cmd_worker_drain},
@@ -152,8 +153,11 @@ static int unknown_command(const struct cli *cli, char *const *words, size_t cou
 	if (count > 1 && words[1][0] != '-')
 		snprintf(said, sizeof said, "%s %s", words[0], words[1]);
 	const char *near = names_suggest(said, names, name_count);
-	if (!near && !is_group)
-		near = names_suggest(words[0], names, name_count);
+	if (!is_group) { /* what comes behind it is an argument */
+		if (!near)
+			near = names_suggest(words[0], names, name_count);
+		snprintf(said, sizeof said, "%s", words[0]);
+	}
 	if (!near)
 		return cli_usage(cli, "cashet help lists them",
 				 "there is no command \"%s\"", said);

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ERROR_WIDTH 60 /* characters of an error in a table */
+
 static void add_double(struct buf *out, double value, bool exact)
 {
 	char text[32];
@@ -293,6 +295,22 @@ static size_t *order_columns(const struct grid *g)
 	return order;
 }
 
+/* An error may quote a whole PATH; the table tells its beginning, --json and --csv all of it. */
+static void error_cell(struct table *t, const char *text)
+{
+	size_t at = 0;
+	for (size_t width = 0; text[at]; at++) {
+		if (((unsigned char)text[at] & 0xc0) == 0x80)
+			continue;
+		if (width++ == ERROR_WIDTH)
+			break;
+	}
+	if (text[at])
+		table_cellf(t, "%.*s...", (int)at, text);
+	else
+		table_cell(t, text);
+}
+
 static void render_lines(struct cli *cli, const struct grid *g, const size_t *order,
 			 const char *batch, struct buf *out)
 {
@@ -326,7 +344,7 @@ static void render_lines(struct cli *cli, const struct grid *g, const size_t *or
 		table_cell(&t, kept(g, line->duration));
 		table_cellf(&t, "%.*s", SHORT_HASH, line->commit);
 		if (errors)
-			table_cell(&t, kept(g, line->error));
+			error_cell(&t, kept(g, line->error));
 	}
 	free(texts);
 	table_render(&t, out, cli->color_out);

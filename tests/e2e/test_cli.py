@@ -109,6 +109,19 @@ tasks:
         self.assertEqual(best[0].split(), ["#", "loss", "name", "task", "commit"])
         self.assertEqual([line.split()[2] for line in best[1:]], ["b", "a"])
 
+    def test_a_long_error_is_cut_in_the_table_and_whole_in_json(self):
+        self.site.write("l.yaml", "version: 1\ntasks: {t: {run: [%s]}}\n" % ("x" * 90))
+        last = self.cashet("submit", "l.yaml", code=1).out.splitlines()[-1]
+        self.assertTrue(last.endswith("x" * 60 + "..."), last)
+        error = self.cashet("results", "--json").json["tasks"][0]["error"]
+        self.assertIn("x" * 90, error)
+        self.assertIn("best of batch", self.cashet("best", code=2).err)
+        self.site.write("l.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
+        self.cashet("submit", "l.yaml")
+        self.assertIn("no task of batch", self.cashet("best", code=2).err)
+        self.cashet("retry")  # the newest
+        self.assertIn('no command "sumbit";', self.cashet("sumbit", "x", code=2).err)
+
     def test_an_ambiguous_prefix_lists_the_candidates(self):
         self.site.write("m.jsonl", "".join(
             json.dumps({"run": ["true"], "params": {"i": i}}) + "\n" for i in range(1500)))
@@ -130,7 +143,11 @@ tasks:
         self.assertEqual([b["batch"] for b in listed], [batch])
         self.cashet("cancel", f"{batch}:0")
         self.assertTrue(self.cashet("cancel", batch, "--json").json["cancelled"])
-        self.cashet("wait", batch, code=1)
+        done = self.cashet("wait", batch, code=1)
+        self.assertIn(f"cashet retry {batch[:8]}", done.err)
+        self.assertEqual(self.cashet("ps", "--json").json, {"schema": 1, "batches": [], "left_out": 0})
+        listed = self.cashet("ps", "-a", "--json").json["batches"]
+        self.assertEqual([(b["batch"], b["state"]) for b in listed], [(batch, "cancelled")])
         result = self.cashet("results", batch, "--json").json
         self.assertEqual([t["status"] for t in result["tasks"]], ["cancelled"] * 2)
         again = self.cashet("retry", batch, "--detach", "--json").json["batch"]
