@@ -247,7 +247,7 @@ Test(ask, stale_result_is_refused_and_changes_nothing)
 	plan_free(p);
 }
 
-Test(ask, batches_are_listed_newest_first)
+Test(ask, ended_batches_are_listed_where_asked_for_and_newest_first)
 {
 	uint8_t id[DIGEST_SIZE];
 	run_three(id);
@@ -262,7 +262,12 @@ Test(ask, batches_are_listed_newest_first)
 	end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
 	end_send(&client, &m);
 	Cashet__Batches *b = end_recv(&client, CASHET__ENVELOPE__BODY_BATCHES)->batches;
-	cr_assert(b->n_rows == 2);
+	cr_assert_eq(b->n_rows, 0); /* all have ended */
+	cr_assert_eq(b->left_out, 0);
+	q.all = true;
+	end_send(&client, &m);
+	b = end_recv(&client, CASHET__ENVELOPE__BODY_BATCHES)->batches;
+	cr_assert_eq(b->n_rows, 2);
 	cr_assert(!memcmp(b->rows[0]->batch.data, id, DIGEST_SIZE));
 	cr_assert(b->rows[0]->counts->cached == 3);
 	cr_assert(b->rows[1]->counts->executed == 3);
