@@ -63,16 +63,29 @@ static void set_bits(struct gap_map *map, unsigned bits)
 		map->slots[find_slot(map, map->items[i].key)] = (uint32_t)(i + 1);
 }
 
-/* map_put() - Return: true if the key is new. */
-static bool map_put(struct gap_map *map, const struct gap_entry *entry)
+static void list_put(struct gap_list *list, const uint8_t *key, uint64_t seq)
+{
+	mem_grow(list->items, list->count, list->capacity);
+	struct gap_pair *pair = &list->items[list->count++];
+	memcpy(pair->key, key, sizeof pair->key);
+	pair->seq = seq;
+}
+
+/* map_put() - @over: gets what was replaced by another number, or NULL. Return: true if the key is
+ * new. */
+static bool map_put(struct gap_map *map, const struct gap_entry *entry,
+		    struct gap_list *over)
 {
 	if (!map->bits || 2 * (map->count + 1) > (size_t)1 << map->bits)
 		set_bits(map, map->bits ? map->bits + 1 : 8);
 	size_t slot = find_slot(map, entry->key);
 	if (map->slots[slot]) {
 		struct gap_entry *old = &map->items[map->slots[slot] - 1];
-		if (entry->seq >= old->seq)
-			*old = *entry;
+		if (entry->seq < old->seq)
+			return false;
+		if (over && entry->seq > old->seq && !old->gone)
+			list_put(over, old->key, old->seq);
+		*old = *entry;
 		return false;
 	}
 	mem_grow(map->items, map->count, map->capacity);
@@ -117,13 +130,40 @@ void gap_layer_free(struct gap_layer *layer)
 		free(layer->maps[i].items);
 		free(layer->maps[i].slots);
 	}
+	for (size_t i = 0; i < GAP_LISTS; i++) {
+		free(layer->lists[i].items);
+		free(layer->gone[i].items);
+	}
 	free(layer);
 }
 
 void gap_layer_put(struct gap_layer *layer, enum gap_kind kind,
 		   const struct gap_entry *entry)
 {
-	layer->count += map_put(&layer->maps[kind], entry);
+	if (kind < GAP_KINDS) {
+		struct gap_list *over = kind == GAP_FINGERPRINT
+						? &layer->lists[GAP_OVER - GAP_KINDS]
+						: NULL;
+		layer->count += map_put(&layer->maps[kind], entry, over);
+		return;
+	}
+	size_t at = (size_t)kind - GAP_KINDS;
+	list_put(entry->gone ? &layer->gone[at] : &layer->lists[at], entry->key,
+		 entry->seq);
+	layer->count += kind != GAP_NAME;
+}
+
+void gap_layer_list(const struct gap_layer *layer, enum gap_kind kind,
+		    const uint8_t key[8], struct gap_seqs *out)
+{
+	const struct gap_list *list = &layer->lists[kind - GAP_KINDS];
+	uint64_t wanted = load64(key);
+	for (size_t i = 0; i < list->count; i++) {
+		if (load64(list->items[i].key) != wanted)
+			continue;
+		mem_grow(out->items, out->count, out->capacity);
+		out->items[out->count++] = list->items[i].seq;
+	}
 }
 
 const struct gap_entry *gap_layer_find(const struct gap_layer *layer, enum gap_kind kind,
@@ -138,16 +178,16 @@ const struct gap_entry *gap_layer_find(const struct gap_layer *layer, enum gap_k
 
 bool gap_layer_match(const struct gap_layer *layer, enum gap_kind kind,
 		     const uint8_t *prefix, unsigned nibbles,
-		     bool (*fn)(void *arg, uint64_t seq), void *arg)
+		     bool (*fn)(void *arg, const struct gap_entry *entry), void *arg)
 {
 	const struct gap_map *map = &layer->maps[kind];
 	if (nibbles == 2 * DIGEST_SIZE) {
 		const struct gap_entry *entry = gap_layer_find(layer, kind, prefix);
-		return !entry || fn(arg, entry->seq);
+		return !entry || fn(arg, entry);
 	}
 	for (size_t i = 0; i < map->count; i++)
 		if (pack_prefix_matches(map->items[i].key, prefix, nibbles) &&
-		    !fn(arg, map->items[i].seq))
+		    !fn(arg, &map->items[i]))
 			return false;
 	return true;
 }
@@ -233,8 +273,11 @@ bool gap_find(struct gap *gap, enum gap_kind kind, const uint8_t key[DIGEST_SIZE
 {
 	pthread_mutex_lock(&gap->lock);
 	const struct gap_entry *found = gap_layer_find(gap->fresh, kind, key);
-	if (!found && gap->sealed)
-		found = gap_layer_find(gap->sealed, kind, key);
+	if (gap->sealed && (!found || found->gone)) {
+		const struct gap_entry *older = gap_layer_find(gap->sealed, kind, key);
+		if (older && (!found || older->seq > found->seq))
+			found = older;
+	}
 	if (found)
 		*entry = *found;
 	pthread_mutex_unlock(&gap->lock);
@@ -242,11 +285,38 @@ bool gap_find(struct gap *gap, enum gap_kind kind, const uint8_t key[DIGEST_SIZE
 }
 
 void gap_match(struct gap *gap, enum gap_kind kind, const uint8_t *prefix,
-	       unsigned nibbles, bool (*fn)(void *arg, uint64_t seq), void *arg)
+	       unsigned nibbles, bool (*fn)(void *arg, const struct gap_entry *entry),
+	       void *arg)
 {
 	pthread_mutex_lock(&gap->lock);
 	if (gap_layer_match(gap->fresh, kind, prefix, nibbles, fn, arg) && gap->sealed)
 		gap_layer_match(gap->sealed, kind, prefix, nibbles, fn, arg);
+	pthread_mutex_unlock(&gap->lock);
+}
+
+void gap_list(struct gap *gap, enum gap_kind kind, const uint8_t key[8],
+	      struct gap_seqs *out)
+{
+	pthread_mutex_lock(&gap->lock);
+	gap_layer_list(gap->fresh, kind, key, out);
+	if (gap->sealed)
+		gap_layer_list(gap->sealed, kind, key, out);
+	pthread_mutex_unlock(&gap->lock);
+}
+
+void gap_fingerprints(struct gap *gap, const uint8_t key[DIGEST_SIZE],
+		      struct gap_seqs *out)
+{
+	pthread_mutex_lock(&gap->lock);
+	const struct gap_layer *layers[] = {gap->fresh, gap->sealed};
+	for (size_t i = 0; i < ARRAY_LEN(layers) && layers[i]; i++) {
+		const struct gap_entry *found =
+			gap_layer_find(layers[i], GAP_FINGERPRINT, key);
+		if (!found || found->gone)
+			continue;
+		mem_grow(out->items, out->count, out->capacity);
+		out->items[out->count++] = found->seq;
+	}
 	pthread_mutex_unlock(&gap->lock);
 }
 

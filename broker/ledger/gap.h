@@ -9,7 +9,14 @@
  * before its turn is called durable; it leaves the gap after the index's transaction. So an entry
  * that is not found in the gap either is not durable yet, or was dropped before we looked, and
  * then our read transaction sees it. If the gap has an entry and the index another one of the
- * same key, that of the gap is the newer one. */
+ * same key, that of the gap is the newer one.
+ *
+ * Removals are entries too (@gone): one of number n says that what has this key and a number up to n
+ * is there no more. It hides that in the older layer and in index.db, until it is written and the
+ * row in index.db is deleted. Numbers are never used twice, so what comes later is not hidden.
+ *
+ * Lists hold what is found by 8 bytes of a hash and may occur many times; they give candidates, and
+ * who asks reads the row and compares. So what is removed need not be hidden there. */
 #pragma once
 
 #include "broker/ledger/db.h"
@@ -17,12 +24,37 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum gap_kind { GAP_FINGERPRINT, GAP_COMMIT, GAP_BLOB, GAP_BATCH, GAP_KINDS };
+enum gap_kind {
+	GAP_FINGERPRINT,
+	GAP_COMMIT,
+	GAP_BLOB,
+	GAP_BATCH,
+	GAP_KINDS,
+	/* lists: */
+	GAP_NAME = GAP_KINDS, /* of a task -> commits */
+	GAP_RUN,	      /* fingerprint -> commits that are not current */
+	GAP_OVER, /* the same, of those that a later one made so within this layer */
+	GAP_TAG,  /* see tags.h -> batches, imported commits */
+	GAP_LOST, /* removed commits of which nothing but the number is known */
+	GAP_END,
+};
+#define GAP_LISTS (GAP_END - GAP_KINDS)
 
 struct gap_entry {
 	uint8_t key[DIGEST_SIZE];
 	uint64_t seq;	/* of the commit or blob; number of the batch */
-	uint64_t extra; /* fingerprint: expires_wall_ms; batch: 1 if discarded */
+	uint64_t extra; /* fingerprint: expires_wall_ms */
+	bool gone;	/* nothing up to @seq is there */
+};
+
+struct gap_pair {
+	uint8_t key[8]; /* the first bytes of a hash */
+	uint64_t seq;
+};
+
+struct gap_list {
+	struct gap_pair *items; /* in the order of arrival */
+	size_t count, capacity;
 };
 
 /* An upsert table: of two entries with one key, that with the higher seq stays. */
@@ -36,14 +68,16 @@ struct gap_map {
 /* How far a table of the journal is covered. */
 struct gap_mark {
 	uint64_t commit, blob, batch;
+	uint64_t tag, change; /* rows of batch_tags and of changes */
 	uint8_t commit_hash
 		[DIGEST_SIZE]; /* of @commit: tells whether two files belong together */
 };
 
 struct gap_layer {
 	struct gap_map maps[GAP_KINDS];
+	struct gap_list lists[GAP_LISTS], gone[GAP_LISTS];
 	struct gap_mark mark; /* of its last entries */
-	size_t count;
+	size_t count;	      /* names aside: each comes with a commit */
 };
 
 struct gap_layer *gap_layer_new(void);
@@ -55,7 +89,14 @@ const struct gap_entry *gap_layer_find(const struct gap_layer *layer, enum gap_k
 /** gap_layer_match() - entries with a prefix. @fn returns false to stop. Return: false if it did. */
 bool gap_layer_match(const struct gap_layer *layer, enum gap_kind kind,
 		     const uint8_t *prefix, unsigned nibbles,
-		     bool (*fn)(void *arg, uint64_t seq), void *arg);
+		     bool (*fn)(void *arg, const struct gap_entry *entry), void *arg);
+struct gap_seqs { /* numbers, in any order; free items */
+	uint64_t *items;
+	size_t count, capacity;
+};
+/** gap_layer_list() - append the numbers of a list under @key. */
+void gap_layer_list(const struct gap_layer *layer, enum gap_kind kind,
+		    const uint8_t key[8], struct gap_seqs *out);
 /** gap_layer_sorted() - places in @items of a map in ascending order of keys; the caller frees. */
 uint32_t *gap_layer_sorted(const struct gap_layer *layer, enum gap_kind kind);
 
@@ -68,8 +109,24 @@ int gap_scan(struct gap_scan *scan, struct gap_layer *layer, size_t max, bool *f
 
 struct gap_add {
 	enum gap_kind kind;
-	struct gap_entry entry;
+	struct gap_entry entry; /* lists: the first 8 bytes of the key count */
 };
+
+/* Changes of rows that the index may have already: each is a row of the table changes as well, so
+ * that an index that lost its last transactions is told again. */
+enum gap_change { /* @number; @keys */
+		  /* of a current commit: what it had superseded is hidden with it */
+		  CHANGE_COMMIT_GONE =
+			  1, /* commit; hash, fingerprint, 8 of the name, 8 of each tag */
+		  CHANGE_DEMOTED = 2,	  /* commit; fingerprint */
+		  CHANGE_BLOB_GONE = 3,	  /* row; digest */
+		  CHANGE_BATCH_GONE = 4,  /* batch; id, 8 of each tag */
+		  CHANGE_COMMIT_LOST = 5, /* commit; its hash as recorded */
+		  CHANGE_RUN_GONE = 6, /* as COMMIT_GONE, of one that was not current */
+};
+/** gap_change() - what a change means for the layers, given to @put. Return: 0; 1 if malformed. */
+int gap_change(enum gap_change change, uint64_t number, const uint8_t *keys, size_t size,
+	       void (*put)(void *arg, const struct gap_add *add), void *arg);
 
 struct gap {
 	pthread_mutex_t lock;
@@ -93,10 +150,17 @@ void gap_add(struct gap *gap, const struct gap_add *adds, size_t count,
 /** gap_wait_for_room() - by the writer: until the fresh layer is below its bound. Return: false if
  * the index thread is gone. */
 bool gap_wait_for_room(struct gap *gap);
+/** gap_find() - @entry may be one that is gone: then index.db counts if it has a higher number. */
 bool gap_find(struct gap *gap, enum gap_kind kind, const uint8_t key[DIGEST_SIZE],
 	      struct gap_entry *entry);
 void gap_match(struct gap *gap, enum gap_kind kind, const uint8_t *prefix,
-	       unsigned nibbles, bool (*fn)(void *arg, uint64_t seq), void *arg);
+	       unsigned nibbles, bool (*fn)(void *arg, const struct gap_entry *entry),
+	       void *arg);
+void gap_list(struct gap *gap, enum gap_kind kind, const uint8_t key[8],
+	      struct gap_seqs *out);
+/** gap_fingerprints() - append all entries of a fingerprint, also those that a newer one hides. */
+void gap_fingerprints(struct gap *gap, const uint8_t key[DIGEST_SIZE],
+		      struct gap_seqs *out);
 void gap_note_damaged(struct gap *gap, const uint8_t digest[DIGEST_SIZE], uint64_t seq);
 bool gap_is_damaged(struct gap *gap, const uint8_t digest[DIGEST_SIZE], uint64_t seq);
 /** gap_seal() - by the index thread: wait until there is something worth writing. Return: the

@@ -8,6 +8,7 @@
 
 #include "broker/ledger/index.h"
 #include "broker/ledger/journal.h"
+#include "broker/ledger/older.h"
 #include "broker/ledger/turn.h"
 
 enum ledger_part { PART_JOURNAL, PART_INDEX, PARTS };
@@ -18,6 +19,7 @@ struct ledger {
 	struct gap gap;
 	struct journal journal;
 	struct index index;
+	struct older older;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* for the writer */
@@ -34,6 +36,8 @@ struct ledger {
 		version; /* counts transactions of the journal: old snapshots are noticed */
 
 	_Atomic uint64_t durable, queued_bytes;
+	_Atomic uint64_t
+		changes_safe; /* up to this one index.db itself has all changes */
 	atomic_bool signalled;
 	int event_fd;
 	pthread_t writer, indexer;

@@ -1,6 +1,7 @@
 /* index.c - see index.h. */
 #include "broker/ledger/index.h"
 
+#include "broker/ledger/state.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/log.h"
@@ -26,16 +27,13 @@ static const char tables[] =
 	"CREATE TABLE hash(key BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE blob(key BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE batch(key BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE name(key BLOB, seq INTEGER, PRIMARY KEY(key, seq)) WITHOUT ROWID;"
+	"CREATE TABLE run(key BLOB, seq INTEGER, PRIMARY KEY(key, seq)) WITHOUT ROWID;"
+	"CREATE TABLE tag(key BLOB, seq INTEGER, PRIMARY KEY(key, seq)) WITHOUT ROWID;"
 	"CREATE TABLE mark(id INTEGER PRIMARY KEY CHECK(id = 1), store_id BLOB NOT NULL,"
 	"  commits INTEGER NOT NULL, blobs INTEGER NOT NULL, batches INTEGER NOT NULL,"
+	"  tags INTEGER NOT NULL, changes INTEGER NOT NULL,"
 	"  commit_hash BLOB NOT NULL, row_count INTEGER NOT NULL);";
-
-static const char *const put_sql[GAP_KINDS] = {
-	[GAP_FINGERPRINT] = "INSERT OR REPLACE INTO fp VALUES(?1, ?2, ?3)",
-	[GAP_COMMIT] = "INSERT OR REPLACE INTO hash VALUES(?1, ?2)",
-	[GAP_BLOB] = "INSERT OR REPLACE INTO blob VALUES(?1, ?2)",
-	[GAP_BATCH] = "INSERT OR REPLACE INTO batch VALUES(?1, ?2)",
-};
 
 static const char *const companions[] = {"", "-wal", "-shm"};
 
@@ -67,8 +65,10 @@ int index_read_mark(sqlite3 *db, uint8_t store_id[16], struct gap_mark *mark)
 		return SQLITE_NOTFOUND;
 	sqlite3_stmt *stmt = NULL;
 	rc = sqlite3_prepare_v2(
-		db, "SELECT store_id, commits, blobs, batches, commit_hash FROM mark", -1,
-		&stmt, NULL);
+		db,
+		"SELECT store_id, commits, blobs, batches, commit_hash, tags, changes "
+		"FROM mark",
+		-1, &stmt, NULL);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = sqlite3_step(stmt);
@@ -78,6 +78,8 @@ int index_read_mark(sqlite3 *db, uint8_t store_id[16], struct gap_mark *mark)
 		mark->commit = (uint64_t)sqlite3_column_int64(stmt, 1);
 		mark->blob = (uint64_t)sqlite3_column_int64(stmt, 2);
 		mark->batch = (uint64_t)sqlite3_column_int64(stmt, 3);
+		mark->tag = (uint64_t)sqlite3_column_int64(stmt, 5);
+		mark->change = (uint64_t)sqlite3_column_int64(stmt, 6);
 		memcpy(mark->commit_hash, sqlite3_column_blob(stmt, 4), DIGEST_SIZE);
 		rc = SQLITE_OK;
 	} else if (rc == SQLITE_DONE || rc == SQLITE_ROW) {
@@ -87,27 +89,32 @@ int index_read_mark(sqlite3 *db, uint8_t store_id[16], struct gap_mark *mark)
 	return rc;
 }
 
-/* covers() - is @mark about this journal? One of another journal, or of a later state of it. */
+/* covers() - is @mark about this journal? One of another journal, or of a later state of it, or one
+ * that needs to be told what the journal has forgotten, is of no use. */
 static bool covers(sqlite3 *journal, const struct gap_mark *mark)
 {
-	uint64_t blobs = 0, batches = 0, discarded = 0;
-	if (db_int(journal, "SELECT max(seq) FROM inline", &blobs) != SQLITE_OK ||
-	    db_int(journal, "SELECT max(batch) FROM batches", &batches) != SQLITE_OK ||
-	    db_int(journal, "SELECT value FROM meta WHERE key='top_batch'", &discarded) !=
-		    SQLITE_OK ||
-	    mark->blob > blobs || (mark->batch > batches && mark->batch > discarded))
+	struct journal_state state;
+	if (state_read(journal, &state) != SQLITE_OK)
 		return false;
-	if (mark->commit == 0)
-		return true;
+	const struct gap_mark *top = &state.mark;
+	if (mark->commit > top->commit || mark->blob > top->blob ||
+	    mark->batch > top->batch || mark->tag > top->tag ||
+	    mark->change > top->change || mark->change < state.trimmed)
+		return false;
+	if (mark->commit == top->commit)
+		return memcmp(mark->commit_hash, top->commit_hash, DIGEST_SIZE) == 0;
 	sqlite3_stmt *stmt = NULL;
 	bool same = false;
 	if (sqlite3_prepare_v2(journal, "SELECT hash FROM commits WHERE seq=?1", -1,
 			       &stmt, NULL) == SQLITE_OK) {
 		sqlite3_bind_int64(stmt, 1, (int64_t)mark->commit);
-		same = sqlite3_step(stmt) == SQLITE_ROW &&
-		       sqlite3_column_bytes(stmt, 0) == DIGEST_SIZE &&
-		       memcmp(sqlite3_column_blob(stmt, 0), mark->commit_hash,
-			      DIGEST_SIZE) == 0;
+		int rc = sqlite3_step(stmt);
+		/* It may have been removed since: then the numbers have to do. */
+		same = rc == SQLITE_DONE ||
+		       (rc == SQLITE_ROW &&
+			sqlite3_column_bytes(stmt, 0) == DIGEST_SIZE &&
+			memcmp(sqlite3_column_blob(stmt, 0), mark->commit_hash,
+			       DIGEST_SIZE) == 0);
 	}
 	sqlite3_finalize(stmt);
 	return same;
@@ -126,17 +133,7 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 
 static int prepare(struct index *index)
 {
-	int rc = SQLITE_OK;
-	for (size_t i = 0; i < GAP_KINDS && rc == SQLITE_OK; i++)
-		rc = db_prepare(index->db, put_sql[i], &index->put[i]);
-	if (rc == SQLITE_OK)
-		rc = db_prepare(index->db, "DELETE FROM batch WHERE key=?1 AND seq=?2",
-				&index->drop_batch);
-	if (rc == SQLITE_OK)
-		rc = db_prepare(
-			index->db,
-			"INSERT OR REPLACE INTO mark VALUES(1, ?1, ?2, ?3, ?4, ?5, ?6)",
-			&index->set_mark);
+	int rc = index_prepare(index);
 	if (rc == SQLITE_OK)
 		rc = db_int(index->db, "SELECT row_count FROM mark", &index->rows);
 	sqlite3_wal_hook(index->db, on_wal, index);
@@ -145,9 +142,12 @@ static int prepare(struct index *index)
 
 static void close_db(struct index *index)
 {
-	for (size_t i = 0; i < GAP_KINDS; i++)
+	for (size_t i = 0; i < GAP_END; i++) {
 		sqlite3_finalize(steal(index->put[i]));
-	sqlite3_finalize(steal(index->drop_batch));
+		sqlite3_finalize(steal(index->drop[i]));
+	}
+	sqlite3_finalize(steal(index->old_fingerprint));
+	sqlite3_finalize(steal(index->replace_fingerprint));
 	sqlite3_finalize(steal(index->set_mark));
 	db_close(steal(index->db));
 }
@@ -188,28 +188,21 @@ static int open_existing(struct index *index, sqlite3 *journal, const char **why
 	return rc;
 }
 
-static int bind_mark(struct index *index, const struct gap_mark *mark, uint64_t rows)
-{
-	sqlite3_stmt *s = index->set_mark;
-	sqlite3_bind_blob(s, 1, index->store_id, 16, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 2, (int64_t)mark->commit);
-	sqlite3_bind_int64(s, 3, (int64_t)mark->blob);
-	sqlite3_bind_int64(s, 4, (int64_t)mark->batch);
-	sqlite3_bind_blob(s, 5, mark->commit_hash, DIGEST_SIZE, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 6, (int64_t)rows);
-	return db_run(s);
-}
-
-static int make(struct index *index, struct err *e)
+static int make(struct index *index, sqlite3 *journal, struct err *e)
 {
 	char sql[64];
+	struct journal_state state;
 	snprintf(sql, sizeof sql, "PRAGMA user_version=%d", INDEX_VERSION);
-	index->mark = (struct gap_mark){0};
+	int rc = state_read(journal, &state);
+	if (rc != SQLITE_OK)
+		return rc;
+	/* All rows are still to be read; what has been removed is not among them. */
+	index->mark = (struct gap_mark){.change = state.mark.change};
 	int fd = open(index->path, O_RDWR | O_CREAT | O_CLOEXEC,
 		      0600); /* for our eyes only */
 	if (fd >= 0)
 		close(fd);
-	int rc = db_open(&index->db, index->path, DB_INDEX, e);
+	rc = db_open(&index->db, index->path, DB_INDEX, e);
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = db_exec(index->db, "BEGIN IMMEDIATE");
@@ -220,48 +213,9 @@ static int make(struct index *index, struct err *e)
 	if (rc == SQLITE_OK)
 		rc = prepare(index);
 	if (rc == SQLITE_OK)
-		rc = bind_mark(index, &index->mark, 0);
+		rc = index_bind_mark(index, &index->mark, 0);
 	if (rc == SQLITE_OK)
 		rc = db_exec(index->db, "COMMIT");
-	return rc;
-}
-
-static int put_sorted(struct index *index, const struct gap_layer *layer,
-		      enum gap_kind kind)
-{
-	const struct gap_map *map = &layer->maps[kind];
-	CLEANUP_FREE uint32_t *places = gap_layer_sorted(layer, kind);
-	int rc = SQLITE_OK;
-	for (size_t i = 0; i < map->count && rc == SQLITE_OK; i++) {
-		const struct gap_entry *entry = &map->items[places[i]];
-		bool drop = kind == GAP_BATCH && entry->extra;
-		sqlite3_stmt *s = drop ? index->drop_batch : index->put[kind];
-		sqlite3_bind_blob(s, 1, entry->key, DIGEST_SIZE, SQLITE_STATIC);
-		sqlite3_bind_int64(s, 2, (int64_t)entry->seq);
-		if (kind == GAP_FINGERPRINT)
-			sqlite3_bind_int64(s, 3, (int64_t)entry->extra);
-		rc = db_run(s);
-	}
-	return rc;
-}
-
-int index_write(struct index *index, const struct gap_layer *layer)
-{
-	uint64_t rows = index->rows + layer->count;
-	int rc = db_exec(index->db, "BEGIN IMMEDIATE");
-	for (size_t kind = 0; kind < GAP_KINDS && rc == SQLITE_OK; kind++)
-		rc = put_sorted(index, layer, kind);
-	if (rc == SQLITE_OK)
-		rc = bind_mark(index, &layer->mark, rows);
-	if (rc == SQLITE_OK)
-		rc = db_exec(index->db, "COMMIT");
-	if (rc != SQLITE_OK) {
-		if (!sqlite3_get_autocommit(index->db))
-			db_exec(index->db, "ROLLBACK");
-		return rc;
-	}
-	index->mark = layer->mark;
-	index->rows = rows;
 	return rc;
 }
 
@@ -280,6 +234,11 @@ int index_checkpoint(struct index *index, enum index_when when)
 		return SQLITE_OK; /* a reader is in the way; next time */
 	index->wal_done = done > 0 ? (uint64_t)done : 0;
 	return rc;
+}
+
+bool index_is_synced(const struct index *index)
+{
+	return index->wal_done == index->wal_pages;
 }
 
 size_t index_wanted(const struct index *index)
@@ -332,14 +291,14 @@ int index_open(struct index *index, const char *dir, sqlite3 *journal,
 		rc = catch_up(index, journal);
 	if (rc == SQLITE_NOTFOUND || db_trouble(index->db, rc) == DB_DAMAGED) {
 		close_db(index);
-		uint64_t batches = 0;
-		db_int(journal, "SELECT max(batch) FROM batches", &batches);
-		*rebuiltp = batches > 0;
-		if (batches > 0)
+		struct journal_state state;
+		state_read(journal, &state);
+		*rebuiltp = state.mark.batch || state.mark.commit || state.mark.blob;
+		if (*rebuiltp)
 			log_warn("index made anew", "path=%s was=%s", index->path,
 				 rc == SQLITE_NOTFOUND ? why : "damaged");
 		index_move_aside(dir);
-		rc = make(index, e);
+		rc = make(index, journal, e);
 		if (rc == SQLITE_OK)
 			rc = catch_up(index, journal);
 	}

@@ -81,6 +81,10 @@ static bool checkpoint(struct ledger *l, bool busy)
 	enum db_trouble t = db_trouble(l->index.db, rc);
 	bool told = true;
 	ledger_release_readers(l, false, true);
+	if (index_is_synced(&l->index)) {
+		atomic_store(&l->changes_safe, l->index.mark.change);
+		pthread_cond_signal(&l->work);
+	}
 	if (!busy)
 		sqlite3_db_release_memory(
 			l->index.db); /* the next layer may be far away */

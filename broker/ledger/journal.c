@@ -2,6 +2,7 @@
 #include "broker/ledger/journal.h"
 
 #include "broker/ledger/pack.h"
+#include "broker/ledger/tags.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 
@@ -11,35 +12,6 @@
 #include <zstd.h>
 
 #define PACK_MIN 4096 /* smaller chunks are not worth a zstd frame */
-
-static const char *const sql[J_COUNT] = {
-	[J_BEGIN] = "BEGIN IMMEDIATE",
-	[J_COMMIT] = "COMMIT",
-	[J_BATCH] = "INSERT INTO batches(batch, id, client_key, request) VALUES(?1, ?2, "
-		    "?3, ?4)",
-	[J_CHUNK] = "INSERT INTO chunks VALUES(?1, ?2, ?3, ?4)",
-	[J_SEAL] = "UPDATE batches SET sealed=1, task_count=?2, chunk_count="
-		   "coalesce((SELECT max(chunk) + 1 FROM chunks WHERE batch=?1), 0) "
-		   "WHERE batch=?1",
-	[J_END_ROW] = "INSERT INTO ends VALUES(?1, ?2, ?3)",
-	[J_LEASE_ROW] = "INSERT INTO leases VALUES(?1, ?2, ?3)",
-	[J_CHECKPOINT] = "INSERT OR REPLACE INTO checkpoints VALUES(?1, ?2, ?3)",
-	[J_BATCH_ENDED] = "UPDATE batches SET ended_wall_ms=?2, counts=?3 WHERE batch=?1",
-	[J_PAUSE] = "UPDATE batches SET paused=?2 WHERE batch=?1",
-	[J_LEASES_GONE] = "DELETE FROM leases WHERE batch=?1",
-	[J_CHECKPOINTS_GONE] = "DELETE FROM checkpoints WHERE batch=?1",
-	[J_DISCARD_BATCH] = "DELETE FROM batches WHERE batch=?1",
-	[J_DISCARD_CHUNKS] = "DELETE FROM chunks WHERE batch=?1",
-	[J_DISCARD_ENDS] = "DELETE FROM ends WHERE batch=?1",
-	[J_TOP_BATCH] =
-		"INSERT INTO meta VALUES('top_batch', ?1) ON CONFLICT(key) DO UPDATE SET "
-		"value=max(value, excluded.value)",
-	[J_BATCH_ID] = "SELECT id FROM batches WHERE batch=?1",
-	[J_COMMIT_ROW] = "INSERT INTO commits VALUES(?1, ?2, ?3, ?4)",
-	[J_PARENT] = "SELECT hash FROM commits WHERE seq=?1",
-	[J_BLOB] = "INSERT INTO inline VALUES(?1, ?2, ?3)",
-	[J_TOTALS] = "INSERT OR REPLACE INTO meta VALUES('totals', ?1)",
-};
 
 static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 {
@@ -52,52 +24,19 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-int journal_read_totals(sqlite3 *db, struct journal_totals *totals)
-{
-	sqlite3_stmt *stmt = NULL;
-	*totals = (struct journal_totals){0};
-	int rc = sqlite3_prepare_v2(db, "SELECT value FROM meta WHERE key='totals'", -1,
-				    &stmt, NULL);
-	if (rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
-	    sqlite3_column_bytes(stmt, 0) == sizeof *totals)
-		memcpy(totals, sqlite3_column_blob(stmt, 0), sizeof *totals);
-	int end = sqlite3_finalize(stmt);
-	return rc == SQLITE_OK ? end : rc;
-}
-
-static int read_state(struct journal *j)
-{
-	struct journal_state *s = &j->now;
-	int rc = journal_read_totals(j->db, &s->totals);
-	if (rc == SQLITE_OK)
-		rc = db_int(j->db, "SELECT max(seq) FROM commits", &s->mark.commit);
-	if (rc == SQLITE_OK)
-		rc = db_int(j->db, "SELECT max(seq) FROM inline", &s->mark.blob);
-	if (rc == SQLITE_OK)
-		rc = db_int(j->db, "SELECT max(batch) FROM batches", &s->mark.batch);
-	if (rc != SQLITE_OK || !s->mark.commit)
-		return rc;
-	sqlite3_stmt *stmt = j->stmts[J_PARENT];
-	sqlite3_bind_int64(stmt, 1, (int64_t)s->mark.commit);
-	rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == DIGEST_SIZE)
-		memcpy(s->mark.commit_hash, sqlite3_column_blob(stmt, 0), DIGEST_SIZE);
-	return sqlite3_reset(stmt);
-}
-
 int journal_init(struct journal *j, sqlite3 *db, uint64_t boot, struct gap *gap)
 {
-	*j = (struct journal){.db = db, .boot = boot, .gap = gap};
+	*j = (struct journal){.db = db, .boot = boot, .gap = gap, .hits_unfolded = true};
 	j->recent = mem_alloc(JOURNAL_RECENT * sizeof *j->recent);
 	j->packer = ZSTD_createCCtx();
 	if (!j->packer)
 		return SQLITE_NOMEM;
 	int rc = SQLITE_OK;
 	for (size_t i = 0; i < J_COUNT && rc == SQLITE_OK; i++)
-		rc = db_prepare(db, sql[i], &j->stmts[i]);
+		rc = db_prepare(db, journal_sql[i], &j->stmts[i]);
 	sqlite3_wal_hook(db, on_wal, j);
 	if (rc == SQLITE_OK)
-		rc = read_state(j);
+		rc = state_read(db, &j->now);
 	return rc;
 }
 
@@ -113,8 +52,11 @@ void journal_fini(struct journal *j)
 	free(j->ended);
 	free(j->adds);
 	free(j->recent);
+	free(j->name);
 	buf_fini(&j->body);
 	buf_fini(&j->row);
+	buf_fini(&j->arena);
+	buf_fini(&j->keys);
 	*j = (struct journal){0};
 }
 
@@ -125,27 +67,58 @@ int journal_begin(struct journal *j)
 	return db_run(j->stmts[J_BEGIN]);
 }
 
-static void bind_blob(sqlite3_stmt *s, int at, const void *data, size_t size)
+void journal_bind_blob(sqlite3_stmt *s, int at, const void *data, size_t size)
 {
 	/* An empty blob is not NULL. */
 	sqlite3_bind_blob64(s, at, size ? data : "", size, SQLITE_STATIC);
 }
 
-static int run1(struct journal *j, enum journal_stmt which, uint64_t value)
+int journal_run1(struct journal *j, enum journal_stmt which, uint64_t value)
 {
 	sqlite3_bind_int64(j->stmts[which], 1, (int64_t)value);
 	return db_run(j->stmts[which]);
 }
 
-static void add_to_index(struct journal *j, enum gap_kind kind,
-			 const uint8_t key[DIGEST_SIZE], uint64_t seq, uint64_t extra)
+/* ---- what the index must learn ---- */
+
+static struct gap_add *next_add(struct journal *j)
 {
 	mem_grow(j->adds, j->add_count, j->add_capacity);
-	struct gap_add *add = &j->adds[j->add_count++];
+	return &j->adds[j->add_count++];
+}
+
+void journal_put(struct journal *j, enum gap_kind kind, const uint8_t *key,
+		 size_t key_size, uint64_t seq, uint64_t extra)
+{
+	struct gap_add *add = next_add(j);
 	add->kind = kind;
 	add->entry.seq = seq;
 	add->entry.extra = extra;
-	memcpy(add->entry.key, key, DIGEST_SIZE);
+	add->entry.gone = false;
+	memcpy(add->entry.key, key, key_size);
+}
+
+void journal_put_tags(struct journal *j, const struct buf *keys, uint64_t seq)
+{
+	for (size_t at = 0; at < keys->size; at += TAG_KEY_SIZE)
+		journal_put(j, GAP_TAG, keys->data + at, TAG_KEY_SIZE, seq, 0);
+}
+
+static void put_change(void *arg, const struct gap_add *add)
+{
+	*next_add(arg) = *add;
+}
+
+int journal_change(struct journal *j, enum gap_change change, uint64_t number,
+		   const void *keys, size_t size)
+{
+	sqlite3_stmt *s = j->stmts[J_CHANGE];
+	int malformed = gap_change(change, number, keys, size, put_change, j);
+	assert(!malformed);
+	sqlite3_bind_int64(s, 2, change);
+	sqlite3_bind_int64(s, 3, (int64_t)number);
+	journal_bind_blob(s, 4, keys, size);
+	return journal_run1(j, J_CHANGE, ++j->now.mark.change);
 }
 
 /* ---- batches ---- */
@@ -155,13 +128,13 @@ static int apply_batch(struct journal *j, const struct ledger_batch *b)
 	sqlite3_stmt *s = j->stmts[J_BATCH];
 	assert(b->batch > j->now.mark.batch); /* the index counts on ascending numbers */
 	sqlite3_bind_int64(s, 1, (int64_t)b->batch);
-	bind_blob(s, 2, b->id, sizeof b->id);
-	bind_blob(s, 3, b->client_key, sizeof b->client_key);
-	bind_blob(s, 4, b->request, sizeof b->request);
+	journal_bind_blob(s, 2, b->id, sizeof b->id);
+	journal_bind_blob(s, 3, b->client_key, sizeof b->client_key);
+	journal_bind_blob(s, 4, b->request, sizeof b->request);
 	int rc = db_run(s);
 	j->now.mark.batch = b->batch;
-	j->now.totals.batches++;
-	add_to_index(j, GAP_BATCH, b->id, b->batch, 0);
+	j->now.counters.batches++;
+	journal_put(j, GAP_BATCH, b->id, DIGEST_SIZE, b->batch, 0);
 	return rc;
 }
 
@@ -179,6 +152,22 @@ static size_t pack_chunk(struct journal *j, const void *data, size_t size)
 	return ZSTD_isError(packed) || packed > size - size / 8 ? 0 : packed;
 }
 
+/* note_tags() - those of the tasks of a chunk, so that batches are found by them. */
+static int note_tags(struct journal *j, const struct turn_record *r)
+{
+	sqlite3_stmt *s = j->stmts[J_TAGS];
+	buf_reset(&j->keys);
+	tags_of_chunk(&j->keys, r->bytes.data, r->bytes.size);
+	if (j->keys.failed)
+		return SQLITE_NOMEM;
+	if (!j->keys.size)
+		return SQLITE_OK;
+	journal_put_tags(j, &j->keys, r->batch);
+	sqlite3_bind_int64(s, 2, (int64_t)r->batch);
+	journal_bind_blob(s, 3, j->keys.data, j->keys.size);
+	return journal_run1(j, J_TAGS, ++j->now.mark.tag);
+}
+
 static int apply_chunk(struct journal *j, const struct turn_record *r)
 {
 	sqlite3_stmt *s = j->stmts[J_CHUNK];
@@ -187,33 +176,46 @@ static int apply_chunk(struct journal *j, const struct turn_record *r)
 	sqlite3_bind_int64(s, 2, r->number);
 	sqlite3_bind_int64(s, 3, packed ? (int64_t)r->bytes.size : 0);
 	if (packed)
-		bind_blob(s, 4, j->row.data, packed);
+		journal_bind_blob(s, 4, j->row.data, packed);
 	else
-		bind_blob(s, 4, r->bytes.data, r->bytes.size);
-	return db_run(s);
+		journal_bind_blob(s, 4, r->bytes.data, r->bytes.size);
+	int rc = db_run(s);
+	return rc == SQLITE_OK ? note_tags(j, r) : rc;
 }
 
 static int apply_sealed(struct journal *j, const struct turn_record *r)
 {
 	sqlite3_bind_int64(j->stmts[J_SEAL], 2, r->number);
-	return run1(j, J_SEAL, r->batch);
+	return journal_run1(j, J_SEAL, r->batch);
 }
 
-static int apply_discarded(struct journal *j, uint64_t batch)
+int journal_drop_batch(struct journal *j, uint64_t batch)
 {
 	static const enum journal_stmt deletes[] = {J_DISCARD_BATCH, J_DISCARD_CHUNKS,
-						    J_DISCARD_ENDS, J_LEASES_GONE,
-						    J_TOP_BATCH};
+						    J_DISCARD_ENDS,  J_DISCARD_TAGS,
+						    J_LEASES_GONE,   J_CHECKPOINTS_GONE};
 	sqlite3_stmt *s = j->stmts[J_BATCH_ID];
 	sqlite3_bind_int64(s, 1, (int64_t)batch);
-	if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == DIGEST_SIZE) {
-		add_to_index(j, GAP_BATCH, sqlite3_column_blob(s, 0), batch, 1);
-		j->now.totals.batches--;
-	}
+	buf_reset(&j->keys);
+	if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == DIGEST_SIZE)
+		buf_add(&j->keys, sqlite3_column_blob(s, 0), DIGEST_SIZE);
 	int rc = sqlite3_reset(s);
+	if (rc != SQLITE_OK || !j->keys.size)
+		return rc;
+	s = j->stmts[J_BATCH_TAGS];
+	sqlite3_bind_int64(s, 1, (int64_t)batch);
+	while (sqlite3_step(s) == SQLITE_ROW)
+		buf_add(&j->keys, sqlite3_column_blob(s, 0),
+			(size_t)sqlite3_column_bytes(s, 0));
+	rc = sqlite3_reset(s);
 	for (size_t i = 0; i < ARRAY_LEN(deletes) && rc == SQLITE_OK; i++)
-		rc = run1(j, deletes[i], batch);
-	return rc;
+		rc = journal_run1(j, deletes[i], batch);
+	j->now.counters.batches--;
+	if (j->keys.failed)
+		return SQLITE_NOMEM;
+	return rc == SQLITE_OK ? journal_change(j, CHANGE_BATCH_GONE, batch, j->keys.data,
+						j->keys.size)
+			       : rc;
 }
 
 static int apply_batch_ended(struct journal *j, const struct turn_record *r)
@@ -222,16 +224,16 @@ static int apply_batch_ended(struct journal *j, const struct turn_record *r)
 	buf_reset(&j->row);
 	pack_counts(&j->row, &r->ended.counts);
 	sqlite3_bind_int64(s, 2, (int64_t)r->ended.wall_ms);
-	bind_blob(s, 3, j->row.data, j->row.size);
+	journal_bind_blob(s, 3, j->row.data, j->row.size);
 	mem_grow(j->ended, j->ended_count, j->ended_capacity);
 	j->ended[j->ended_count++] = r->batch;
-	return run1(j, J_BATCH_ENDED, r->batch);
+	return journal_run1(j, J_BATCH_ENDED, r->batch);
 }
 
 static int apply_pause(struct journal *j, const struct turn_record *r)
 {
 	sqlite3_bind_int64(j->stmts[J_PAUSE], 2, r->number ? (int64_t)r->number : -1);
-	return run1(j, J_PAUSE, r->batch);
+	return journal_run1(j, J_PAUSE, r->batch);
 }
 
 static int apply_checkpoint(struct journal *j, const struct turn_record *r)
@@ -243,7 +245,7 @@ static int apply_checkpoint(struct journal *j, const struct turn_record *r)
 		return SQLITE_NOMEM;
 	sqlite3_bind_int64(s, 1, (int64_t)r->batch);
 	sqlite3_bind_int64(s, 2, (int64_t)r->checkpoint.index + 1);
-	bind_blob(s, 3, j->row.data, j->row.size);
+	journal_bind_blob(s, 3, j->row.data, j->row.size);
 	return db_run(s);
 }
 
@@ -263,12 +265,46 @@ static int find_parent(struct journal *j, uint64_t seq, struct commit *c)
 	return sqlite3_reset(s);
 }
 
+static void put_name(struct journal *j, const char *name, uint64_t seq)
+{
+	uint8_t key[TAG_KEY_SIZE];
+	/* Most commits have the name of the one before. */
+	if (!j->name || strcmp(j->name, name) != 0) {
+		free(j->name);
+		j->name = mem_strdup(name);
+		name_key(j->name_key, name);
+	}
+	memcpy(key, j->name_key, sizeof key);
+	journal_put(j, GAP_NAME, key, sizeof key, seq, 0);
+}
+
+int journal_insert_commit(struct journal *j, uint64_t seq, bool current, const void *body,
+			  size_t size, const struct commit *c)
+{
+	uint8_t hash[DIGEST_SIZE], args_hash[DIGEST_SIZE], key[DIGEST_SIZE];
+	sqlite3_stmt *s = j->stmts[J_COMMIT_ROW];
+	assert(seq > j->now.mark.commit); /* the index counts on ascending numbers */
+	sha256_digest(body, size, hash);
+	sqlite3_bind_int64(s, 1, (int64_t)seq);
+	sqlite3_bind_int64(s, 2, current);
+	journal_bind_blob(s, 3, hash, sizeof hash);
+	journal_bind_blob(s, 4, body, size);
+	int rc = db_run(s);
+	j->now.mark.commit = seq;
+	memcpy(j->now.mark.commit_hash, hash, sizeof hash);
+	state_count_commit(&j->now.counters, c, false);
+	journal_put(j, GAP_COMMIT, hash, sizeof hash, seq, 0);
+	put_name(j, c->name, seq);
+	sha256_digest(c->args, c->args_size, args_hash);
+	pack_fingerprint(key, c->func_hash, args_hash);
+	journal_put(j, current ? GAP_FINGERPRINT : GAP_RUN, key, sizeof key, seq,
+		    pack_expiry(c));
+	return rc;
+}
+
 static int apply_commit(struct journal *j, const struct turn_record *r)
 {
 	struct commit c = r->commit.commit;
-	uint8_t hash[DIGEST_SIZE], args_hash[DIGEST_SIZE], key[DIGEST_SIZE];
-	uint64_t seq = r->batch;
-	assert(seq > j->now.mark.commit); /* as above */
 	int rc = find_parent(j, r->commit.parent_seq, &c);
 	if (rc != SQLITE_OK)
 		return rc;
@@ -276,23 +312,8 @@ static int apply_commit(struct journal *j, const struct turn_record *r)
 	commit_encode(&j->body, &c);
 	if (j->body.failed)
 		return SQLITE_NOMEM;
-	sha256_digest(j->body.data, j->body.size, hash);
-	sqlite3_stmt *s = j->stmts[J_COMMIT_ROW];
-	sqlite3_bind_int64(s, 1, (int64_t)seq);
-	sqlite3_bind_int64(s, 2, r->commit.current);
-	bind_blob(s, 3, hash, sizeof hash);
-	bind_blob(s, 4, j->body.data, j->body.size);
-	rc = db_run(s);
-	j->now.mark.commit = seq;
-	memcpy(j->now.mark.commit_hash, hash, sizeof hash);
-	j->now.totals.commits++;
-	add_to_index(j, GAP_COMMIT, hash, seq, 0);
-	if (r->commit.current) {
-		sha256_digest(c.args, c.args_size, args_hash);
-		pack_fingerprint(key, c.func_hash, args_hash);
-		add_to_index(j, GAP_FINGERPRINT, key, seq, pack_expiry(&c));
-	}
-	return rc;
+	return journal_insert_commit(j, r->batch, r->commit.current, j->body.data,
+				     j->body.size, &c);
 }
 
 static int apply_blob(struct journal *j, const struct turn_record *r)
@@ -309,10 +330,11 @@ static int apply_blob(struct journal *j, const struct turn_record *r)
 	recent->seq = seq;
 	sqlite3_stmt *s = j->stmts[J_BLOB];
 	sqlite3_bind_int64(s, 1, (int64_t)seq);
-	bind_blob(s, 2, digest, DIGEST_SIZE);
-	bind_blob(s, 3, r->bytes.data, r->bytes.size);
-	j->now.totals.blobs++;
-	add_to_index(j, GAP_BLOB, digest, seq, 0);
+	journal_bind_blob(s, 2, digest, DIGEST_SIZE);
+	journal_bind_blob(s, 3, r->bytes.data, r->bytes.size);
+	j->now.counters.inline_blobs++;
+	j->now.counters.inline_bytes += r->bytes.size;
+	journal_put(j, GAP_BLOB, digest, DIGEST_SIZE, seq, 0);
 	return db_run(s);
 }
 
@@ -323,6 +345,8 @@ static void keep_end(struct journal *j, const struct turn_record *r)
 	mem_grow(j->ends, j->end_count, j->end_capacity);
 	j->ends[j->end_count] = (struct journal_end){r->batch, j->end_count, r->end};
 	j->end_count++;
+	j->hits_unfolded |= r->end.flags & LEDGER_END_CACHED;
+	state_count_end(&j->now.counters, &r->end);
 }
 
 static void keep_lease(struct journal *j, const struct turn_record *r)
@@ -348,7 +372,7 @@ int journal_apply(struct journal *j, const struct ledger_turn *t)
 			rc = apply_sealed(j, r);
 			break;
 		case TURN_DISCARDED:
-			rc = apply_discarded(j, r->batch);
+			rc = journal_drop_batch(j, r->batch);
 			break;
 		case TURN_END:
 			keep_end(j, r);
@@ -370,6 +394,20 @@ int journal_apply(struct journal *j, const struct ledger_turn *t)
 			break;
 		case TURN_BLOB:
 			rc = apply_blob(j, r);
+			break;
+		case TURN_COMMIT_GONE:
+		case TURN_DEMOTED:
+		case TURN_BLOB_GONE:
+		case TURN_BATCH_GONE:
+		case TURN_PIN:
+		case TURN_UNPIN:
+		case TURN_COUNTERS:
+			rc = journal_apply_care(j, r);
+			break;
+		case TURN_STAGED:
+		case TURN_STAGED_TAKEN:
+		case TURN_STAGED_DROPPED:
+			rc = journal_apply_import(j, r);
 			break;
 		}
 	}
@@ -398,14 +436,15 @@ int journal_commit(struct journal *j)
 	if (rc == SQLITE_OK)
 		rc = journal_flush_leases(j);
 	for (size_t i = 0; i < j->ended_count && rc == SQLITE_OK; i++) {
-		rc = run1(j, J_LEASES_GONE, j->ended[i]);
+		rc = journal_run1(j, J_LEASES_GONE, j->ended[i]);
 		if (rc == SQLITE_OK)
-			rc = run1(j, J_CHECKPOINTS_GONE, j->ended[i]);
+			rc = journal_run1(j, J_CHECKPOINTS_GONE, j->ended[i]);
 	}
-	if (rc == SQLITE_OK &&
-	    memcmp(&j->now.totals, &j->saved.totals, sizeof j->now.totals) != 0) {
-		bind_blob(j->stmts[J_TOTALS], 1, &j->now.totals, sizeof j->now.totals);
-		rc = db_run(j->stmts[J_TOTALS]);
+	if (rc == SQLITE_OK && memcmp(&j->now, &j->saved, sizeof j->now) != 0) {
+		buf_reset(&j->row);
+		state_pack(&j->row, &j->now);
+		journal_bind_blob(j->stmts[J_STATE], 1, j->row.data, j->row.size);
+		rc = db_run(j->stmts[J_STATE]);
 	}
 	if (rc == SQLITE_OK)
 		rc = db_run(j->stmts[J_COMMIT]);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "broker/ledger/gap.h"
+#include "broker/ledger/state.h"
 #include "broker/ledger/turn.h"
 
 enum journal_stmt {
@@ -29,17 +30,38 @@ enum journal_stmt {
 	J_DISCARD_BATCH,
 	J_DISCARD_CHUNKS,
 	J_DISCARD_ENDS,
-	J_TOP_BATCH,
+	J_DISCARD_TAGS,
 	J_BATCH_ID,
+	J_BATCH_TAGS,
 	J_COMMIT_ROW,
 	J_PARENT,
 	J_BLOB,
-	J_TOTALS,
+	J_TAGS,
+	J_COMMIT_TAGS,
+	J_STATE,
+	J_CHANGE,
+	/* journal_care.c */
+	J_READ_COMMIT,
+	J_READ_TAGS,
+	J_COMMIT_GONE,
+	J_TAGS_GONE,
+	J_USE_GONE,
+	J_DEMOTE,
+	J_BLOB_SIZE,
+	J_BLOB_GONE,
+	J_PIN,
+	J_UNPIN,
+	/* journal_import.c */
+	J_STAGE,
+	J_STAGED,
+	J_STAGED_GONE,
+	/* journal_chores.c */
+	J_FOLD,
+	J_FOLD_BATCH,
+	J_FOLD_ENDED,
+	J_USE,
+	J_FORGET,
 	J_COUNT,
-};
-
-struct journal_totals {
-	uint64_t commits, batches, blobs;
 };
 
 struct journal_end {
@@ -54,11 +76,12 @@ struct journal_lease {
 	const struct ledger_lease *lease; /* in its turn */
 };
 
-/* What a transaction changes here. */
-struct journal_state {
-	struct journal_totals totals;
-	struct gap_mark mark;
-	uint64_t rows; /* low half of seq of ends and leases */
+/* journal_older - finds candidates for commits of a fingerprint with a number below @below in the
+ * gap and in index.db. Return: SQLite's code. */
+struct journal_older {
+	int (*find)(void *arg, const uint8_t key[DIGEST_SIZE], uint64_t below,
+		    struct gap_seqs *out);
+	void *arg;
 };
 
 #define JOURNAL_RECENT 4096
@@ -67,14 +90,22 @@ struct journal {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[J_COUNT];
 	uint64_t boot;
-	struct journal_state now, saved;
+	struct journal_state now, saved; /* a rollback goes back to @saved */
+	uint64_t rows;			 /* low half of seq of ends and leases */
+	uint64_t rows_folded;
+	bool hits_unfolded; /* there may be some; also what an earlier boot has left */
+	uint64_t staged;    /* counts rows of staged */
+	uint64_t wall_ms;   /* of the group; set by the writer */
+	struct journal_older older;
 	struct journal_end *ends;
 	struct journal_lease *leases;
 	uint64_t *ended; /* batches */
 	struct gap_add *adds;
 	size_t end_count, end_capacity, lease_count, lease_capacity, ended_count,
 		ended_capacity, add_count, add_capacity;
-	struct buf body, row;
+	struct buf body, row, arena, keys;
+	char *name; /* of the last commit, and its key */
+	uint8_t name_key[8];
 	void *packer;	 /* zstd's */
 	struct gap *gap; /* asked whether a small blob is known to be damaged */
 	/* Digests of small blobs written lately: the same short output comes again and again. */
@@ -88,8 +119,11 @@ int journal_begin(struct journal *j);
 int journal_apply(struct journal *j, const struct ledger_turn *t);
 int journal_commit(struct journal *j);
 void journal_rollback(struct journal *j);
-/** journal_read_totals() - what the table meta says. Return: SQLITE_OK, also if it is not there. */
-int journal_read_totals(sqlite3 *db, struct journal_totals *totals);
+/** journal_chore() - a small transaction of work that is put off while there is other work: uses of
+ * commits are summed up, and changes up to @safe, which the index will never ask for, are
+ * forgotten. Not between journal_begin() and journal_commit(). */
+int journal_chore(struct journal *j, uint64_t safe);
+bool journal_chore_due(const struct journal *j, uint64_t safe);
 /** journal_checkpoint() - move what is in the log to the database, in one small step. */
 int journal_checkpoint(struct journal *j);
 /** journal_wal_pages() - pages of the log that a checkpoint has neither moved nor tried to. */
@@ -99,3 +133,23 @@ uint64_t journal_wal_pages(const struct journal *j);
 int journal_flush_ends(struct journal *j);
 int journal_flush_leases(struct journal *j);
 bool journal_has_ended(const struct journal *j, uint64_t batch); /* by this group */
+
+/* Between the files that write rows: */
+int journal_run1(struct journal *j, enum journal_stmt which, uint64_t value);
+void journal_bind_blob(sqlite3_stmt *s, int at, const void *data, size_t size);
+/** journal_put() - tell the index, once the group is on disk. */
+void journal_put(struct journal *j, enum gap_kind kind, const uint8_t *key,
+		 size_t key_size, uint64_t seq, uint64_t extra);
+/** journal_put_tags() - the same for keys of tags behind each other. */
+void journal_put_tags(struct journal *j, const struct buf *keys, uint64_t seq);
+/** journal_change() - record a change of rows that the index has, and tell it. */
+int journal_change(struct journal *j, enum gap_change change, uint64_t number,
+		   const void *keys, size_t size);
+/** journal_insert_commit() - @body: canonical bytes of @c. */
+int journal_insert_commit(struct journal *j, uint64_t seq, bool current, const void *body,
+			  size_t size, const struct commit *c);
+int journal_fold_batch(struct journal *j, uint64_t batch);
+int journal_drop_batch(struct journal *j, uint64_t batch); /* all its rows */
+int journal_apply_care(struct journal *j, const struct turn_record *r);
+int journal_apply_import(struct journal *j, const struct turn_record *r);
+extern const char *const journal_sql[J_COUNT]; /* journal_sql.c */

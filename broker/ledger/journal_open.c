@@ -8,6 +8,7 @@
 #include "broker/ledger/journal_open.h"
 
 #include "broker/ledger/schema.h"
+#include "broker/ledger/state.h"
 #include "common/fs.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
@@ -216,7 +217,8 @@ static int get_blob(sqlite3 *db, const char *key, void *out, size_t size)
 
 static int begin_boot(sqlite3 *db, struct ledger_info *info)
 {
-	uint64_t boot = 0, top = 0;
+	uint64_t boot = 0;
+	struct journal_state state = {0};
 	char sql[128];
 	int rc = db_exec(db, "BEGIN IMMEDIATE");
 	if (rc == SQLITE_OK && info->created) {
@@ -242,15 +244,13 @@ static int begin_boot(sqlite3 *db, struct ledger_info *info)
 		 info->boot);
 	if (rc == SQLITE_OK)
 		rc = db_exec(db, sql);
-	info->next_commit = info->next_batch = 0;
+	/* What an import has left that did not come to its end. */
 	if (rc == SQLITE_OK)
-		rc = db_int(db, "SELECT max(seq) FROM commits", &info->next_commit);
+		rc = db_exec(db, "DELETE FROM staged");
 	if (rc == SQLITE_OK)
-		rc = db_int(db, "SELECT max(batch) FROM batches", &info->next_batch);
-	if (rc == SQLITE_OK)
-		rc = db_int(db, "SELECT value FROM meta WHERE key='top_batch'", &top);
-	info->next_commit++;
-	info->next_batch = (info->next_batch > top ? info->next_batch : top) + 1;
+		rc = state_read(db, &state);
+	info->next_commit = state.mark.commit + 1;
+	info->next_batch = state.mark.batch + 1;
 	if (rc == SQLITE_OK)
 		rc = db_exec(db, "COMMIT");
 	return rc;

@@ -28,8 +28,10 @@ static int put_row(struct journal *j, enum journal_stmt which, uint64_t batch)
 	if (j->row.failed)
 		return SQLITE_NOMEM;
 	sqlite3_bind_int64(s, 1, (int64_t)batch);
-	sqlite3_bind_int64(s, 2, (int64_t)(j->boot << 32 | ++j->now.rows));
+	sqlite3_bind_int64(s, 2, (int64_t)(j->boot << 32 | ++j->rows));
 	sqlite3_bind_blob64(s, 3, j->row.data, j->row.size, SQLITE_STATIC);
+	if (which == J_END_ROW)
+		sqlite3_bind_int64(s, 4, (int64_t)j->wall_ms);
 	return db_run(s);
 }
 

@@ -123,6 +123,16 @@ static void init(struct ledger *l, const char *dir)
 	l->event_fd = -1;
 }
 
+static int find_older(void *ledger, const uint8_t key[DIGEST_SIZE], uint64_t below,
+		      struct gap_seqs *out)
+{
+	struct ledger *l = ledger;
+	int rc = older_find(&l->older, key, below, out);
+	if (db_trouble(l->older.db, rc) == DB_DAMAGED)
+		ledger_condemn_index(l, sqlite3_errstr(rc));
+	return rc;
+}
+
 static int open_all(struct ledger *l, struct ledger_info *info, struct err *e)
 {
 	sqlite3 *db = NULL;
@@ -137,6 +147,8 @@ static int open_all(struct ledger *l, struct ledger_info *info, struct err *e)
 	    index_open(&l->index, l->dir, db, info->store_id, &info->index_rebuilt, e))
 		return ERR_FAILED;
 	l->gap.fresh->mark = l->index.mark;
+	l->older = (struct older){.gap = &l->gap, .dir = l->dir};
+	l->journal.older = (struct journal_older){find_older, l};
 	int rc = start(&l->writer, ledger_writer_main, l);
 	l->writer_started = rc == 0;
 	if (rc == 0)
@@ -179,15 +191,28 @@ static void stop_threads(struct ledger *l)
 		pthread_join(l->indexer, NULL);
 }
 
+/* close_index() - once all of it is in its file, the journal need not tell it anything again. */
+static void close_index(struct ledger *l)
+{
+	struct journal *j = &l->journal;
+	if (index_checkpoint(&l->index, INDEX_CLOSING) != SQLITE_OK ||
+	    !index_is_synced(&l->index))
+		return;
+	while (journal_chore_due(j, l->index.mark.change))
+		if (journal_chore(j, l->index.mark.change) != SQLITE_OK)
+			break;
+}
+
 void ledger_close(struct ledger *l)
 {
 	if (!l)
 		return;
 	assert(!l->readers); /* they use what ends here */
 	stop_threads(l);
+	older_fini(&l->older);
 	if (l->index.db) {
 		if (!l->broken)
-			index_checkpoint(&l->index, INDEX_CLOSING);
+			close_index(l);
 		index_close(&l->index);
 	}
 	sqlite3 *db = l->journal.db;

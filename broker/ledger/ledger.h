@@ -60,11 +60,13 @@ struct ledger_batch {
 	uint8_t request[NONCE_SIZE];
 };
 
+enum { LEDGER_END_CACHED = 1, LEDGER_END_DEDUPLICATED = 2 };
+
 /* 20 bytes each in the record; one row holds all that a group of turns ended of one batch. */
 struct ledger_end {
 	uint32_t index;
 	uint8_t status; /* enum core_task_status, an ended one */
-	uint8_t flags;	/* 1 cached, 2 deduplicated */
+	uint8_t flags;	/* LEDGER_END_* */
 	uint16_t attempts;
 	uint32_t upstream;
 	uint64_t commit; /* 0: none */
@@ -289,6 +291,9 @@ enum ledger_walk {
 	LEDGER_NEWEST_FIRST = 0,
 	LEDGER_OLDEST_FIRST = 1,
 	LEDGER_DAMAGED_TOO = 2, /* rows that are not what was written; else only logged */
+	/* uses to the last one: the ends that are not summed up yet are read before the walk (about
+	 * a second's worth on a broker that has been idle since) */
+	LEDGER_WITH_USE = 4,
 };
 /** ledger_each_commit() - in the order of numbers. @from: exclusive, 0: from the end. @walk: flags. */
 int ledger_each_commit(struct ledger_reader *r, unsigned walk, uint64_t from,

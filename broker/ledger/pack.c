@@ -5,7 +5,11 @@
 #include "common/pure/sha256.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <string.h>
+#include <zstd.h>
+
+#define CHUNK_MAX (256u << 20) /* bytes: what a frame that says more is not believed */
 
 static uint8_t *put16(uint8_t *at, uint16_t value)
 {
@@ -233,4 +237,16 @@ void pack_prefix_range(const uint8_t *prefix, unsigned nibbles, uint8_t low[DIGE
 		low[whole] = prefix[whole] & 0xf0;
 		high[whole] = prefix[whole] | 0x0f;
 	}
+}
+
+int unpack_chunk(const void *body, size_t size, uint64_t raw_size, struct buf *out)
+{
+	uint8_t *to = raw_size <= CHUNK_MAX ? buf_reserve(out, raw_size) : NULL;
+	if (!to)
+		return out->failed ? -ENOMEM : -EBADMSG;
+	size_t n = ZSTD_decompress(to, raw_size, body, size);
+	if (ZSTD_isError(n) || n != raw_size)
+		return -EBADMSG;
+	out->size += n;
+	return 0;
 }

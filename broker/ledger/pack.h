@@ -38,3 +38,6 @@ bool pack_prefix_matches(const uint8_t key[DIGEST_SIZE], const uint8_t *prefix,
 /** pack_prefix_range() - the first and the last key with that prefix. */
 void pack_prefix_range(const uint8_t *prefix, unsigned nibbles, uint8_t low[DIGEST_SIZE],
 		       uint8_t high[DIGEST_SIZE]);
+/** unpack_chunk() - a chunk that was packed from @raw_size bytes, appended to @out. Return: 0;
+ * -EBADMSG if it is damaged; -ENOMEM. */
+int unpack_chunk(const void *body, size_t size, uint64_t raw_size, struct buf *out);

@@ -3,6 +3,7 @@
 
 #include "broker/ledger/impl.h"
 #include "broker/ledger/schema.h"
+#include "broker/ledger/state.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "version.h"
@@ -16,6 +17,10 @@
 #define BATCH_COLUMNS                                                                    \
 	"batch, id, client_key, request, sealed, task_count, chunk_count, "              \
 	"ended_wall_ms, counts, paused "
+
+#define ROW_COLUMNS                                                                      \
+	"c.seq, c.hash, c.body, u.last_used_ms, u.hits FROM commits c "                  \
+	"LEFT JOIN use u ON u.seq=c.seq "
 
 /* Rows of several columns are read a page at a time: see reader_batches.c. */
 static const char *const sql[R_COUNT] = {
@@ -38,6 +43,19 @@ static const char *const sql[R_COUNT] = {
 		"SELECT batch FROM batches WHERE sealed=1 ORDER BY batch DESC LIMIT 1",
 	[R_LIST] = "SELECT " BATCH_COLUMNS "FROM batches WHERE sealed=1 AND batch<?1 "
 		   "ORDER BY batch DESC LIMIT ?2",
+	[R_STATE] = "SELECT value FROM meta WHERE key='state'",
+	[R_ROW] = "SELECT " ROW_COLUMNS "WHERE c.seq=?1",
+	[R_NEWER] = "SELECT " ROW_COLUMNS "WHERE c.seq>?1 ORDER BY c.seq LIMIT ?2",
+	[R_OLDER] = "SELECT " ROW_COLUMNS "WHERE c.seq<?1 ORDER BY c.seq DESC LIMIT ?2",
+	[R_RECENT_ENDS] =
+		"SELECT seq, wall_ms, entries FROM ends WHERE seq>?1 ORDER BY seq LIMIT "
+		"?2",
+	[R_COMMIT_TAGS] = "SELECT entries FROM commit_tags WHERE seq=?1",
+	[R_PIN] = "SELECT hash FROM pins WHERE name=?1",
+	[R_PINS] = "SELECT name, hash, wall_ms FROM pins WHERE name>?1 ORDER BY name "
+		   "LIMIT 1",
+	[R_INLINE] = "SELECT seq, digest, length(bytes) FROM inline WHERE seq>?1 ORDER "
+		     "BY seq LIMIT ?2",
 	[R_OPEN] = "SELECT " BATCH_COLUMNS
 		   "FROM batches WHERE ended_wall_ms IS NULL AND batch>?1 "
 		   "ORDER BY batch LIMIT ?2",
@@ -46,6 +64,12 @@ static const char *const sql[R_COUNT] = {
 	[R_BLOB_SEQ] = "SELECT seq, 0 FROM blob WHERE key=?1",
 	[R_BATCH_NUMBER] = "SELECT seq, 0 FROM batch WHERE key=?1",
 	[R_HASH_RANGE] = "SELECT seq FROM hash WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
+	[R_NAMES] = "SELECT seq FROM name WHERE key=?1 AND seq<?2 ORDER BY seq DESC "
+		    "LIMIT ?3",
+	[R_RUNS] = "SELECT seq FROM run WHERE key=?1 AND seq<?2 ORDER BY seq DESC LIMIT "
+		   "?3",
+	[R_TAGS] = "SELECT seq FROM tag WHERE key=?1 AND seq<?2 ORDER BY seq DESC LIMIT "
+		   "?3",
 	[R_BATCH_RANGE] = "SELECT seq FROM batch WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
 };
 
@@ -100,10 +124,15 @@ static int check_version(struct ledger_reader *r, struct err *e)
 int reader_begin_layer(struct ledger_reader *r)
 {
 	uint8_t store_id[16];
+	struct journal_state state;
 	gap_layer_free(r->layer);
 	r->layer = gap_layer_new();
-	return r->index ? index_read_mark(r->index, store_id, &r->layer->mark)
-			: SQLITE_OK;
+	if (r->index)
+		return index_read_mark(r->index, store_id, &r->layer->mark);
+	/* All rows are read; what has been removed before is not among them. */
+	int rc = state_read(r->meta, &state);
+	r->layer->mark.change = state.mark.change;
+	return rc;
 }
 
 static int open_index(struct ledger_reader *r, const char *path, struct err *e)

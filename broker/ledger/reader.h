@@ -29,6 +29,15 @@ enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
 		   R_CHECKPOINTS,
 		   R_NEWEST,
 		   R_LIST,
+		   R_STATE,
+		   R_ROW,
+		   R_NEWER,
+		   R_OLDER,
+		   R_RECENT_ENDS,
+		   R_COMMIT_TAGS,
+		   R_PIN,
+		   R_PINS,
+		   R_INLINE,
 		   R_OPEN,
 		   R_INDEX_BEGIN,
 		   R_INDEX_END,
@@ -38,6 +47,9 @@ enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
 		   R_BATCH_NUMBER,
 		   R_HASH_RANGE,
 		   R_BATCH_RANGE,
+		   R_NAMES,
+		   R_RUNS,
+		   R_TAGS,
 		   R_COUNT,
 };
 
@@ -73,3 +85,36 @@ int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
  * Return: 0 and *countp; negative errno. */
 int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *prefix,
 		 unsigned nibbles, uint64_t *seqs, size_t max, size_t *countp);
+
+/* Candidates of a list (see gap.h), newest first, each once:
+ *   reader_list_begin, reader_list_add*, reader_list_next* until it is not 0, reader_list_end */
+#define READER_LIST_PAGE 64
+struct reader_list {
+	struct ledger_reader *r;
+	enum reader_stmt stmt;
+	uint8_t key[8];
+	uint64_t below;	     /* the next one is less */
+	struct gap_seqs gap; /* of the gap, descending once next was called */
+	size_t at;
+	uint64_t page[READER_LIST_PAGE]; /* of the index */
+	size_t count, place;
+	uint64_t from; /* the next page is below it */
+	bool sorted, ended;
+};
+/** reader_list_begin() - @kind: GAP_NAME, GAP_RUN, GAP_TAG. Return: 0 or negative errno. */
+int reader_list_begin(struct reader_list *list, struct ledger_reader *r,
+		      enum gap_kind kind, const uint8_t key[8], uint64_t below);
+void reader_list_add(struct reader_list *list, uint64_t seq);
+int reader_list_next(struct reader_list *list, uint64_t *seqp); /* 0; 1 end; errno */
+void reader_list_end(struct reader_list *list);
+/** reader_refresh() - a program of its own: learn what the journal has got since. */
+int reader_refresh(struct ledger_reader *r);
+/** reader_lookup_index() - index.db alone. Return: 0; 1 if none. */
+int reader_lookup_index(struct ledger_reader *r, enum gap_kind kind,
+			const uint8_t key[DIGEST_SIZE], struct gap_entry *entry);
+/** reader_read_checked() - columns digest, bytes of row @seq, appended to @out if they agree. Return:
+ * 0; 1 if there is no such row; 2 if it is not what was written. */
+int reader_read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_t seq,
+			struct buf *out, uint8_t digest[DIGEST_SIZE]);
+struct journal_state;
+int reader_state(struct ledger_reader *r, struct journal_state *state);

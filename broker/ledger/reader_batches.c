@@ -3,7 +3,6 @@
 #include "broker/ledger/pack.h"
 #include "broker/ledger/reader.h"
 
-#include "broker/ledger/journal.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 
@@ -11,11 +10,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 #define PAGE_ROWS 64
-#define CHUNK_MAX (256u << 20) /* bytes: what a frame that says more is not believed */
-#define MATCH_SPARE 16	       /* discarded batches may still be in the index */
+#define MATCH_SPARE 16 /* discarded batches may still be in the index */
 
 /* ---- rows ---- */
 
@@ -204,23 +201,18 @@ int ledger_list_batches(struct ledger_reader *r, size_t max,
 	return each_batch(r, R_LIST, INT64_MAX, max, fn, arg);
 }
 
+int ledger_list_batches_before(struct ledger_reader *r, uint64_t before,
+			       int (*fn)(void *arg, const struct ledger_batch_row *row),
+			       void *arg)
+{
+	return each_batch(r, R_LIST, before ? before : INT64_MAX, 0, fn, arg);
+}
+
 int ledger_each_open_batch(struct ledger_reader *r,
 			   int (*fn)(void *arg, const struct ledger_batch_row *row),
 			   void *arg)
 {
 	return each_batch(r, R_OPEN, 0, 0, fn, arg);
-}
-
-static int unpack_chunk(const void *body, size_t size, uint64_t raw_size, struct buf *out)
-{
-	uint8_t *to = raw_size <= CHUNK_MAX ? buf_reserve(out, raw_size) : NULL;
-	if (!to)
-		return out->failed ? -ENOMEM : -EBADMSG;
-	size_t n = ZSTD_decompress(to, raw_size, body, size);
-	if (ZSTD_isError(n) || n != raw_size)
-		return -EBADMSG;
-	out->size += n;
-	return 0;
 }
 
 int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
@@ -342,18 +334,13 @@ int ledger_each_checkpoint(struct ledger_reader *r, uint64_t batch,
 
 int ledger_read_stats(struct ledger_reader *r, struct ledger_stats *stats)
 {
-	struct journal_totals totals;
-	int rc = reader_enter(r);
-	if (rc != SQLITE_OK)
-		return reader_errno(r, r->meta, rc);
-	rc = journal_read_totals(r->meta, &totals);
-	reader_leave(r);
-	if (rc != SQLITE_OK)
-		return reader_errno(r, r->meta, rc);
-	*stats = (struct ledger_stats){
-		.commits = totals.commits,
-		.batches = totals.batches,
-		.inline_blobs = totals.blobs,
-	};
-	return 0;
+	struct ledger_counters counters;
+	int err = ledger_read_counters(r, &counters);
+	if (!err)
+		*stats = (struct ledger_stats){
+			.commits = counters.completed + counters.failed,
+			.batches = counters.batches,
+			.inline_blobs = counters.inline_blobs,
+		};
+	return err;
 }

@@ -4,23 +4,30 @@
 
 #include "broker/ledger/impl.h"
 #include "broker/ledger/pack.h"
+#include "broker/ledger/state.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LAYER_MAX                                                                        \
 	200000 /* entries of a program's own gap: then it asks how far the index is */
 
-/* refresh() - a program of its own: learn what the journal has got since. */
-static int refresh(struct ledger_reader *r)
+/* A program of its own may have slept while changes were made, written to the index and forgotten. */
+int reader_refresh(struct ledger_reader *r)
 {
 	bool more = true;
+	struct journal_state state;
+	int err = reader_state(r, &state);
+	if (err)
+		return err;
 	int rc = SQLITE_OK;
-	if (r->layer->count > LAYER_MAX && r->index)
+	if ((r->layer->count > LAYER_MAX && r->index) ||
+	    r->layer->mark.change < state.trimmed)
 		rc = reader_begin_layer(r);
 	while (rc == SQLITE_OK && more)
 		rc = gap_scan(r->scan, r->layer, r->layer->count + LAYER_MAX, &more);
@@ -34,7 +41,7 @@ static const enum reader_stmt by_key[GAP_KINDS] = {
 	[GAP_BATCH] = R_BATCH_NUMBER,
 };
 
-static int lookup_index(struct ledger_reader *r, enum gap_kind kind,
+int reader_lookup_index(struct ledger_reader *r, enum gap_kind kind,
 			const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
 {
 	int rc = reader_enter_index(r);
@@ -55,36 +62,63 @@ static int lookup_index(struct ledger_reader *r, enum gap_kind kind,
 				   : reader_errno(r, r->index, rc);
 }
 
-int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
-		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
+static bool find_in_gap(struct ledger_reader *r, enum gap_kind kind,
+			const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
 {
 	if (r->ledger)
-		return gap_find(&r->ledger->gap, kind, key, entry)
-			       ? 0
-			       : lookup_index(r, kind, key, entry);
-	int err = refresh(r);
-	if (err)
-		return err;
+		return gap_find(&r->ledger->gap, kind, key, entry);
 	const struct gap_entry *found = gap_layer_find(r->layer, kind, key);
 	if (found)
 		*entry = *found;
-	return found ? 0 : r->index ? lookup_index(r, kind, key, entry) : 1;
+	return found;
+}
+
+int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
+		  const uint8_t key[DIGEST_SIZE], struct gap_entry *entry)
+{
+	int err = r->ledger ? 0 : reader_refresh(r);
+	if (err)
+		return err;
+	struct gap_entry found;
+	if (!find_in_gap(r, kind, key, &found))
+		return r->index ? reader_lookup_index(r, kind, key, entry) : 1;
+	if (!found.gone) {
+		*entry = found;
+		return 0;
+	}
+	/* What came after the removal may have been written already. */
+	err = r->index ? reader_lookup_index(r, kind, key, entry) : 1;
+	return err == 0 && entry->seq <= found.seq ? 1 : err;
 }
 
 struct match {
 	uint64_t *seqs;
 	size_t count, max;
+	struct gap_seqs gone; /* not to be taken from the index */
 };
 
 static bool add_match(void *arg, uint64_t seq)
 {
 	struct match *m = arg;
+	for (size_t i = 0; i < m->gone.count; i++)
+		if (m->gone.items[i] == seq)
+			return true;
 	for (size_t i = 0; i < m->count; i++)
 		if (m->seqs[i] == seq)
 			return true;
 	if (m->count == m->max)
 		return false;
 	m->seqs[m->count++] = seq;
+	return true;
+}
+
+static bool add_entry(void *arg, const struct gap_entry *entry)
+{
+	struct match *m = arg;
+	if (!entry->gone)
+		return add_match(m, entry->seq);
+	mem_grow(m->gone.items, m->gone.count, m->gone.capacity);
+	m->gone.items[m->gone.count++] = entry->seq;
 	return true;
 }
 
@@ -100,7 +134,8 @@ static int match_index(struct ledger_reader *r, enum gap_kind kind, const uint8_
 	sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
 	sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 3,
-			   (int64_t)(2 * m->max)); /* some may be in the gap as well */
+			   /* some may be in the gap as well */
+			   (int64_t)(2 * m->max + m->gone.count));
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
 		if (!add_match(m, (uint64_t)sqlite3_column_int64(s, 0)))
 			break;
@@ -118,12 +153,13 @@ int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *pre
 	if (nibbles > 2 * DIGEST_SIZE)
 		return 0;
 	if (r->ledger)
-		gap_match(&r->ledger->gap, kind, prefix, nibbles, add_match, &m);
-	else if (!(err = refresh(r)))
-		gap_layer_match(r->layer, kind, prefix, nibbles, add_match, &m);
+		gap_match(&r->ledger->gap, kind, prefix, nibbles, add_entry, &m);
+	else if (!(err = reader_refresh(r)))
+		gap_layer_match(r->layer, kind, prefix, nibbles, add_entry, &m);
 	if (!err && r->index)
 		err = match_index(r, kind, prefix, nibbles, &m);
 	*countp = m.count;
+	free(m.gone.items);
 	return err;
 }
 
@@ -142,9 +178,7 @@ int ledger_find(struct ledger_reader *r, const uint8_t func_hash[DIGEST_SIZE],
 	return rc;
 }
 
-/* read_checked() - columns digest, bytes of row @seq, appended to @out if they agree. Return: 0; 1
- * if there is no such row; 2 if it is not what was written. */
-static int read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_t seq,
+int reader_read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_t seq,
 			struct buf *out, uint8_t digest[DIGEST_SIZE])
 {
 	sqlite3_stmt *s = r->stmts[which];
@@ -174,7 +208,7 @@ int ledger_read_commit(struct ledger_reader *r, uint64_t seq, struct buf *body,
 		       uint8_t hash[DIGEST_SIZE])
 {
 	uint8_t digest[DIGEST_SIZE];
-	int rc = read_checked(r, R_COMMIT, seq, body, digest);
+	int rc = reader_read_checked(r, R_COMMIT, seq, body, digest);
 	if (rc == 2) {
 		log_error("commit found damaged", "seq=%" PRIu64, seq);
 		return 1;
@@ -205,7 +239,7 @@ int ledger_find_blob(struct ledger_reader *r, const uint8_t digest[DIGEST_SIZE],
 	size_t before = out->size;
 	int rc = reader_lookup(r, GAP_BLOB, digest, &entry);
 	if (rc == 0)
-		rc = read_checked(r, R_BLOB, entry.seq, out, found);
+		rc = reader_read_checked(r, R_BLOB, entry.seq, out, found);
 	if (rc == 0 && memcmp(found, digest, DIGEST_SIZE) != 0)
 		rc = 2;
 	if (rc != 2)

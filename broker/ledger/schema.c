@@ -4,17 +4,25 @@
  * and never rewritten. What needs look-up by a random key is in index.db (see index.h).
  *
  *   meta     settings: store_id, mac_key, boot, version (that opened it last), created_by, clean (1
- *            after an orderly close), totals (commits, batches, small blobs), top_batch (highest
- *            discarded number: numbers are never used twice)
+ *            after an orderly close), state (state.h: counters, and the highest numbers ever
+ *            given: they are never used twice)
  *   batches  sealed 0: still being sent; ended_wall_ms NULL: still running; counts: CBOR
  *            paused: 0 never; n > 0: it is, as the first tasks of its function n - 1 all failed; -1: it
  *            was, and goes on
  *   chunks   SubmitChunk as received; raw_size > 0: @body is a zstd frame of that many bytes
- *   ends     rows of packed struct ledger_end (pack.h), what one group ended of one batch
+ *   ends     rows of packed struct ledger_end (pack.h), what one group ended of one batch; wall_ms is
+ *            NULL in rows of old stores
  *   leases   rows of packed struct ledger_lease; gone when the batch has ended
  *   checkpoints  a packed struct ledger_checkpoint; seq: index + 1; gone when the batch has ended
  *   commits  current 1: found by its fingerprint, until a later one of the same; hash: of @body
  *   inline   small blobs
+ *   batch_tags   keys (tags.h) of the tags in a chunk
+ *   commit_tags  tags that came with an imported commit (tags.h)
+ *   pins     names that stand for commits
+ *   staged   commits of an import that is not complete
+ *   use      commits that were hit: when last, how often; see journal_chores.c
+ *   changes  what happened to rows that the index may have already (gap.h); goes when it surely has
+ *            heard of it
  * seq of ends and leases is boot << 32 | counter: ascending over restarts without being looked up. */
 #include "broker/ledger/schema.h"
 
@@ -56,6 +64,7 @@ static const struct schema_step journal_steps[] = {
 	{version_1, NULL},
 	{version_2, NULL},
 	{version_3, NULL},
+	{schema_history_sql, schema_history_count},
 };
 
 const struct schema schema_journal = {journal_steps, ARRAY_LEN(journal_steps), "meta.db"};

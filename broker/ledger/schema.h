@@ -19,6 +19,10 @@ struct schema {
 
 extern const struct schema schema_journal;
 
+/* The step that made a history of the record: removal, tags, pins, counters. */
+extern const char schema_history_sql[];
+int schema_history_count(sqlite3 *db);
+
 /** schema_migrate() - bring @db to the version of @schema. @fromp: the version that it had, 0 if
  * it was empty. Return: 0; ERR_FAILED with @e set: newer than this program (says which version
  * wrote it), not a store of ours, or a step failed (the store is then as before that step). */

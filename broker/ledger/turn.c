@@ -133,7 +133,7 @@ static void *take(struct ledger_turn *t, size_t size)
 	return memory;
 }
 
-static const void *copy(struct ledger_turn *t, const void *data, size_t size)
+const void *turn_copy(struct ledger_turn *t, const void *data, size_t size)
 {
 	if (!size)
 		return "";
@@ -142,15 +142,11 @@ static const void *copy(struct ledger_turn *t, const void *data, size_t size)
 
 static const char *copy_text(struct ledger_turn *t, const char *text)
 {
-	return text ? copy(t, text, strlen(text) + 1) : "";
+	return text ? turn_copy(t, text, strlen(text) + 1) : "";
 }
 
-/* Only as much memory as the member of this type needs. */
-#define RECORD_SIZE(member)                                                              \
-	(offsetof(struct turn_record, member) + sizeof(((struct turn_record *)0)->member))
-
-static struct turn_record *add(struct ledger_turn *t, enum turn_type type, uint64_t batch,
-			       uint32_t number, size_t size)
+struct turn_record *turn_add(struct ledger_turn *t, enum turn_type type, uint64_t batch,
+			     uint32_t number, size_t size)
 {
 	struct turn_record *record = take(t, size);
 	record->next = NULL;
@@ -174,78 +170,82 @@ bool ledger_turn_empty(const struct ledger_turn *t)
 
 void ledger_add_batch(struct ledger_turn *t, const struct ledger_batch *batch)
 {
-	add(t, TURN_BATCH, batch->batch, 0, RECORD_SIZE(opened))->opened = *batch;
+	turn_add(t, TURN_BATCH, batch->batch, 0, TURN_RECORD_SIZE(opened))->opened =
+		*batch;
 }
 
 void ledger_add_chunk(struct ledger_turn *t, uint64_t batch, uint32_t chunk,
 		      const void *data, size_t size)
 {
-	struct turn_record *r = add(t, TURN_CHUNK, batch, chunk, RECORD_SIZE(bytes));
-	r->bytes.data = copy(t, data, size);
+	struct turn_record *r =
+		turn_add(t, TURN_CHUNK, batch, chunk, TURN_RECORD_SIZE(bytes));
+	r->bytes.data = turn_copy(t, data, size);
 	r->bytes.size = size;
 }
 
 void ledger_add_sealed(struct ledger_turn *t, uint64_t batch, uint32_t task_count)
 {
-	add(t, TURN_SEALED, batch, task_count, offsetof(struct turn_record, opened));
+	turn_add(t, TURN_SEALED, batch, task_count, TURN_RECORD_BARE);
 }
 
 void ledger_add_discarded(struct ledger_turn *t, uint64_t batch)
 {
-	add(t, TURN_DISCARDED, batch, 0, offsetof(struct turn_record, opened));
+	turn_add(t, TURN_DISCARDED, batch, 0, TURN_RECORD_BARE);
 }
 
 void ledger_add_end(struct ledger_turn *t, uint64_t batch, const struct ledger_end *end)
 {
-	add(t, TURN_END, batch, 0, RECORD_SIZE(end))->end = *end;
+	turn_add(t, TURN_END, batch, 0, TURN_RECORD_SIZE(end))->end = *end;
 }
 
 void ledger_add_lease(struct ledger_turn *t, uint64_t batch,
 		      const struct ledger_lease *lease)
 {
-	add(t, TURN_LEASE, batch, 0, RECORD_SIZE(lease))->lease = *lease;
+	turn_add(t, TURN_LEASE, batch, 0, TURN_RECORD_SIZE(lease))->lease = *lease;
 }
 
 void ledger_add_checkpoint(struct ledger_turn *t, uint64_t batch,
 			   const struct ledger_checkpoint *checkpoint)
 {
 	struct turn_record *r =
-		add(t, TURN_CHECKPOINT, batch, 0, RECORD_SIZE(checkpoint));
+		turn_add(t, TURN_CHECKPOINT, batch, 0, TURN_RECORD_SIZE(checkpoint));
 	r->checkpoint = *checkpoint;
-	r->checkpoint.body = copy(t, checkpoint->body, checkpoint->size);
+	r->checkpoint.body = turn_copy(t, checkpoint->body, checkpoint->size);
 }
 
 void ledger_add_batch_ended(struct ledger_turn *t, uint64_t batch,
 			    const struct core_counts *counts, uint64_t wall_ms)
 {
-	struct turn_record *r = add(t, TURN_BATCH_ENDED, batch, 0, RECORD_SIZE(ended));
+	struct turn_record *r =
+		turn_add(t, TURN_BATCH_ENDED, batch, 0, TURN_RECORD_SIZE(ended));
 	r->ended.counts = *counts;
 	r->ended.wall_ms = wall_ms;
 }
 
 void ledger_add_paused(struct ledger_turn *t, uint64_t batch, uint32_t function)
 {
-	add(t, TURN_PAUSE, batch, function + 1, offsetof(struct turn_record, opened));
+	turn_add(t, TURN_PAUSE, batch, function + 1, TURN_RECORD_BARE);
 }
 
 void ledger_add_resumed(struct ledger_turn *t, uint64_t batch)
 {
-	add(t, TURN_PAUSE, batch, 0, offsetof(struct turn_record, opened));
+	turn_add(t, TURN_PAUSE, batch, 0, TURN_RECORD_BARE);
 }
 
 void ledger_add_commit(struct ledger_turn *t, uint64_t seq, uint64_t parent_seq,
 		       bool current, const struct commit *c)
 {
-	struct turn_record *r = add(t, TURN_COMMIT, seq, 0, RECORD_SIZE(commit));
+	struct turn_record *r =
+		turn_add(t, TURN_COMMIT, seq, 0, TURN_RECORD_SIZE(commit));
 	struct commit *to = &r->commit.commit;
 	r->commit.parent_seq = parent_seq;
 	r->commit.current = current;
 	*to = *c;
 	to->name = copy_text(t, c->name);
-	to->args = copy(t, c->args, c->args_size);
+	to->args = turn_copy(t, c->args, c->args_size);
 	to->error = copy_text(t, c->error);
 	to->worker_name = copy_text(t, c->worker_name);
-	to->options = copy(t, c->options, c->options_size);
+	to->options = turn_copy(t, c->options, c->options_size);
 	struct commit_output *outputs = take(t, c->output_count * sizeof *outputs);
 	for (size_t i = 0; i < c->output_count; i++) {
 		outputs[i] = c->outputs[i];
@@ -266,8 +266,8 @@ void ledger_add_commit(struct ledger_turn *t, uint64_t seq, uint64_t parent_seq,
 void ledger_add_blob(struct ledger_turn *t, const uint8_t digest[DIGEST_SIZE],
 		     const void *data, size_t size)
 {
-	struct turn_record *r = add(t, TURN_BLOB, 0, 0, RECORD_SIZE(bytes));
-	r->bytes.data = copy(t, data, size);
+	struct turn_record *r = turn_add(t, TURN_BLOB, 0, 0, TURN_RECORD_SIZE(bytes));
+	r->bytes.data = turn_copy(t, data, size);
 	r->bytes.size = size;
 	memcpy(r->bytes.digest, digest, DIGEST_SIZE);
 }

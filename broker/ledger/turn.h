@@ -21,20 +21,30 @@ enum turn_type {
 	TURN_PAUSE,
 	TURN_COMMIT,
 	TURN_BLOB,
+	TURN_COMMIT_GONE,
+	TURN_DEMOTED,
+	TURN_BLOB_GONE,
+	TURN_BATCH_GONE,
+	TURN_PIN,
+	TURN_UNPIN,
+	TURN_COUNTERS,
+	TURN_STAGED,
+	TURN_STAGED_TAKEN,
+	TURN_STAGED_DROPPED,
 };
 
 struct turn_record {
 	struct turn_record *next;
 	enum turn_type type;
 	uint32_t number; /* chunk, task count, function + 1 (PAUSE; 0: resumed) */
-	uint64_t batch;	 /* or sequence number of a commit */
+	uint64_t batch;	 /* or number of a commit, of a blob's row, of an import */
 	union {
 		struct ledger_batch opened;
 		struct {
 			const void *data;
 			size_t size;
 			uint8_t digest[DIGEST_SIZE];
-		} bytes; /* chunk, blob */
+		} bytes; /* chunk, blob; a removed blob has its digest alone */
 		struct ledger_end end;
 		struct ledger_lease lease;
 		struct ledger_checkpoint checkpoint;
@@ -47,6 +57,18 @@ struct turn_record {
 			bool current;
 			struct commit commit; /* all that it points to is in the turn */
 		} commit;
+		struct {
+			const char *name;
+			uint8_t hash[DIGEST_SIZE];
+			uint64_t wall_ms;
+		} pin; /* UNPIN: the name alone */
+		struct ledger_counters counters;
+		struct {
+			const void *body, *tags;
+			size_t size, tags_size;
+			bool current;
+		} staged;
+		uint64_t first; /* of what is taken */
 	};
 };
 
@@ -78,3 +100,12 @@ void turn_pool_init(struct turn_pool *pool);
 void turn_pool_fini(struct turn_pool *pool);
 struct ledger_turn *turn_take(struct turn_pool *pool);
 void turn_give_back(struct ledger_turn *t); /* forgets its records */
+
+/* For the files that add records. Only as much memory as the member of this type needs. */
+#define TURN_RECORD_SIZE(member)                                                         \
+	(offsetof(struct turn_record, member) + sizeof(((struct turn_record *)0)->member))
+#define TURN_RECORD_BARE offsetof(struct turn_record, opened)
+struct turn_record *turn_add(struct ledger_turn *t, enum turn_type type, uint64_t batch,
+			     uint32_t number, size_t size);
+/** turn_copy() - @size bytes in the turn's memory. */
+const void *turn_copy(struct ledger_turn *t, const void *data, size_t size);

@@ -20,6 +20,8 @@
 #define GROUP_BYTES (4u << 20)
 #define RETRY_NS (500 * NS_PER_MS)
 #define IDLE_NS (200 * NS_PER_MS)
+#define CHORES_IDLE_NS NS_PER_S
+#define CHORES_RETRY_NS (10 * NS_PER_S)
 #define IDLE_PAGES 256	/* 2 MiB in the log: moved when nothing happens */
 #define BUSY_PAGES 2048 /* 16 MiB: moved between two groups */
 
@@ -169,6 +171,7 @@ static int commit_group(struct ledger *l, struct group *g)
 	if (rc == SQLITE_OK)
 		rc = hold(l, g);
 	for (bool full = false;;) {
+		l->journal.wall_ms = clock_wall_ms();
 		if (rc == SQLITE_OK && g->open)
 			rc = journal_commit(&l->journal);
 		if (rc == SQLITE_OK) {
@@ -218,21 +221,46 @@ static void finish_group(struct ledger *l, struct group *g, bool durable)
 	}
 }
 
+/* chore() - one small transaction of what can wait; *atp: when the next one may come. Return: false if
+ * the journal is broken by it. */
+static bool chore(struct ledger *l, uint64_t *atp)
+{
+	int rc = journal_chore(&l->journal, atomic_load(&l->changes_safe));
+	enum db_trouble trouble = db_trouble(l->journal.db, rc);
+	atomic_fetch_add(&l->version, 1);
+	if (trouble == DB_FINE)
+		return true;
+	struct err why;
+	describe(l, rc, "write", &why);
+	if (trouble == DB_NO_ROOM) {
+		log_debug("chore put off", "error=\"%s\"", why.what);
+		*atp = clock_mono_ns() + CHORES_RETRY_NS;
+		return true;
+	}
+	ledger_set_broken(l, &why);
+	return false;
+}
+
 /* next_group() - wait for turns, checkpointing when idle. Return: false when closing and empty;
  * *okp: false if a checkpoint broke the journal. */
 static bool next_group(struct ledger *l, struct group *g, bool *okp)
 {
 	group_init(g);
+	uint64_t chores_at = clock_mono_ns() + CHORES_IDLE_NS;
 	pthread_mutex_lock(&l->lock);
 	l->writer_idle = true;
 	while (!l->first && !l->closing) {
 		bool due = *okp && journal_wal_pages(&l->journal) >= IDLE_PAGES;
-		if (wait_work(l, due ? clock_mono_ns() + IDLE_NS : TIME_NEVER) ||
-		    l->first)
+		bool chores = *okp && journal_chore_due(&l->journal,
+							atomic_load(&l->changes_safe));
+		uint64_t until = due	  ? clock_mono_ns() + IDLE_NS
+				 : chores ? chores_at
+					  : TIME_NEVER;
+		if (wait_work(l, until) || l->first)
 			continue;
 		l->writer_idle = false;
 		pthread_mutex_unlock(&l->lock);
-		*okp = checkpoint(l);
+		*okp = due ? checkpoint(l) : chore(l, &chores_at);
 		/* What the cache holds is in the database now; under load it is filled again soon. */
 		sqlite3_db_release_memory(l->journal.db);
 		pthread_mutex_lock(&l->lock);

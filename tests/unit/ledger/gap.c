@@ -79,10 +79,10 @@ Test(ledger_gap, sorted_is_ascending_by_key)
 	gap_layer_free(layer);
 }
 
-static bool collect(void *arg, uint64_t seq)
+static bool collect(void *arg, const struct gap_entry *entry)
 {
 	uint64_t *sum = arg;
-	*sum += seq;
+	*sum += entry->seq;
 	return true;
 }
 

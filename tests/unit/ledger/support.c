@@ -107,19 +107,29 @@ void store_wait_state(struct store *s, enum ledger_state state, struct err *why)
 	}
 }
 
-void store_wait_index(struct store *s, uint64_t seq)
+static void wait_index(struct store *s, uint64_t commit, uint64_t batch)
 {
 	uint64_t until = clock_mono_ns() + PATIENCE_NS;
 	sqlite3 *db;
 	struct gap_mark mark = {0};
 	uint8_t store_id[16];
 	cr_assert_eq(db_open(&db, store_path(s, "index.db"), DB_READ, NULL), SQLITE_OK);
-	while (mark.commit < seq) {
+	while (mark.commit < commit || mark.batch < batch) {
 		cr_assert_lt(clock_mono_ns(), until, "the index did not follow");
 		cr_assert_eq(index_read_mark(db, store_id, &mark), SQLITE_OK);
 		usleep(10000);
 	}
 	db_close(db);
+}
+
+void store_wait_index(struct store *s, uint64_t seq)
+{
+	wait_index(s, seq, 0);
+}
+
+void store_wait_index_batch(struct store *s, uint64_t batch)
+{
+	wait_index(s, 0, batch);
 }
 
 void sample_digest(uint8_t out[DIGEST_SIZE], const char *what, uint64_t n)

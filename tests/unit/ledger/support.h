@@ -28,6 +28,8 @@ void store_wait_state(struct store *s, enum ledger_state state, struct err *why)
 /** store_wait_index() - until index.db covers commit @seq. */
 void store_wait_index(struct store *s, uint64_t seq);
 
+void store_wait_index_batch(struct store *s, uint64_t batch); /* the same of a batch */
+
 /* Numbered examples: number @n always gives the same. */
 void sample_digest(uint8_t out[DIGEST_SIZE], const char *what, uint64_t n);
 struct sample {

@@ -1,0 +1,105 @@
+/* reader_use.c - see reader_use.h. The writer may sum up while we read: then a hit may be counted twice
+ * in what one walk says, never in what is kept. */
+#include "broker/ledger/reader_use.h"
+
+#include "broker/ledger/pack.h"
+#include "broker/ledger/reader.h"
+#include "broker/ledger/state.h"
+#include "common/pure/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define PAGE_ROWS 16
+
+static void add_row(struct use_rest *rest, const void *entries, size_t size,
+		    uint64_t wall_ms)
+{
+	struct ledger_end end;
+	for (size_t at = 0; unpack_end(entries, size, at, &end) == 0; at++) {
+		if (!(end.flags & LEDGER_END_CACHED) || !end.commit)
+			continue;
+		mem_grow(rest->items, rest->count, rest->capacity);
+		rest->items[rest->count++] = (struct use){end.commit, wall_ms, 1};
+	}
+}
+
+static int read_page(struct use_rest *rest, struct ledger_reader *r, uint64_t *fromp,
+		     size_t *rowsp)
+{
+	sqlite3_stmt *s = r->stmts[R_RECENT_ENDS];
+	int rc = reader_enter(r);
+	*rowsp = 0;
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
+	sqlite3_bind_int64(s, 1, (int64_t)*fromp);
+	sqlite3_bind_int64(s, 2, PAGE_ROWS);
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		*fromp = (uint64_t)sqlite3_column_int64(s, 0);
+		add_row(rest, sqlite3_column_blob(s, 2),
+			(size_t)sqlite3_column_bytes(s, 2),
+			(uint64_t)sqlite3_column_int64(s, 1));
+		++*rowsp;
+	}
+	sqlite3_reset(s);
+	reader_leave(r);
+	return rc == SQLITE_DONE ? 0 : reader_errno(r, r->meta, rc);
+}
+
+static int by_seq(const void *a, const void *b)
+{
+	const struct use *x = a, *y = b;
+	return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static void sum_up(struct use_rest *rest)
+{
+	size_t kept = 0;
+	if (rest->count)
+		qsort(rest->items, rest->count, sizeof *rest->items, by_seq);
+	for (size_t i = 0; i < rest->count; i++) {
+		struct use *from = &rest->items[i];
+		struct use *to = kept ? &rest->items[kept - 1] : NULL;
+		if (!to || to->seq != from->seq) {
+			rest->items[kept++] = *from;
+			continue;
+		}
+		to->hits += from->hits;
+		if (from->last_used_ms > to->last_used_ms)
+			to->last_used_ms = from->last_used_ms;
+	}
+	rest->count = kept;
+}
+
+int use_rest_read(struct use_rest *rest, struct ledger_reader *r)
+{
+	struct journal_state state;
+	*rest = (struct use_rest){0};
+	int err = reader_state(r, &state);
+	uint64_t from = state.folded;
+	size_t rows = PAGE_ROWS;
+	while (!err && rows == PAGE_ROWS)
+		err = read_page(rest, r, &from, &rows);
+	sum_up(rest);
+	return err;
+}
+
+void use_rest_fini(struct use_rest *rest)
+{
+	free(rest->items);
+	*rest = (struct use_rest){0};
+}
+
+void use_rest_add(const struct use_rest *rest, struct ledger_commit_row *row)
+{
+	const struct use key = {.seq = row->seq};
+	if (!rest->count)
+		return;
+	const struct use *use =
+		bsearch(&key, rest->items, rest->count, sizeof key, by_seq);
+	if (!use)
+		return;
+	row->hits += use->hits;
+	if (use->last_used_ms > row->last_used_ms)
+		row->last_used_ms = use->last_used_ms;
+}
