@@ -122,6 +122,22 @@ tasks:
         self.cashet("retry")  # the newest
         self.assertIn('no command "sumbit";', self.cashet("sumbit", "x", code=2).err)
 
+    def test_a_draining_broker_refuses_new_work_with_exit_1_and_says_why(self):
+        go = self.site.path("go")
+        self.site.broker()
+        self.site.worker()
+        self.site.write("a.yaml", f"version: 1\ntasks: {{t: {{run: 'while ! test -e {go}; do sleep 0.05; done'}}}}\n")
+        self.site.write("b.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
+        submit = self.site.start_submit("a.yaml")
+        until(lambda: any(b["counts"]["running"] for b in self.cashet("ps", "--json").json["batches"]),
+              "the task to run")
+        self.cashet("broker", "drain")
+        refused = self.cashet("submit", "b.yaml", code=1)
+        self.assertIn("the broker is draining", refused.err)
+        self.assertIn("submit again when", refused.err)
+        self.site.write("go", "")
+        self.assert_counts(submit.finish(), executed=1)
+
     def test_an_ambiguous_prefix_lists_the_candidates(self):
         self.site.write("m.jsonl", "".join(
             json.dumps({"run": ["true"], "params": {"i": i}}) + "\n" for i in range(1500)))
