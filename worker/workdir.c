@@ -41,7 +41,7 @@ static void remove_if_stale(const char *root, const char *name)
 	    asprintf(&lock, "%s/lock", dir) < 0)
 		abort();
 	if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
-	    time(NULL) - st.st_ctime < NEW_S)
+	    time(NULL) - st.st_mtime < NEW_S)
 		return;
 	int fd = fs_lock(lock, &holder);
 	if (fd < 0)

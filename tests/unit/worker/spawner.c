@@ -112,7 +112,7 @@ static int read_pids(struct rig *r, const char *name, pid_t *pids, int max, int 
 {
 	char path[128];
 	snprintf(path, sizeof path, "%s/%s", r->dir, name);
-	for (int tries = 0; tries < 500; tries++) {
+	for (int tries = 0; tries < 6000; tries++) {
 		FILE *f = fopen(path, "r");
 		int n = 0;
 		while (f && n < max && fscanf(f, "%d", &pids[n]) == 1)

@@ -5,9 +5,11 @@
 #include "common/fs.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- time */
@@ -263,7 +265,7 @@ Test(worker, killed_it_takes_its_tasks_along)
 				"trap '' TERM; setsid sleep 1000 & wait; sleep 1000"));
 	pid_t pid = whole_wait_for_pid(&f, "begun");
 	kill(f.worker, SIGKILL);
-	for (int i = 0; i < 250 && whole_is_alive(pid); i++)
+	for (int i = 0; i < LONG_MS / 20 && whole_is_alive(pid); i++)
 		usleep(20000);
 	cr_assert_not(whole_is_alive(pid));
 	fake_stop(&f);
@@ -313,7 +315,9 @@ Test(worker, removes_what_dead_workers_left)
 	cr_assert_eq(fs_mkdir_p(file, 0700), 0);
 	snprintf(mine, sizeof mine, "%s/new-%d", root, getpid());
 	struct options o = {.work_dir = mine};
-	usleep(11000000); /* a folder that is brand new may belong to a worker that is starting */
+	/* One that is brand new may belong to a worker that is starting. */
+	const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	cr_assert_eq(utimensat(AT_FDCWD, dead, old, 0), 0);
 	fake_run_worker_on(&f, &o);
 	cr_assert(fake_wait(&f, &f.joined, LONG_MS));
 	for (int i = 0; i < LONG_MS / 20 && access(dead, F_OK) == 0; i++)
