@@ -78,7 +78,6 @@ class Users(SiteTest):
         until(lambda: not processes_with(store), "the private broker to leave")
         mount("-o", "remount,ro", folder)
         for done in (self.site.run(file, "--store", store, program="cashet-submit"),
-                     self.site.run("ps", "--store", store),
                      self.site.run("--store", store, program="cashet-broker")):
             self.refused(done, store, "ead-only file system")
         # the batch file may be there all the same
