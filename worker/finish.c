@@ -268,7 +268,9 @@ static void explain_exec(struct report *r, const struct attempt *a, int error)
 			    program);
 	else if (error == ENOENT)
 		report_fail(r, KIND(FAILED), "%s: no such file%s", program,
-			    program[0] == '/' ? "" : " in the task's directory");
+			    program[0] == '/' ? ""
+					      : " in the task's directory: name it "
+						"in code");
 	else if (error == EACCES)
 		report_fail(r, KIND(FAILED), "%s: not executable, or not allowed",
 			    program);

@@ -57,7 +57,9 @@ Test(worker, says_how_a_task_failed)
 	cr_assert_eq(strncmp(o->error, "no-such-program: not found in PATH (/", 37), 0,
 		     "%s", o->error);
 	o = whole_outcome(&f, local);
-	cr_assert_str_eq(o->error, "./nothing: no such file in the task's directory");
+	cr_assert_str_eq(
+		o->error,
+		"./nothing: no such file in the task's directory: name it in code");
 	o = whole_outcome(&f, template);
 	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__REJECTED);
 	cr_assert_str_eq(o->error, "unknown ${p.nope} in \"echo ${p.nope}\"");
