@@ -68,7 +68,7 @@ static const char *check_metrics(const Cashet__Outcome *o)
 
 static const char *check_outcome(const Cashet__Outcome *o, const struct function_def *def)
 {
-	if ((unsigned)o->kind > CORE_OUT_REJECTED)
+	if ((unsigned)o->kind > CORE_OUT_NO_ROOM)
 		return "an unknown kind of outcome";
 	if (strlen(o->error) > ERROR_TEXT_MAX)
 		return "an error text over 16 KiB";

@@ -86,7 +86,7 @@ static void prepare_failed(struct worker *w, struct attempt *a)
 		break;
 	case LAYOUT_FULL:
 		worker_disk_full(w, p->error.what);
-		finish_unstarted(w, a, CASHET__OUTCOME__KIND__LOST,
+		finish_unstarted(w, a, CASHET__OUTCOME__KIND__NO_ROOM,
 				 "the worker's disk is full: %s", p->error.what);
 		break;
 	case LAYOUT_CANCELLED:

@@ -78,6 +78,7 @@ void batch_open(struct core *core, const struct core_event *event)
 	b->max_failures = event->open.max_failures;
 	b->max_parallel = event->open.max_parallel;
 	b->slot = take_slot(core);
+	b->no_room = CORE_NO_INDEX;
 	b->touched_at = core->now;
 	b->options.size = sizeof(struct options);
 	b->functions.size = sizeof(struct function);

@@ -78,9 +78,7 @@ static void free_executions(struct core *core)
 		left--;
 		if (e->state == EXEC_DONE)
 			free(e->kept);
-		if (e->extra)
-			free(e->extra->killers);
-		free(e->extra);
+		exec_free_extra(e);
 		func_unref(core, e->func);
 		pool_release(&core->execs, slot);
 	}

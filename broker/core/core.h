@@ -92,6 +92,8 @@ struct core_batch_view {
 	struct core_counts counts;
 	bool sealed, ended, paused;
 	uint32_t paused_by; /* paused: function whose first tasks all failed */
+	/* a task whose inputs no worker has room for, and how many were tried; or CORE_NO_INDEX */
+	uint32_t no_room, no_room_tried, no_room_function;
 	uint32_t task_count;
 };
 int core_view_batch(const struct core *core, uint64_t batch,
@@ -99,7 +101,7 @@ int core_view_batch(const struct core *core, uint64_t batch,
 struct core_worker_view {
 	uint32_t running, queued;
 	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */
-	bool silent, draining;
+	bool gone, silent, draining;
 };
 int core_view_worker(const struct core *core, uint32_t worker,
 		     struct core_worker_view *view);

@@ -58,6 +58,16 @@ struct exec_extra *exec_extra(struct execution *e)
 	return e->extra;
 }
 
+void exec_free_extra(struct execution *e)
+{
+	if (!e->extra)
+		return;
+	free(e->extra->killers);
+	free(e->extra->full);
+	free(e->extra);
+	e->extra = NULL;
+}
+
 static const uint8_t *exec_nonce(const struct execution *e)
 {
 	return e->cache == CORE_CACHE_USE ? NULL : e->extra->nonce;
@@ -154,9 +164,7 @@ void exec_forget(struct core *core, struct execution *e)
 	else if (e->lease)
 		lease_supersede(core, e->lease);
 	func_unref(core, e->func);
-	if (e->extra)
-		free(e->extra->killers);
-	free(e->extra);
+	exec_free_extra(e);
 	e->generation = 0;
 	pool_release(&core->execs, e->slot);
 }

@@ -59,7 +59,8 @@ static bool could_serve(const struct core *core, const struct worker *w,
 {
 	return !w->gone && !w->silent && !w->draining &&
 	       worker_fits(w, q->class, false) &&
-	       !schedule_runs_there(core, w, exec_at(core, q->head));
+	       !schedule_runs_there(core, w, exec_at(core, q->head)) &&
+	       !room_is_refused(exec_at(core, q->head), w);
 }
 
 static struct worker *choose(const struct core *core, const struct queue *q)

@@ -216,6 +216,24 @@ void outcome_failed_attempt(struct core *core, struct execution *e, struct lease
 	end_failed(core, e, seq, &n);
 }
 
+/* Watchers are told: where it is all workers, the batch does not get on. */
+bool outcome_no_room(struct core *core, struct execution *e, struct lease *l,
+		     const struct report *r)
+{
+	struct exec_extra *x = exec_extra(e);
+	struct notice n = {.token = r->token,
+			   .attempt = add_one(x->attempts),
+			   .attempts_max = add_one(exec_retries(core, e)),
+			   .worker = l->worker->number};
+	uint64_t delay = room_refused(core, e, l->worker) ? 0 : backoff_ns(x->losses++);
+	bool told = e->subs;
+	n.retry_at = core->now + delay;
+	notify_batches(core, e, &n);
+	lease_end(core, l);
+	outcome_back(core, e, delay);
+	return told;
+}
+
 void outcome_quarantine(struct core *core, struct execution *e)
 {
 	struct core_effect *fx = commit(core, e, NULL, exec_any_task(e));

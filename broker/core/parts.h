@@ -140,6 +140,7 @@ static inline core_exec_id exec_id(const struct execution *e)
 }
 struct execution *exec_find_id(const struct core *core, core_exec_id id);
 struct exec_extra *exec_extra(struct execution *e);
+void exec_free_extra(struct execution *e);
 struct execution *exec_new(struct core *core, struct func *func,
 			   const uint8_t args_hash[DIGEST_SIZE], enum core_cache cache,
 			   const uint8_t *nonce);
@@ -183,6 +184,10 @@ void outcome_failed_attempt(struct core *core, struct execution *e, struct lease
 void outcome_hit(struct core *core, struct execution *e, uint64_t commit,
 		 const struct content *slots, uint32_t slot_count);
 void outcome_quarantine(struct core *core, struct execution *e);
+/** outcome_no_room() - the worker of @l has no room for the inputs: elsewhere, or later. Return: true if
+ * watchers are told of @r. */
+bool outcome_no_room(struct core *core, struct execution *e, struct lease *l,
+		     const struct report *r);
 void outcome_lost_input(struct core *core, struct execution *e, struct lease *l,
 			uint64_t token);
 /** outcome_back() - the attempt is over and costs nothing: ready again, after @delay_ns. */
@@ -314,6 +319,17 @@ bool fair_is_kept(const struct core *core, const struct worker *w, const struct 
 void fair_run(struct core *core); /* before anything is granted */
 /** fair_release() - the worker that is kept for @q, if any, is not any more. */
 void fair_release(struct core *core, struct queue *q);
+
+/* room.c */
+/** room_refused() - @w had none for the inputs of @e. Return: true if some other worker may, so that it
+ * need not wait. */
+bool room_refused(const struct core *core, struct execution *e, const struct worker *w);
+/** room_is_refused() - did @w say so in this round? */
+bool room_is_refused(const struct execution *e, const struct worker *w);
+/** room_next_round() - begin anew if only those are left that have refused. */
+void room_next_round(const struct core *core, struct execution *e);
+/** room_waits() - what the last task of @b without room waits for; NULL if it does not any more. */
+const struct execution *room_waits(const struct core *core, const struct batch *b);
 
 /* core.c */
 bool core_has_work(const struct core *core);

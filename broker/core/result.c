@@ -113,13 +113,15 @@ static bool take(struct core *core, struct execution *e, struct lease *l,
 		lease_end(core, l);
 		outcome_back(core, e, loss_delay(e, 0));
 		return false;
+	case CORE_OUT_NO_ROOM:
+		return outcome_no_room(core, e, l, r);
 	}
 	return false;
 }
 
 static bool well_formed(const struct execution *e, const struct report *r)
 {
-	if ((unsigned)r->outcome > CORE_OUT_REJECTED)
+	if ((unsigned)r->outcome > CORE_OUT_NO_ROOM)
 		return false;
 	uint32_t want = 2 + e->func->output_count;
 	return r->outcome != CORE_OUT_COMPLETED ||

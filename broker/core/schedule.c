@@ -233,7 +233,7 @@ static struct worker *pick(struct core *core, const struct queue *q,
 		bool fits = placed ? worker_fits(w, class, true) ||
 					     PLANTED(PLANT_OVERSUBSCRIBE)
 				   : has_credit(w) && worker_fits(w, class, false);
-		if (!fits || schedule_runs_there(core, w, e))
+		if (!fits || schedule_runs_there(core, w, e) || room_is_refused(e, w))
 			continue;
 		if (fair_is_kept(core, w, q)) {
 			core->kept_back = true;
@@ -290,17 +290,19 @@ static enum tried try_grant(struct core *core, struct queue *q, struct execution
 		return TRIED_NOT_THIS;
 	struct worker *w = NULL;
 	bool placed = q->class->no_place != core->places;
+	room_next_round(core, e);
+	bool choosy = e->extra && (e->extra->unproven || e->extra->full_count);
 	core->kept_back = false;
 	if (placed)
 		w = pick(core, q, e, true);
 	if (!w) {
-		if (placed && !core->kept_back && !(e->extra && e->extra->unproven))
+		if (placed && !core->kept_back && !choosy)
 			q->class->no_place = core->places;
 		placed = false;
 		w = pick(core, q, e, false);
 	}
 	if (!w)
-		return e->extra && e->extra->unproven ? TRIED_NOT_THIS : TRIED_NO_ROOM;
+		return choosy ? TRIED_NOT_THIS : TRIED_NO_ROOM;
 	lease_grant(core, w, e, sponsor, placed);
 	fair_granted(core, q);
 	worker_update(core, w);

@@ -196,7 +196,9 @@ struct batch {
 	bool sealed, ended, dead;
 	bool paused, pause_known;
 	uint32_t paused_by; /* number of the function */
-	bool cancelled;	    /* all of it, or at max_failures what does not run yet */
+	uint32_t
+		no_room; /* task that found no room for its inputs lately, or CORE_NO_INDEX */
+	bool cancelled; /* all of it, or at max_failures what does not run yet */
 	bool cancelled_all;
 	uint32_t live;	  /* tasks that are not over */
 	uint32_t running; /* current leases under it */
@@ -246,6 +248,11 @@ struct exec_extra {	   /* what a simple execution never needs */
 	uint32_t missing_same, missing_total;
 	uint32_t killer_count, killer_capacity;
 	uint8_t (*killers)[KEY_SIZE];
+	uint32_t full_count, full_capacity;
+	uint64_t full_since;
+	uint8_t (*full)
+		[KEY_SIZE]; /* workers without room for its inputs, this round: room.c */
+	uint32_t tried;	    /* workers, when it was all of them */
 	uint64_t parent;
 	uint64_t floor; /* leases of former boots with a lower epoch are over */
 	uint64_t retry_at;

@@ -100,6 +100,7 @@ enum core_outcome { /* numbers as in Outcome.Kind of the protocol */
 		    CORE_OUT_STOPPED,
 		    CORE_OUT_LOST,
 		    CORE_OUT_REJECTED,
+		    CORE_OUT_NO_ROOM,
 };
 
 /* Number of an execution: slot << 32 | generation; never reused while a reply may come. */

@@ -77,7 +77,11 @@ int core_view_batch(const struct core *core, uint64_t batch, struct core_batch_v
 	const struct batch *b = batch_find(core, batch);
 	if (!b)
 		return 1;
+	const struct execution *e = room_waits(core, b);
 	*view = (struct core_batch_view){
+		.no_room = e ? b->no_room : CORE_NO_INDEX,
+		.no_room_tried = e ? e->extra->tried : 0,
+		.no_room_function = e ? batch_task(b, b->no_room)->function : 0,
 		.counts = b->counts,
 		.sealed = b->sealed,
 		.ended = b->ended,
@@ -97,6 +101,7 @@ int core_view_worker(const struct core *core, uint32_t worker,
 	*view = (struct core_worker_view){
 		.running = w->counts[LEASE_PLACED],
 		.queued = w->counts[LEASE_QUEUED],
+		.gone = w->gone,
 		.silent = w->silent,
 		.draining = w->draining,
 	};

@@ -199,11 +199,11 @@ static void print_name(struct follow *f, const char *batch)
 /* Why a batch pauses is said at the end, with what to do. */
 static void print_note(struct follow *f, const struct cashet_progress *p)
 {
-	if (strcmp(p->note, f->note ? f->note : "") == 0)
+	if (!*p->note || strcmp(p->note, f->note ? f->note : "") == 0)
 		return;
 	free(f->note);
 	f->note = mem_strdup(p->note);
-	if (p->paused || !*p->note || f->cli->settings.quiet)
+	if (p->paused || f->cli->settings.quiet)
 		return;
 	CLEANUP_BUF struct buf line = {0};
 	text_escape(&line, p->note, strlen(p->note));

@@ -152,6 +152,9 @@ class Store(SiteTest):
         submit = self.site.start_submit(file)
         until(lambda: "space" in self.site.processes[1].text().lower() or
               "full" in self.site.processes[1].text().lower(), "the worker to complain")
+        until(lambda: "no worker has room on its disk for the inputs of t (task 0): 1 tried" in
+              self.site.run("ps", "--json").json["batches"][0]["note"], "what it waits for")
+        until(lambda: "waiting: no worker has room" in submit.text(), "the progress to say so")
         self.site.worker("roomy", 1)
         result = submit.finish()
         self.assertEqual((result["tasks"][0]["status"], result["tasks"][0]["worker"]),

@@ -90,7 +90,9 @@ static void result(struct sim *s, const struct message *m)
 	}
 	memcpy(ev.result.missing, m->missing, DIGEST_SIZE);
 	ev.result.token = s->report_count;
+	oracle_no_room(s, m->outcome == CORE_OUT_NO_ROOM ? m : NULL);
 	broker_step(s, &ev);
+	oracle_no_room(s, NULL);
 }
 
 static void answer(struct sim *s, struct message *m)

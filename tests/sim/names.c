@@ -70,7 +70,7 @@ static const char *const outcome_names[] = {
 	[CORE_OUT_COMPLETED] = "completed", [CORE_OUT_FAILED] = "failed",
 	[CORE_OUT_TIMED_OUT] = "timed-out", [CORE_OUT_INPUT_MISSING] = "input-missing",
 	[CORE_OUT_STOPPED] = "stopped",	    [CORE_OUT_LOST] = "lost",
-	[CORE_OUT_REJECTED] = "rejected",
+	[CORE_OUT_REJECTED] = "rejected",   [CORE_OUT_NO_ROOM] = "no room",
 };
 
 static const char *const verdict_names[] = {

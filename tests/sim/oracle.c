@@ -19,6 +19,9 @@ struct print {				/* one fingerprint with its nonce */
 	bool remade;	 /* bytes of one of its commits were lost once */
 	uint32_t deaths; /* of processes that may have held a lease of it */
 	uint32_t kills;	 /* that it did itself */
+	uint32_t full;	 /* workers, as bits: had no room for its inputs */
+	uint64_t full_at;
+	bool full_unsure;
 };
 
 struct oracle {
@@ -30,7 +33,8 @@ struct oracle {
 	uint32_t batch_count;
 	uint64_t last_epoch, last_commit, progress_at;
 	struct pauses *pauses;
-	bool kills_are_bounded; /* nothing makes the core forget them */
+	const struct message *told; /* NO_ROOM, in this step */
+	bool kills_are_bounded;	    /* nothing makes the core forget them */
 };
 
 void broken(struct sim *s, const char *fmt, ...)
@@ -121,6 +125,67 @@ static struct print *print_of_lease(struct sim *s, const struct core_lease *leas
 
 /* ---- grants ---- */
 
+/* Another worker than those in @p->full that could be asked. UINT32_MAX: none. */
+static uint32_t another(const struct sim *s, const struct print *p)
+{
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		struct core_worker_view view;
+
+		if (!(p->full >> i & 1) && s->workers[i].up &&
+		    s->session[i] == s->workers[i].session &&
+		    !core_view_worker(s->core, s->number[i], &view) && !view.gone &&
+		    !view.silent && !view.draining)
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+/* A worker without room for the inputs is not asked again while there is another one. */
+static void check_room(struct sim *s, struct print *p, uint32_t worker)
+{
+	bool again = p->full >> worker & 1 && !p->full_unsure;
+
+	if (again && another(s, p) != UINT32_MAX && s->now < p->full_at + 60 * NS_PER_S)
+		broken(s, "worker %u has no room, and is asked before %u", worker,
+		       another(s, p));
+	if (again)
+		p->full = 0; /* a new round */
+}
+
+void oracle_no_room(struct sim *s, const struct message *m)
+{
+	s->oracle->told = m;
+}
+
+/* The core has believed it. */
+static void take_no_room(struct sim *s)
+{
+	const struct message *m = s->oracle->told;
+	struct print *p = print_of_lease(s, &m->lease);
+
+	if (!p->full)
+		p->full_at = s->now;
+	p->full |= 1u << m->worker;
+	if (another(s, p) == UINT32_MAX)
+		p->full = 0;
+}
+
+static void check_verdict(struct sim *s, const struct core_effect *fx)
+{
+	const struct message *m = s->oracle->told;
+
+	if (m && m->lease.epoch == fx->verdict.epoch &&
+	    fx->verdict.verdict == CORE_ACCEPTED)
+		take_no_room(s);
+}
+
+/* Rounds may begin anew, or executions, which know of none. */
+void oracle_rooms_reset(struct sim *s)
+{
+	for (size_t i = 0; s->oracle && i < s->oracle->print_count; i++)
+		s->oracle->prints[i].full_unsure = true;
+}
+
 static void check_grant(struct sim *s, const struct core_effect *fx)
 {
 	const struct core_lease *lease = &fx->grant.lease;
@@ -161,6 +226,7 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 		broken(s, "worker %u is oversubscribed: %llu of %llu", fx->worker,
 		       (unsigned long long)view.used[0],
 		       (unsigned long long)s->workers[owner - 1].cpus);
+	check_room(s, p, owner - 1);
 	p->over = false;
 	p->granted = lease->epoch;
 	p->granted_boot = s->boot;
@@ -279,6 +345,8 @@ static void check_commit(struct sim *s, const struct core_effect *fx)
 	if (fx->commit.lost_input && !cannot_come_back(s, fx->commit.missing))
 		broken(s, "a task was given up for an input that could be made again");
 	p->kills = 0;
+	p->full = 0;
+	p->full_unsure = false;
 	p->over = true;
 	s->oracle->progress_at = s->now;
 	if (fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF)
@@ -424,6 +492,7 @@ static void check_ended(struct sim *s, const struct core_effect *fx)
 	case CORE_CANCELLED:
 		if (!batch->cancelled && !batch->max_failures)
 			broken(s, "task %u:%u was cancelled by nobody", b, fx->index);
+		oracle_rooms_reset(s);
 		break;
 	case CORE_WAITING:
 	case CORE_READY:
@@ -464,6 +533,9 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 		broken(s, "nothing has ended for twenty minutes");
 	pauses_effect(s, s->oracle->pauses, fx);
 	switch (fx->type) {
+	case CORE_FX_VERDICT:
+		check_verdict(s, fx);
+		break;
 	case CORE_FX_GRANT:
 		check_grant(s, fx);
 		fair_grant(s, fx);
@@ -483,7 +555,6 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	case CORE_FX_LOOKUP:
 	case CORE_FX_LIST_BLOB:
 	case CORE_FX_STOP:
-	case CORE_FX_VERDICT:
 	case CORE_FX_ATTEMPT_FAILED:
 	case CORE_FX_BATCH_PAUSED:
 	case CORE_FX_BATCH_RESUMED:

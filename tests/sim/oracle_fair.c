@@ -40,6 +40,7 @@ void fair_free(struct fairness *f, const struct sim *s)
 
 void fair_reset(struct sim *s)
 {
+	oracle_rooms_reset(s);
 	for (uint32_t i = 0; s->fairness && i < s->batch_count; i++)
 		if (s->fairness->batches[i])
 			memset(s->fairness->batches[i], 0,

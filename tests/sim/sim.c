@@ -10,7 +10,7 @@ const char *const fault_names[FAULT_COUNT] = {
 	"torn-crash",  "worker-crash", "worker-pause", "worker-leave", "slow-disk",
 	"full-disk",   "broker-pause", "lost-blob",    "liar",	       "flaky",
 	"poison",      "cancel",       "handback",     "slow-lookup",  "expire",
-	"client-gone", "new-key",
+	"client-gone", "new-key",      "no-room",
 };
 
 uint64_t rng_next(struct rng *r)

@@ -51,6 +51,7 @@ enum fault {
 	FAULT_EXPIRE,	   /* a commit's ttl is over */
 	FAULT_CLIENT_GONE, /* before all of its batch was sent; it may come back */
 	FAULT_NEW_KEY,	   /* a restarted worker draws another key, as on ipc */
+	FAULT_NO_ROOM,	   /* on the disk of a worker, for the inputs */
 	FAULT_COUNT,
 };
 
@@ -446,6 +447,9 @@ void oracle_record(struct sim *s, const struct record *r);	/* one became durable
 void oracle_restart(struct sim *s);
 void oracle_acknowledged(struct sim *s, uint32_t batch); /* a client hears it */
 bool oracle_sealed(const struct sim *s, uint32_t batch); /* durably */
+/** @m is told to the core now: no room for the inputs on its worker. NULL: something else is. */
+void oracle_no_room(struct sim *s, const struct message *m);
+void oracle_rooms_reset(struct sim *s);
 void oracle_process_ended(struct sim *s, uint32_t worker);
 void oracle_poisoned(struct sim *s, const struct sim_worker *w,
 		     const struct core_lease *lease);

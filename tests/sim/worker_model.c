@@ -132,6 +132,8 @@ static void finish(struct sim *s, uint32_t number, struct held *h)
 		lose_an_input(s, a);
 	if (h->stopping)
 		r->outcome = CORE_OUT_STOPPED;
+	else if (sim_fault(s, FAULT_NO_ROOM, &s->choice))
+		r->outcome = CORE_OUT_NO_ROOM;
 	else if ((missing = blob_missing(s, a)))
 		r->outcome = CORE_OUT_INPUT_MISSING;
 	else if (fails(s, a))

@@ -345,7 +345,7 @@ static void make_crowd(struct sim *s)
 
 	if (s->batch_count < 2 || !rng_chance(&r, 60))
 		return;
-	s->worker_count = 1 + (uint32_t)rng_below(&r, 2);
+	s->worker_count = s->worker_count > 2 ? 2 : s->worker_count;
 	for (uint32_t i = 0; i < s->worker_count; i++)
 		s->workers[i].credit = (uint32_t)rng_below(&r, 2);
 	make_plain(&s->batches[0], 100 + (uint32_t)rng_below(&r, 200), 500, at);

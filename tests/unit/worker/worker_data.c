@@ -184,7 +184,7 @@ Test(worker, a_full_disk_costs_the_task_nothing_and_is_got_over)
 		;
 	fclose(file);
 	Cashet__Outcome *full = whole_outcome(&f, fake_assign(&f, &task));
-	cr_assert_eq(full->kind, CASHET__OUTCOME__KIND__LOST, "%s", full->error);
+	cr_assert_eq(full->kind, CASHET__OUTCOME__KIND__NO_ROOM, "%s", full->error);
 	cr_assert_not_null(strstr(full->error, "No space left"), "%s", full->error);
 	for (int i = 0; i < LONG_MS / 20 && !f.draining; i++)
 		fake_serve(&f, 20);
