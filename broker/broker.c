@@ -3,6 +3,7 @@
  * A turn takes at most TURN_MESSAGES messages or TURN_NS, whatever is more pressing: what has come
  * in meanwhile is in the sockets' queues, and their bounds push back on the peers. Look-ups that
  * the core asked for are answered in the same turn, in portions. */
+#include "broker/care/care.h"
 #include "broker/care/guard.h"
 #include "broker/checkpoint.h"
 
@@ -280,6 +281,7 @@ static void turn(struct broker *b)
 	tell_durable(b);
 	take_signals(b);
 	query_take_answers(b);
+	care_turn(b);
 	if (ledger_queued_bytes(b->ledger) < LEDGER_BACKLOG)
 		take_messages(b);
 	retries_run(b);
@@ -420,6 +422,8 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 	if (!rc)
 		rc = query_start(b, e);
 	if (!rc)
+		rc = care_start(b, e);
+	if (!rc)
 		rc = listen_open(b, e);
 	if (!rc)
 		rc = life_start(b, e);
@@ -438,6 +442,7 @@ void broker_free(struct broker *b)
 	if (!b)
 		return;
 	life_fini(b);
+	care_stop(b);
 	query_stop(b);
 	listen_close(b); /* sockets are unlinked while the lock is held */
 	retries_fini(b);

@@ -9,6 +9,7 @@
  * tests/unit/broker/dispatch.c sends it from every kind and role that the row does not name. */
 #include "broker/broker.h"
 
+#include "broker/care/care.h"
 #include "broker/dispatch.h"
 #include "common/log.h"
 
@@ -73,6 +74,13 @@ const struct dispatch_row dispatch_rows[] = {
 	ROW(STATUS_QUERY, PEER_CLIENT, READ, false, handle_status),
 	ROW(WORKERS_QUERY, PEER_CLIENT, READ, false, handle_workers),
 	ROW(DRAIN_REQUEST, PEER_CLIENT, ADMIN, false, handle_drain),
+
+	ROW(GC_REQUEST, PEER_CLIENT, ADMIN, false, handle_care),
+	ROW(REMOVE_REQUEST, PEER_CLIENT, ADMIN, false, handle_care),
+	ROW(FSCK_REQUEST, PEER_CLIENT, READ, false, handle_fsck),
+	ROW(CARE_STOP, PEER_CLIENT, READ, false, handle_care_stop),
+	ROW(PIN_REQUEST, PEER_CLIENT, WRITE, false, handle_pin),
+	ROW(PINS_QUERY, PEER_CLIENT, READ, false, handle_question),
 
 	ROW(WORKER_HELLO, PEER_WORKER, WORK, false, handle_worker_hello),
 	ROW(RESULTS, PEER_WORKER, WORK, true, handle_results),

@@ -104,6 +104,8 @@ void graph_choose(struct graph *g, const struct graph_policy *policy,
 		go_until_it_fits(g, policy->max_bytes, sums);
 	for (uint32_t i = 0; i < g->commit_count; i++)
 		sums->records += g->commits[i].fate == GRAPH_NO_RECORD;
+	for (uint32_t i = 0; i < g->node_count; i++)
+		sums->objects += g->nodes[i].stored && !graph_is_needed(g, i);
 	sums->left_bytes = left(g);
 	sums->bytes = stored + records - sums->left_bytes;
 }

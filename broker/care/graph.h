@@ -79,6 +79,7 @@ struct graph_sums {
 	uint64_t records;    /* and whose record may */
 	uint64_t compute_ns; /* of @results whose bytes are there now */
 	uint64_t bytes;	     /* that may go, those that nothing held before included */
+	uint64_t objects;    /* blobs that may go */
 	uint64_t left_bytes;
 	uint64_t kept; /* would have gone, but something needs them */
 };

@@ -26,6 +26,8 @@ static const struct history_row_of rows[] = {
 	ROW(COMMIT_QUERY, history_commit, false),
 	ROW(LOG_READ, history_log, false),
 	ROW(STATUS_QUERY, history_status, true),
+	ROW(FSCK_REQUEST, history_fsck, false),
+	ROW(PINS_QUERY, history_pins, false),
 };
 
 static const struct history_row_of *find_row(Cashet__Envelope__BodyCase what)

@@ -34,6 +34,8 @@ typedef int history_question(struct history *h, const Cashet__Envelope *question
 history_question history_results, history_batches, history_commit, history_log,
 	history_status;
 
+history_question history_fsck, history_pins;
+
 /* ---- find.c ---- */
 
 /** history_row() - the batch that @ref means: the snapshot's, if the loop has found it. */

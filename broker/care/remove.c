@@ -1,0 +1,239 @@
+/* remove.c - rm and invalidate: which commits are meant, and that they are found no more.
+ *
+ * rm takes the record away; the bytes that nobody else needs go with the next gc. invalidate leaves the
+ * record in the history. Work that goes on and has taken such a commit for a hit keeps what it was
+ * told; should its bytes go, their producer runs again, as with any lost input. */
+#include "broker/care/find.h"
+#include "broker/care/guard.h"
+#include "common/log.h"
+#include "common/pure/mem.h"
+#include "common/pure/sha256.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define LOT 128
+#define NAMED_MAX 1000
+#define STOP 1
+
+struct removing {
+	struct care *care;
+	const Cashet__RemoveRequest *request;
+	Cashet__CareReport *report;
+	struct set64 targets, tagged, stream;
+	bool has_targets, has_tags, has_stream;
+	struct buf arena;
+	struct buf hashes;
+	bool keep_record;
+	uint64_t seqs[LOT];
+	size_t count;
+};
+
+static void died(struct broker *b, void *arg)
+{
+	(void)arg;
+	guard_died(b);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int apply(struct broker *b, void *arg)
+{
+	struct removing *r = arg;
+	for (size_t i = 0; i < r->count; i++) {
+		presence_drop_commit(b, r->seqs[i]);
+		guard_dying_commit(b, r->seqs[i]);
+		if (r->keep_record)
+			ledger_add_demoted(b->turn, r->seqs[i]);
+		else
+			ledger_add_commit_removed(b->turn, r->seqs[i]);
+	}
+	if (!r->keep_record)
+		guard_swept(b);
+	outbox_do(b, b->step, died, nothing, NULL);
+	return 0;
+}
+
+/* The reader may be ahead of the loop: nothing is removed before the core knows that it is there. */
+static int catch_up(struct broker *b, void *arg)
+{
+	(void)b, (void)arg;
+	return 0;
+}
+
+static int lot(struct removing *r)
+{
+	int rc = r->request->dry_run ? 0 : care_call(r->care, apply, r, true);
+	r->count = 0;
+	care_progress(r->care, "removing", r->report->commits, 0);
+	return rc ? rc : care_stopped(r->care) ? STOP : 0;
+}
+
+static bool is_current(struct removing *r, const struct ledger_commit_row *row,
+		       const struct commit *c)
+{
+	uint8_t args_hash[DIGEST_SIZE];
+	struct ledger_hit hit;
+	sha256_digest(c->args, c->args_size, args_hash);
+	return !ledger_find(r->care->reader, c->func_hash, args_hash, &hit) &&
+	       hit.seq == row->seq;
+}
+
+static int consider(void *arg, const struct ledger_commit_row *row)
+{
+	struct removing *r = arg;
+	const Cashet__RemoveRequest *q = r->request;
+	struct commit c;
+	if (care_stopped(r->care))
+		return STOP;
+	buf_reset(&r->arena);
+	if (!row->body || commit_decode(row->body, row->size, &c, &r->arena))
+		return 0;
+	if ((r->has_targets && !set64_has(&r->targets, row->seq)) ||
+	    (r->has_tags && !set64_has(&r->tagged, row->seq)) ||
+	    (r->has_stream && !set64_has(&r->stream, row->seq)) ||
+	    (q->func[0] && strcmp(q->func, c.name) != 0) ||
+	    (q->worker.len && memcmp(q->worker.data, c.worker_key, KEY_SIZE) != 0) ||
+	    (q->keep_record && !is_current(r, row, &c)))
+		return 0;
+	r->report->commits++;
+	r->report->bytes += row->size;
+	r->report->compute_ns += c.duration_ns;
+	if (r->hashes.size < NAMED_MAX * DIGEST_SIZE)
+		buf_add(&r->hashes, row->hash, DIGEST_SIZE);
+	r->seqs[r->count++] = row->seq;
+	return r->count == LOT ? lot(r) : 0;
+}
+
+/* ---- what is meant ---- */
+
+static int find_targets(struct removing *r, struct err *e)
+{
+	const Cashet__RemoveRequest *q = r->request;
+	for (size_t i = 0; i < q->n_targets; i++) {
+		uint64_t seq;
+		int rc = find_target(r->care->reader, q->targets[i], &seq, e);
+		if (rc)
+			return rc;
+		set64_put(&r->targets, seq, 0);
+	}
+	r->has_targets = q->n_targets;
+	return 0;
+}
+
+/* The smallest walk that sees all of them. */
+static int walk(struct removing *r)
+{
+	const Cashet__RemoveRequest *q = r->request;
+	struct ledger_reader *reader = r->care->reader;
+	const struct set64 *known = r->has_targets  ? &r->targets
+				    : r->has_tags   ? &r->tagged
+				    : r->has_stream ? &r->stream
+						    : NULL;
+	if (!known)
+		return q->func[0] ? ledger_each_named(reader, q->func, 0, consider, r)
+				  : ledger_each_commit(reader, LEDGER_OLDEST_FIRST, 0,
+						       consider, r);
+	for (size_t i = 0; i < known->capacity; i++) {
+		CLEANUP_BUF struct buf body = {0};
+		struct ledger_commit_row row;
+		if (!known->keys[i])
+			continue;
+		int rc = ledger_read_commit_row(reader, known->keys[i], &body, &row);
+		rc = rc < 0 ? rc : rc ? 0 : consider(r, &row);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int run(struct removing *r, struct err *e)
+{
+	const Cashet__RemoveRequest *q = r->request;
+	int rc = find_targets(r, e);
+	if (rc)
+		return rc;
+	if (q->n_tags && !rc) {
+		r->has_tags = true;
+		rc = find_tagged(r->care, q, &r->tagged);
+	}
+	if (q->downstream && !rc) {
+		uint64_t root;
+		rc = find_target(r->care->reader, q->downstream, &root, e);
+		if (rc)
+			return rc;
+		r->has_stream = true;
+		rc = find_downstream(r->care, root, &r->stream);
+	}
+	if (!rc)
+		rc = care_call(r->care, catch_up, NULL, true);
+	if (!rc)
+		rc = walk(r);
+	if (!rc && r->count)
+		rc = lot(r);
+	if (rc < 0)
+		return care_broken(e, rc);
+	r->report->stopped = rc != 0;
+	return 0;
+}
+
+static void report(struct removing *r)
+{
+	size_t count = r->hashes.size / DIGEST_SIZE;
+	ProtobufCBinaryData *found = mem_alloc((count + 1) * sizeof *found);
+	for (size_t i = 0; i < count; i++)
+		found[i] = (ProtobufCBinaryData){DIGEST_SIZE,
+						 r->hashes.data + i * DIGEST_SIZE};
+	r->report->n_commits_found = count;
+	r->report->commits_found = found;
+	care_report(r->care, r->report);
+	free(found);
+}
+
+static const char *malformed(const Cashet__RemoveRequest *q)
+{
+	if (!q->n_targets && !q->n_tags && !q->func[0] && !q->worker.len &&
+	    !q->downstream)
+		return "nothing is said of which commits are meant";
+	if (q->worker.len && q->worker.len != KEY_SIZE)
+		return "a worker's key has 32 bytes";
+	for (size_t i = 0; i < q->n_tags; i++)
+		if (!q->tags[i]->key[0])
+			return "a tag without a key";
+	return NULL;
+}
+
+int care_remove(struct care *care, const Cashet__Envelope *request, struct err *e)
+{
+	const Cashet__RemoveRequest *q = request->remove_request;
+	Cashet__CareReport empty = CASHET__CARE_REPORT__INIT;
+	const char *wrong = malformed(q);
+	if (wrong) {
+		err_set(e, ERR_USAGE, "%s", wrong);
+		err_next(e, "cashet clear empties the whole store");
+		return ERR_USAGE;
+	}
+	struct removing *r = mem_alloc(sizeof *r);
+	r->care = care;
+	r->request = q;
+	r->report = &empty;
+	r->keep_record = q->keep_record;
+	empty.dry_run = q->dry_run;
+	int rc = run(r, e);
+	if (!rc) {
+		log_info(q->keep_record ? "commits invalidated" : "commits removed",
+			 "commits=%llu dry_run=%d", (unsigned long long)empty.commits,
+			 q->dry_run);
+		report(r);
+	}
+	set64_fini(&r->targets);
+	set64_fini(&r->tagged);
+	set64_fini(&r->stream);
+	buf_fini(&r->arena);
+	buf_fini(&r->hashes);
+	free(r);
+	return rc;
+}
