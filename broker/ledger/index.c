@@ -233,6 +233,8 @@ int index_checkpoint(struct index *index, enum index_when when)
 	if ((rc & 0xff) == SQLITE_BUSY)
 		return SQLITE_OK; /* a reader is in the way; next time */
 	index->wal_done = done > 0 ? (uint64_t)done : 0;
+	if (when == INDEX_CLOSING && rc == SQLITE_OK)
+		index->wal_pages = index->wal_done = 0; /* the log is empty now */
 	return rc;
 }
 
