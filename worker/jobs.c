@@ -176,6 +176,29 @@ void jobs_take_done(struct jobs *j, void *owner)
 	}
 }
 
+/* Threads end when nothing waits; what was submitted behind the back of the last one gets another.
+ * Return: false if there was nothing left to wait for. */
+static bool wind_up(struct jobs *j)
+{
+	bool any = false;
+	for (int lane = 0; lane < LANES; lane++) {
+		for (unsigned i = 0; i < j->started[lane]; i++)
+			pthread_join(j->threads[lane][i].thread, NULL);
+		any = any || j->started[lane];
+		j->started[lane] = 0;
+	}
+	pthread_mutex_lock(&j->lock);
+	any = any || j->done.first;
+	for (int lane = 0; lane < LANES; lane++) {
+		if (!j->waiting[lane].first)
+			continue;
+		any = true;
+		start_thread(j, lane);
+	}
+	pthread_mutex_unlock(&j->lock);
+	return any;
+}
+
 void jobs_free(struct jobs *j, void *owner)
 {
 	if (!j)
@@ -184,10 +207,8 @@ void jobs_free(struct jobs *j, void *owner)
 	j->ending = true;
 	pthread_cond_broadcast(&j->wake);
 	pthread_mutex_unlock(&j->lock);
-	for (int lane = 0; lane < LANES; lane++)
-		for (unsigned i = 0; i < j->started[lane]; i++)
-			pthread_join(j->threads[lane][i].thread, NULL);
-	jobs_take_done(j, owner);
+	while (wind_up(j)) /* what is done may submit more: a directory to be cleaned */
+		jobs_take_done(j, owner);
 	pthread_cond_destroy(&j->wake);
 	pthread_mutex_destroy(&j->lock);
 	close(j->event_fd);

@@ -32,7 +32,8 @@ struct jobs_options {
 
 /** jobs_new() - threads start with the first job of their lane. */
 struct jobs *jobs_new(const struct jobs_options *options);
-/** jobs_free() - cancels and waits for what runs, then calls done() of everything. */
+/** jobs_free() - cancels and waits for what runs, and calls done() of everything, also of what done()
+ * submits. */
 void jobs_free(struct jobs *jobs, void *owner);
 /** jobs_set_url() - where the blob socket is now. */
 void jobs_set_url(struct jobs *jobs, const char *url);

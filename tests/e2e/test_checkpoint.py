@@ -79,6 +79,19 @@ tasks:
         self.site.worker("node-2", 1)
         self.assertEqual(self.got(submit.finish()), "began at 5\n")
 
+    def test_worker_does_not_wait_for_ever_for_a_broker_that_is_away(self):
+        broker = self.site.broker()
+        first = self.site.worker("node-1", 1, "--drain-timeout", "100ms")
+        submit = self.site.start_submit(self.count())
+        until(lambda: self.site.read("ran").endswith("5\n"), "the task to count to 5")
+        broker.kill()
+        first.signal(signal.SIGTERM)
+        self.assertEqual(first.wait(), 3, first.text())
+        self.site.write("go", "")
+        self.site.broker()
+        self.site.worker("node-2", 1)
+        self.assertEqual(self.got(submit.finish()), "began at 0\n")
+
     def test_a_failed_attempt_and_one_that_timed_out_leave_it_as_well(self):
         self.site.broker()
         self.site.worker()
