@@ -79,6 +79,17 @@ static int take_session_error(struct cashet *c, const Cashet__Error *error, stru
 	return request_error(error, e);
 }
 
+/* A private broker that is about to end, for another version or because somebody asked, takes no new
+ * work; who wants some waits for it to be gone and starts the next one. */
+static bool take_draining(struct cashet *c, const Cashet__Error *error)
+{
+	if (!c->where.dir || !c->welcome.is_private ||
+	    !strstr(error->what, "the broker is draining"))
+		return false;
+	c->broken = c->turned_away = true; /* all that is pending is said again then */
+	return true;
+}
+
 static bool take_reply(struct cashet *c, Cashet__Envelope *envelope)
 {
 	struct list *at;
@@ -95,6 +106,16 @@ static bool take_reply(struct cashet *c, Cashet__Envelope *envelope)
 		return true;
 	}
 	return false;
+}
+
+static void take_care_progress(struct cashet *c, const Cashet__Envelope *envelope)
+{
+	struct list *at;
+	list_for_each (at, &c->requests) {
+		struct request *r = container_of(at, struct request, node);
+		if (!r->done && r->serial == envelope->serial && r->progress)
+			r->progress(r->progress_arg, envelope->care_progress);
+	}
 }
 
 int handle_dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e)
@@ -121,7 +142,8 @@ int handle_dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e)
 	case CASHET__ENVELOPE__BODY_ERROR:
 		if (strstr(envelope->error->what, "Hello first"))
 			return take_session_error(c, envelope->error, e);
-		if (submission_take_error(c, envelope->serial, envelope->error) ||
+		if (take_draining(c, envelope->error) ||
+		    submission_take_error(c, envelope->serial, envelope->error) ||
 		    watch_take_error(c, envelope->serial, envelope->error) ||
 		    take_reply(c, envelope))
 			return 0;
@@ -129,6 +151,9 @@ int handle_dispatch(struct cashet *c, Cashet__Envelope *envelope, struct err *e)
 	case CASHET__ENVELOPE__BODY_SUBMIT_ACK:
 		if (!submission_take_ack(c, envelope->submit_ack))
 			take_reply(c, envelope);
+		return 0;
+	case CASHET__ENVELOPE__BODY_CARE_PROGRESS:
+		take_care_progress(c, envelope);
 		return 0;
 	default:
 		take_reply(c, envelope); /* else it is late, and nobody's */

@@ -30,6 +30,9 @@ struct request { /* one question; its answer has the same serial */
 	bool local;		  /* to be answered from the store's files, see local.h */
 	struct wire_arena *arena; /* of @reply */
 	Cashet__Envelope *reply;
+	/* What comes before the answer of one that takes long; may be NULL. */
+	void (*progress)(void *arg, const Cashet__CareProgress *progress);
+	void *progress_arg;
 };
 
 struct welcome {    /* what the last Welcome said */
@@ -63,6 +66,7 @@ struct cashet {
 	void *zmq;		     /* context; NULL until something needs it */
 	struct transport *transport; /* of this session; NULL between two */
 	bool broken;		     /* the transport is of no more use */
+	bool turned_away;	     /* by a private broker that is about to end */
 	bool greeted;		     /* this session has its Welcome */
 	uint64_t began_ns;	     /* when this session began */
 	uint64_t heard_ns;	     /* anything, in this session */

@@ -18,6 +18,7 @@
 #define SILENCE_NS (6 * NS_PER_S)
 #define BACKOFF_FIRST_NS (20 * NS_PER_MS)
 #define BACKOFF_LAST_NS (500 * NS_PER_MS)
+#define BACKOFF_DRAINING_NS (200 * NS_PER_MS) /* what it runs has to end first */
 #define HANDSHAKES_MAX 3 /* that failed without a reason, before the keys are blamed */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -86,9 +87,13 @@ static void drop(struct cashet *c)
 	uint64_t now = clock_mono_ns();
 	if (c->greeted)
 		c->lost_ns = now;
-	c->greeted = c->broken = false;
-	c->backoff_ns = c->backoff_ns ? least(2 * c->backoff_ns, BACKOFF_LAST_NS)
-				      : BACKOFF_FIRST_NS;
+	if (c->turned_away)
+		c->backoff_ns = BACKOFF_DRAINING_NS;
+	else if (c->backoff_ns)
+		c->backoff_ns = least(2 * c->backoff_ns, BACKOFF_LAST_NS);
+	else
+		c->backoff_ns = BACKOFF_FIRST_NS;
+	c->greeted = c->broken = c->turned_away = false;
 	c->retry_ns = now + c->backoff_ns;
 }
 

@@ -174,6 +174,27 @@ class Handover(SiteTest):
         self.assertEqual(after.json["version"], version)
         self.assertNotEqual(after.json["pid"], before["pid"])
 
+    def test_new_work_waits_for_a_private_broker_that_drains(self):
+        self.site.variables["CASHET_PRIVATE_IDLE"] = "600"
+        ran, go = self.site.path("ran"), self.site.path("go")
+        old = self.site.start_submit(self.site.write("old.yaml", f"""
+version: 1
+tasks: {{t: {{run: "echo old >> {ran}; while ! test -e {go}; do sleep 0.02; done"}}}}
+"""))
+        until(self.ran, "the task to run")
+        self.assertEqual(self.site.run("broker", "drain").code, 0)
+        new = self.site.start_submit(self.site.write("new.yaml", f"""
+version: 1
+tasks: {{t: {{run: "echo new >> {ran}", inputs: {{f: {{file: old.yaml}}}}}}}}
+"""))
+        until(lambda: "peer=cashet-submit" in self.site.read(".cashet/run/broker.log") or
+              not new.running(), "the second to be turned away")
+        self.assertTrue(new.running(), new.text())
+        self.site.write("go", "")
+        self.assert_counts(new.finish(), executed=1)
+        self.assert_counts(old.finish(), executed=1)
+        self.assertEqual(self.ran(), {"old": 1, "new": 1})
+
     def test_clients_of_two_versions_at_work_both_come_to_an_end(self):
         self.site.variables["CASHET_PRIVATE_IDLE"] = "600"
         ran = self.site.path("ran")
