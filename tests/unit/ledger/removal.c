@@ -132,7 +132,9 @@ static void random_turn(void)
 	struct ledger_turn *t = store_turn(&s);
 	uint64_t durable = model.last;
 	for (unsigned ops = 1 + draw(6); ops > 0; ops--) {
-		uint64_t old = durable ? 1 + draw((unsigned)durable) : 0;
+		/* Half of the time one of the newest, which are current. */
+		uint64_t range = draw(2) && durable > 8 ? 8 : durable;
+		uint64_t old = durable ? durable - draw((unsigned)range) : 0;
 		struct model_commit *c = &model.commits[old];
 		switch (draw(4)) {
 		case 0: /* only what is durable is removed */
