@@ -2,9 +2,9 @@
 """Runs Dockerfile and compose.yaml without docker: images are folders made by debootstrap, containers are
 overlays of them in namespaces of their own, on one bridge.
 
-usage: docker/try.py FOLDER        (as root; needs debootstrap, iproute2, python3-yaml and the network)
+usage: docker/try.py FOLDER [--again]        (as root; needs debootstrap, iproute2, python3-yaml and the network)
 
-FOLDER keeps the base system and the images. It reads the very files, so what it runs is what docker would:
+FOLDER keeps the base system and the images; --again takes those that were made before. It reads the very files, so what it runs is what docker would:
 RUN, COPY, ENV, USER, WORKDIR of the Dockerfile; commands, environment, volumes, dependencies, health checks,
 stop signals of the compose file. Then it submits the example twice, replaces the broker under a running
 worker, stops everything and looks at the exit codes. It knows no more of both formats than these files use,
@@ -43,12 +43,16 @@ def seconds(text):
 class Image:
     """A stage of the Dockerfile: a folder, and what its containers start with."""
 
-    def __init__(self, root, base):
+    def __init__(self, root, base, again):
         self.root, self.env, self.user, self.cwd, self.command = root, {"PATH": PATH}, "root", "/", []
-        shutil.rmtree(root, ignore_errors=True)
-        run("cp", "-a", base, root)
+        self.again = again
+        if not again:
+            shutil.rmtree(root, ignore_errors=True)
+            run("cp", "-a", base, root)
 
     def chroot(self, script):
+        if self.again:
+            return
         for mount in ("proc", "dev"):
             run("mount", "--rbind", f"/{mount}", f"{self.root}/{mount}")
         shutil.copy("/etc/resolv.conf", f"{self.root}/etc/resolv.conf")
@@ -60,7 +64,7 @@ class Image:
                 run("umount", "-R", "-l", f"{self.root}/{mount}")
 
 
-def build(folder):
+def build(folder, again):
     """Obeys the Dockerfile; returns the last stage."""
     base = os.path.join(folder, "base")
     if not os.path.exists(os.path.join(base, "etc/os-release")):
@@ -74,9 +78,11 @@ def build(folder):
         if word == "FROM":
             source, _, name = rest.partition(" AS ")
             assert source == "debian:12-slim", source
-            image = stages[name or "final"] = Image(os.path.join(folder, name or "final"), base)
+            image = stages[name or "final"] = Image(os.path.join(folder, name or "final"), base, again)
         elif word == "RUN":
             image.chroot(rest)
+        elif word == "COPY" and again:
+            pass
         elif word == "COPY":
             *options, source, to = rest.split()
             if options:
@@ -113,11 +119,12 @@ class Container:
         shutil.rmtree(self.root, ignore_errors=True)
         for part in ("root", "upper", "work"):
             os.makedirs(f"{self.root}/{part}", exist_ok=True)
-        link = f"try{number}"
+        self.link = link = f"try{number}"
         run("ip", "netns", "add", self.net)
         run("ip", "-n", self.net, "link", "set", "lo", "up")
         if spec.get("network_mode") != "none":
-            run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.net)
+            run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", self.net,
+                "address", f"02:42:0a:fb:00:{number:02x}")  # goes with the address, as docker's
             run("ip", "link", "set", link, "master", "try0", "up")
             run("ip", "-n", self.net, "addr", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", self.net, "link", "set", "eth0", "up")
@@ -180,6 +187,14 @@ class Container:
         os.kill(self.pid(), getattr(signal, self.spec["stop_signal"]))
         return self.process.wait(seconds(self.spec["stop_grace_period"]))
 
+    def remove(self):
+        if pid := self.pid():
+            os.kill(pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+        run("ip", "link", "del", self.link, check=False, stderr=subprocess.DEVNULL)
+        run("ip", "netns", "del", self.net, check=False)
+
     def text(self):
         with open(f"{self.root}/log") as f:
             return f.read()
@@ -221,16 +236,14 @@ class Cluster:
 
     def down(self):
         for c in self.containers:
-            c.process.kill()
-            c.process.wait()
-            run("ip", "netns", "del", c.net, check=False)
+            c.remove()
         run("ip", "link", "del", "try0", check=False)
 
 
 def main():
     folder = os.path.abspath(sys.argv[1])
     os.makedirs(folder, exist_ok=True)
-    image = build(folder)
+    image = build(folder, sys.argv[2:] == ["--again"])
     size = run("du", "-sm", image.root, capture_output=True, text=True).stdout.split()[0]
     print(f"image: {size} MB, of which the base is "
           + run("du", "-sm", f"{folder}/base", capture_output=True, text=True).stdout.split()[0])
@@ -250,14 +263,14 @@ def main():
         assert cluster.up("keys", "keys-2").process.wait(60) == 0
         assert broker.stop() == 0, broker.text()
         print("the broker has stopped; another one")
-        run("ip", "netns", "del", broker.net)
+        broker.remove()
         cluster.containers.remove(broker)
         broker = cluster.up("broker")
         second = cluster.up("submit", "submit-2")
         assert second.process.wait(180) == 0, second.text()
         assert "38 cached" in second.text(), second.text()
         for w in workers:
-            cluster.until(w.healthy, "a worker to be back", w)
+            cluster.until(lambda: w.text().count("joined") == 2, "a worker to be back", w)
             assert w.stop() == 0, w.text()
         assert broker.stop() == 0, broker.text()
         print("keys, broker, workers, two submits, a new broker, graceful stops: all well")
