@@ -70,6 +70,7 @@ const struct dispatch_row dispatch_rows[] = {
 	ROW(RETRY, PEER_CLIENT, WRITE, false, handle_retry),
 	ROW(BATCHES_QUERY, PEER_CLIENT, READ, false, handle_batches_query),
 	ROW(COMMIT_QUERY, PEER_CLIENT, READ, false, handle_question),
+	ROW(WHY_QUERY, PEER_CLIENT, READ, false, handle_why_query),
 	ROW(LOG_READ, PEER_CLIENT, READ, false, handle_log_read),
 	ROW(STATUS_QUERY, PEER_CLIENT, READ, false, handle_status),
 	ROW(WORKERS_QUERY, PEER_CLIENT, READ, false, handle_workers),

@@ -160,6 +160,11 @@ void job_free(void *arg)
 	buf_fini(&job->question);
 	buf_fini(&job->live.status);
 	free(job->live.tasks);
+	if (job->live.task) {
+		free(job->live.task->args);
+		free(job->live.task->note);
+		free(job->live.task);
+	}
 	for (size_t i = 0; i < job->live.batch_count; i++)
 		free(job->live.batches[i].note);
 	free(job->live.batches);
@@ -220,9 +225,8 @@ static void snapshot_tasks(struct broker *b, const struct batch *batch,
 	}
 }
 
-/* ask_about() - a job about the batch that @ref means. NULL: there is none, the peer was told. */
-static struct job *ask_about(struct broker *b, struct peer *peer, uint64_t serial,
-			     const Cashet__BatchRef *ref, struct batch **batchp)
+struct job *job_about(struct broker *b, struct peer *peer, uint64_t serial,
+		      const Cashet__BatchRef *ref, struct batch **batchp)
 {
 	struct err error = {0};
 	struct ledger_batch_row row;
@@ -247,7 +251,7 @@ void handle_results_query(struct broker *b, struct peer *peer, const Cashet__Env
 {
 	const Cashet__ResultsQuery *query = e->results_query;
 	struct batch *batch;
-	struct job *job = ask_about(b, peer, e->serial, query->batch, &batch);
+	struct job *job = job_about(b, peer, e->serial, query->batch, &batch);
 	if (!job)
 		return;
 	if (batch)
@@ -290,7 +294,7 @@ void handle_batches_query(struct broker *b, struct peer *peer, const Cashet__Env
 	const Cashet__BatchesQuery *query = e->batches_query;
 	struct batch *batch = NULL;
 	struct job *job = query->has_one
-				  ? ask_about(b, peer, e->serial, query->one, &batch)
+				  ? job_about(b, peer, e->serial, query->one, &batch)
 				  : job_new(b, peer, e->serial);
 	if (!job)
 		return;

@@ -19,5 +19,8 @@ struct job {
 /** job_new() - for the message that is being handled. */
 struct job *job_new(struct broker *b, const struct peer *peer, uint64_t serial);
 void job_free(void *job);
+/** job_about() - a job about the batch that @ref means. NULL: there is none, the peer was told. */
+struct job *job_about(struct broker *b, struct peer *peer, uint64_t serial,
+		      const Cashet__BatchRef *ref, struct batch **batchp);
 /** query_ask() - hand @job over once this turn is durable; takes it. */
 void query_ask(struct broker *b, struct peer *peer, struct job *job);

@@ -475,6 +475,131 @@ CASHET_API int cashet_status(struct cashet *c, struct cashet_broker_status *out,
 CASHET_API int cashet_drain(struct cashet *c, const char *worker, uint64_t deadline_ns,
 			    struct cashet_error *error);
 
+/* ---- why something ran, what differs ----
+ *
+ * A run is named by @what: a task (BATCH:INDEX), a commit (4 or more digits of its hash), or a pin.
+ * What these functions give is one heap object, freed by its own function. */
+
+enum cashet_component {			/* what a fingerprint consists of */
+			CASHET_COMMAND, /* argv or the shell's text, as written */
+			CASHET_ENV,
+			CASHET_OUTPUT, /* paths of outputs */
+			CASHET_METRICS,
+			CASHET_SALT,
+			CASHET_CODE, /* a file */
+			CASHET_PARAM,
+			CASHET_INPUT,
+			CASHET_VERSION, /* of what is known as a whole only */
+			/* not part of it, so never a cause: */
+			CASHET_TAG,
+			CASHET_OPTION, /* retries, timeout, priority, resources, ttl */
+};
+enum cashet_how { CASHET_SAME, CASHET_CHANGED, CASHET_ADDED, CASHET_REMOVED };
+
+struct cashet_change {
+	enum cashet_component component;
+	enum cashet_how how;
+	const char *name; /* of the file, variable, parameter, input; "argv[2]"; "" */
+	const char *before, *after;	/* as text; of an input the names of its files */
+	struct cashet_content old, now; /* CODE, INPUT; sizes are not known: 0 */
+	/* CODE: "train.py:load()  line 31 changed", by a lexical look; "" if none was possible */
+	const char *where;
+	bool only_comments; /* CODE: nothing but comments and white space, which count */
+	/* INPUT: the task of the batch that gave it; of a list the first one */
+	bool has_origin;
+	uint32_t origin_index, origin_count;
+	const char *origin_name;
+	bool origin_ran;		     /* in this batch: it was no hit */
+	char origin_commit[CASHET_HEX_SIZE]; /* "" if not known */
+	const char *diff; /* cashet_diff(): a unified diff of texts, or NULL */
+};
+
+struct cashet_run {
+	char batch[CASHET_HEX_SIZE], commit[CASHET_HEX_SIZE]; /* "" if there is none */
+	/* with params; of a run without commit: index, name, params, fingerprint */
+	struct cashet_result result;
+	uint64_t ttl_s; /* 0: none */
+};
+
+enum cashet_verdict {
+	CASHET_WHY_RAN,
+	CASHET_WHY_HIT,
+	CASHET_WHY_JOINED, /* the same work ran for somebody else at that time */
+	CASHET_WHY_FAILED,
+	CASHET_WHY_RUNNING,
+	CASHET_WHY_READY,
+	CASHET_WHY_WAITING,
+	CASHET_WHY_SKIPPED,
+	CASHET_WHY_CANCELLED,
+};
+CASHET_API const char *cashet_verdict_name(enum cashet_verdict verdict);
+
+enum cashet_reason {			    /* why it ran, or will */
+		     CASHET_REASON_UNKNOWN, /* its inputs are not known yet, or it did not run */
+		     CASHET_REASON_FIRST, /* nothing of this name ran before */
+		     CASHET_REASON_CHANGED,
+		     CASHET_REASON_FORCED,
+		     CASHET_REASON_NO_CACHE,
+		     CASHET_REASON_EXPIRED,
+		     CASHET_REASON_GONE, /* the bytes of its result were evicted or lost */
+		     CASHET_REASON_CORRUPT, /* they were found to be corrupt */
+		     CASHET_REASON_INVALIDATED,
+		     CASHET_REASON_FAILED_BEFORE, /* a failure is never a hit */
+		     CASHET_REASON_NOT_KEPT,	  /* the earlier run had the cache off */
+};
+CASHET_API const char *cashet_reason_name(enum cashet_reason reason);
+
+struct cashet_why_task {
+	uint32_t index;
+	const char *name;
+	enum cashet_status status;
+};
+
+struct cashet_why {
+	enum cashet_verdict verdict;
+	enum cashet_reason reason;
+	struct cashet_run run;
+	bool has_earlier;
+	struct cashet_run earlier; /* what it was compared with, or what did not count */
+	const struct cashet_change
+		*changes; /* all components, those that are equal too */
+	size_t change_count;
+	/* WAITING: tasks that it waits for; SKIPPED: from it up to the one that failed */
+	const struct cashet_why_task *tasks;
+	size_t task_count;
+	uint64_t tasks_left_out;
+	const char *note; /* what keeps it, or where it runs; "" */
+};
+
+/** cashet_why() - why a task ran, was a hit, waits, was skipped or failed: its fingerprint against the
+ * nearest earlier commit of the same name. *@whyp: cashet_why_free() it. */
+CASHET_API int cashet_why(struct cashet *c, const char *what, struct cashet_why **whyp,
+			  struct cashet_error *error);
+CASHET_API void cashet_why_free(struct cashet_why *why);
+
+struct cashet_diff_output { /* a result, an output or standard output of two runs */
+	const char *name;   /* of the output; of a folder's file "NAME/PATH" */
+	enum cashet_how how;
+	struct cashet_content old, now;
+	bool is_json;	  /* @diff is by path: "a.b[0]: 1 -> 2" */
+	const char *diff; /* or NULL: binary, or too large: sizes and digests say it */
+};
+
+struct cashet_diff {
+	struct cashet_run a, b;
+	const struct cashet_change *changes; /* from @a to @b, as in struct cashet_why */
+	size_t change_count;
+	const struct cashet_diff_output *outputs; /* those that are equal too */
+	size_t output_count;
+	uint64_t outputs_left_out; /* files of folders */
+};
+
+/** cashet_diff() - what differs between two runs. Nothing is loaded whole that is larger than a
+ * megabyte. *@diffp: cashet_diff_free() it. */
+CASHET_API int cashet_diff(struct cashet *c, const char *a, const char *b,
+			   struct cashet_diff **diffp, struct cashet_error *error);
+CASHET_API void cashet_diff_free(struct cashet_diff *diff);
+
 #ifdef __cplusplus
 }
 #endif

@@ -163,8 +163,8 @@ static int read_value(struct cbor_reader *r, struct cashet_value *value, struct 
 	return 1;
 }
 
-static int fill_params(struct row *row, const void *args, size_t size,
-		       const struct row_function *f)
+int row_fill_params(struct row *row, const void *args, size_t size,
+		    const struct row_function *f)
 {
 	struct cbor_reader r;
 	uint64_t items, scheme, count;
@@ -268,7 +268,7 @@ int row_fill(struct row *row, const Cashet__TaskResult *t,
 		buf_printf(&row->error, "task %u, which it needs, failed", t->upstream);
 		out->error = buf_cstr(&row->error);
 	}
-	return fill_lists(row, t) || fill_params(row, args->data, args->len, f);
+	return fill_lists(row, t) || row_fill_params(row, args->data, args->len, f);
 }
 
 static struct cashet_content commit_content(const struct content *in, uint64_t size)

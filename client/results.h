@@ -49,4 +49,7 @@ int row_fill(struct row *row, const Cashet__TaskResult *t,
 /** row_fill_commit() - from the canonical bytes of a commit. Return: 0; 1 malformed. */
 int row_fill_commit(struct row *row, const void *body, size_t size,
 		    const uint8_t hash[DIGEST_SIZE]);
+/** row_fill_params() - parameters alone, from canonical arguments. Return: as row_fill(). */
+int row_fill_params(struct row *row, const void *args, size_t size,
+		    const struct row_function *f);
 void row_fini(struct row *row);

@@ -98,6 +98,30 @@ struct core_batch_view {
 };
 int core_view_batch(const struct core *core, uint64_t batch,
 		    struct core_batch_view *view);
+enum core_wait {		    /* what keeps a task from running */
+		 CORE_WAIT_NOTHING, /* it runs, or is over */
+		 CORE_WAIT_TASKS,   /* that it needs */
+		 CORE_WAIT_LOOKUP,
+		 CORE_WAIT_RESTART, /* rule 6: the workers of the last boot */
+		 CORE_WAIT_PAUSED,
+		 CORE_WAIT_DRAIN,
+		 CORE_WAIT_DISK,
+		 CORE_WAIT_PARALLEL,  /* max_parallel: @wanted */
+		 CORE_WAIT_NO_WORKER, /* that takes anything */
+		 CORE_WAIT_TOO_LARGE, /* @wanted of @resource, no worker has more than @most */
+		 CORE_WAIT_ROOM,      /* workers are busy */
+		 CORE_WAIT_RETRY, /* in @retry_ns */
+		 CORE_WAIT_INPUT, /* its input was lost and is being made again */
+};
+struct core_wait_view {
+	enum core_wait why;
+	uint64_t retry_ns;
+	char resource[CORE_RESOURCE_NAME];
+	uint64_t wanted, most;
+};
+/** core_view_wait() - Return: as core_view_task(). */
+int core_view_wait(const struct core *core, uint64_t batch, uint32_t index,
+		   struct core_wait_view *view);
 struct core_worker_view {
 	uint32_t running, queued;
 	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */

@@ -24,6 +24,7 @@ static const struct history_row_of rows[] = {
 	ROW(RESULTS_QUERY, history_results, false),
 	ROW(BATCHES_QUERY, history_batches, false),
 	ROW(COMMIT_QUERY, history_commit, false),
+	ROW(WHY_QUERY, history_why, false),
 	ROW(LOG_READ, history_log, false),
 	ROW(STATUS_QUERY, history_status, true),
 	ROW(FSCK_REQUEST, history_fsck, false),

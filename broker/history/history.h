@@ -47,6 +47,13 @@ struct history_live_batch {
 	char *note; /* why it does not get on, or NULL; heap */
 };
 
+struct history_live_task {
+	struct page_task task;
+	uint8_t *args; /* resolved; NULL: not all is known. Heap */
+	size_t args_size;
+	char *note; /* what keeps it, or where it runs; NULL. Heap */
+};
+
 struct history_live { /* a snapshot of what only the loop knows; all of it is optional */
 	bool has_row; /* the batch that is asked for was found already: */
 	struct ledger_batch_row row;
@@ -54,6 +61,7 @@ struct history_live { /* a snapshot of what only the loop knows; all of it is op
 	struct page_task *tasks; /* of the tasks that history_page_range() gives */
 	struct history_live_batch *batches; /* all that are in memory, by number */
 	size_t batch_count;
+	struct history_live_task *task; /* that is asked for; heap, or NULL */
 	bool has_commit; /* of the task that is asked for, 0: none */
 	uint64_t commit;
 	struct buf status; /* packed fields of cashet.Status */

@@ -32,7 +32,7 @@ typedef int history_question(struct history *h, const Cashet__Envelope *question
 			     struct err *e);
 
 history_question history_results, history_batches, history_commit, history_log,
-	history_status;
+	history_status, history_why;
 
 history_question history_fsck, history_pins;
 
@@ -53,3 +53,13 @@ void history_count(struct history *h, struct ledger_batch_row *row);
 /** history_add_info() - field @field, the BatchInfo of batch @number. */
 void history_add_info(struct history *h, struct buf *out, unsigned field,
 		      uint64_t number);
+
+/* ---- describe.c ---- */
+
+/** history_description() - append the canonical description of a function to @out.
+ * @batch, @index: a task that ran it (NULL: none is known)
+ * @packed: its cashet.Function, with the tags of that batch, if the batch is there; may be NULL
+ * Return: 0; 1 if the store does not have it. */
+int history_description(struct history *h, const uint8_t func_hash[DIGEST_SIZE],
+			const uint8_t batch[DIGEST_SIZE], uint32_t index, struct buf *out,
+			struct buf *packed);

@@ -143,6 +143,11 @@ static void count_loss(struct cas *cas)
 	__atomic_add_fetch(&cas->losses, 1, __ATOMIC_RELAXED);
 }
 
+bool cas_was_corrupt(struct cas *cas, const uint8_t digest[DIGEST_SIZE])
+{
+	return cas->ops->was_corrupt && cas->ops->was_corrupt(cas, digest);
+}
+
 uint64_t cas_losses(struct cas *cas)
 {
 	return __atomic_load_n(&cas->losses, __ATOMIC_RELAXED);

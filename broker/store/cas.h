@@ -77,6 +77,8 @@ int cas_each(struct cas *cas,
  * what was known to be there may not be any more. Thread: any. */
 uint64_t cas_losses(struct cas *cas);
 /** cas_remove() - whatever anybody may think of it. Return: 0; CAS_E_MISSING; negative errno. */
+/** cas_was_corrupt() - was a blob of this name ever found corrupt and put aside? Not for hot paths. */
+bool cas_was_corrupt(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
 /* Removing what may just now be asked for takes two steps: cas_doom(), and once its caller knows that
  * nothing needs the blob, cas_remove_doomed(). Whoever asks for a doomed blob or puts it (cas_has(),

@@ -197,6 +197,26 @@ static int dir_broken(struct cas *cas)
 	return container_of(cas, struct cas_dir, cas)->broken;
 }
 
+/* Names in quarantine/ are DIGEST.NUMBER; there are few, if any. */
+static bool dir_was_corrupt(struct cas *cas, const uint8_t *digest)
+{
+	const struct cas_dir *d = container_of(cas, struct cas_dir, cas);
+	char hex[HEX_DIGEST_SIZE];
+	char *path = NULL;
+	bool found = false;
+	if (asprintf(&path, "%s/quarantine", d->path) < 0)
+		abort();
+	DIR *dir = opendir(path);
+	free(path);
+	hex_encode(hex, digest, DIGEST_SIZE);
+	for (const struct dirent *entry; dir && !found && (entry = readdir(dir));)
+		found = !strncmp(entry->d_name, hex, strlen(hex)) &&
+			entry->d_name[strlen(hex)] == '.';
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
 /* ---- all of them ---- */
 
 typedef int each_fn(void *arg, const uint8_t *digest, uint64_t stored_bytes);
@@ -379,4 +399,5 @@ const struct cas_ops cas_dir_ops = {
 	.each = dir_each,
 	.remove = dir_remove,
 	.broken = dir_broken,
+	.was_corrupt = dir_was_corrupt,
 };

@@ -78,7 +78,8 @@ struct cas_ops {
 	/* The name goes at once. *leftp: a descriptor whose close() frees the bytes, which may take
 	 * long; -1: none. */
 	int (*remove)(struct cas *cas, const uint8_t *digest, int *leftp);
-	int (*broken)(struct cas *cas); /* NULL: never */
+	int (*broken)(struct cas *cas);				     /* NULL: never */
+	bool (*was_corrupt)(struct cas *cas, const uint8_t *digest); /* NULL: not known */
 };
 
 extern const struct cas_ops cas_dir_ops, cas_memory_ops;

@@ -108,6 +108,7 @@ int cmd_results(struct cli *cli);
 int cmd_best(struct cli *cli);
 int cmd_get(struct cli *cli);
 int cmd_logs(struct cli *cli);
+int cmd_why(struct cli *cli);
 int cmd_worker_ls(struct cli *cli);
 int cmd_worker_drain(struct cli *cli);
 int cmd_broker_status(struct cli *cli);

@@ -32,6 +32,12 @@ const struct command command_table[] = {
 	 "Its standard output goes to standard output, its standard error to standard "
 	 "error.",
 	 OPTIONS_FOLLOW | OPTIONS_STREAM, 1, 1, cmd_logs},
+	{"why", "BATCH:INDEX|COMMIT|PIN",
+	 "say why a task ran, was a hit, waits, was skipped or failed",
+	 "It compares the fingerprint's components with the nearest earlier commit of "
+	 "the same "
+	 "name, and names\nthe one that changed.",
+	 0, 1, 1, cmd_why},
 	{"cancel", "BATCH[:INDEX]", "cancel a batch or one of its tasks", NULL, 0, 1, 1,
 	 cmd_cancel},
 	{"retry", "[BATCH]",

@@ -1,0 +1,329 @@
+"""why: the one thing that changed is named, and nothing else; diff and dry runs say the same."""
+
+import json
+import os
+import time
+
+from harness import PATIENCE, SiteTest, main, until
+
+TRAIN = """import sys
+
+
+def load(path):
+    # careful
+    return open(path).read().split()
+
+
+def main():
+    lr = float(sys.argv[1])
+    data = load(sys.argv[2])
+    print(lr * len(data))
+
+
+main()
+"""
+
+SWEEP = """
+version: 1
+name: digits
+defaults: {{retries: {retries}, tags: {{experiment: {tag}}}}}
+tasks:
+  prep:
+    run: "cat ${{inputs.src}} | tr a-z A-Z > data.txt"
+    inputs: {{src: {{file: raw.txt}}}}
+    outputs: {{data: data.txt}}
+  train:
+    run: [python3, train.py, "${{p.lr}}", "${{inputs.data}}"]
+    code: [train.py]
+    inputs: {{data: {{ref: prep.data}}}}
+    sweep: {{params: {{lr: {lrs}, seed: [0, 1]}}}}
+    env: {{THREADS: "{threads}"}}
+    cache: {{salt: {salt}}}
+"""
+
+
+class WhyTest(SiteTest):
+    """A chain like that of the digits example, in the default store of the site's folder."""
+
+    def sweep(self, lrs="[0.1, 0.2]", threads=1, salt="a", retries=0, tag="v1", raw="a b c\n",
+              train=TRAIN):
+        self.site.write("train.py", train)
+        self.site.write("raw.txt", raw)
+        return self.site.write("sweep.yaml", SWEEP.format(
+            lrs=lrs, threads=threads, salt=salt, retries=retries, tag=tag))
+
+    def submit(self, *options, code=0, **what):
+        return self.site.submit(self.sweep(**what), *options, code=code)
+
+    def why(self, what, *options, code=0):
+        done = self.site.run("why", what, "--json", *options)
+        self.assertEqual(done.code, code, done.err)
+        return done.json if code == 0 else done
+
+    def causes(self, why):
+        return [(c["component"], c["name"]) for c in why["changes"] if c["cause"]]
+
+    def why_task(self, batch, index=1):
+        return self.why(f"{batch['batch']}:{index}")
+
+
+class Why(WhyTest):
+    def test_a_changed_line_is_named_with_its_function(self):
+        first = self.submit()
+        again = self.submit(train=TRAIN.replace("split()", "split(None)"))
+        self.assert_counts(again, cached=1, executed=4)
+        for index in range(1, 5):
+            why = self.why_task(again, index)
+            self.assertEqual((why["verdict"], why["reason"]), ("ran", "changed"))
+            self.assertEqual(self.causes(why), [("code", "train.py")])
+            change = next(c for c in why["changes"] if c["cause"])
+            self.assertEqual(change["where"], "train.py:load()  line 6 changed")
+            # Its own predecessor, not just any.
+            self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][index]["commit"])
+        text = self.site.run("why", f"{again['batch'][:8]}:1").out
+        lines = text.splitlines()
+        self.assertRegex(lines[0], r"^RAN  fingerprint [0-9a-f:]+ differs from [0-9a-f]+\.\.\. "
+                                   r"\(.*\) in:$")
+        self.assertRegex(lines[1], r"^  function  train.py:load\(\)  line 6 changed +<- cause$")
+        self.assertRegex(lines[2], r"^  input     data +unchanged \([0-9a-f]+\.\.\.\)$")
+        self.assertRegex(lines[3], r"^  params    lr seed +unchanged$")
+        # The same by the commit's hash.
+        commit = again["tasks"][1]["commit"]
+        self.assertEqual(self.site.run("why", commit[:10]).out, text)
+
+    def test_a_comment_counts_and_is_said_to_be_one(self):
+        self.submit()
+        again = self.submit(train=TRAIN.replace("# careful", "# really careful"))
+        why = self.why_task(again)
+        change = next(c for c in why["changes"] if c["cause"])
+        self.assertTrue(change["only_comments"])
+        self.assertIn("only comments/whitespace", self.site.run("why", f"{again['batch']}:1").out)
+
+    def test_a_changed_value_is_named(self):
+        self.submit()
+        again = self.submit(lrs="[0.1, 0.3]")
+        self.assert_counts(again, cached=3, executed=2)
+        why = self.why_task(again, 4)
+        self.assertEqual(self.causes(why), [("param", "lr")])
+        change = next(c for c in why["changes"] if c["cause"])
+        self.assertEqual((change["before"], change["after"]), ("0.2", "0.3"))
+        # The neighbour with the same seed, at the same place of the sweep.
+        self.assertEqual(why["earlier"]["task"]["params"]["seed"], 1)
+        self.assertEqual(self.why_task(again, 1)["verdict"], "hit")
+
+    def test_a_changed_input_file_is_followed_through_the_chain(self):
+        first = self.submit()
+        again = self.submit(raw="a b c d\n")
+        self.assert_counts(again, executed=5)
+        self.assertEqual(self.causes(self.why_task(again, 0)), [("input", "src")])
+        why = self.why_task(again, 2)
+        self.assertEqual(self.causes(why), [("input", "data")])
+        change = next(c for c in why["changes"] if c["cause"])
+        self.assertEqual(change["from"]["name"], "prep")
+        self.assertTrue(change["from"]["ran"])
+        self.assertEqual(change["from"]["commit"], again["tasks"][0]["commit"])
+        self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][2]["commit"])
+
+    def test_code_and_input_at_once_are_both_named(self):
+        first = self.submit()
+        again = self.submit(raw="x\n", train=TRAIN.replace("lr *", "2 * lr *"))
+        why = self.why_task(again, 3)
+        self.assertEqual(self.causes(why), [("code", "train.py"), ("input", "data")])
+        self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][3]["commit"])
+
+    def test_env_and_salt_are_named(self):
+        self.submit()
+        self.assertEqual(self.causes(self.why_task(self.submit(threads=2))), [("env", "THREADS")])
+        why = self.why_task(self.submit(threads=2, salt="b"))
+        self.assertEqual(self.causes(why), [("salt", None)])
+        change = next(c for c in why["changes"] if c["cause"])
+        self.assertEqual((change["before"], change["after"]), ("a", "b"))
+
+    def test_tags_and_retries_are_no_cause(self):
+        self.submit()
+        again = self.submit(retries=2, tag="v2")
+        self.assert_counts(again, cached=5)
+        again = self.submit(retries=2, tag="v2", salt="b")
+        why = self.why_task(again)
+        self.assertEqual(self.causes(why), [("salt", None)])
+        others = {(c["component"], c["name"]) for c in why["changes"]
+                  if not c["cause"] and c["how"] != "same"}
+        self.assertEqual(others, {("tag", "experiment"), ("option", "retries")})
+        self.assertIn("not a cause: ", self.site.run("why", f"{again['batch']}:1").out)
+
+    def test_the_first_run_is_said_to_be_one(self):
+        first = self.submit()
+        self.assertEqual(self.why_task(first, 0)["reason"], "first")
+        # Of the first sweep, all but one have a neighbour of the same batch.
+        reasons = [self.why_task(first, i)["reason"] for i in range(1, 5)]
+        self.assertEqual(sorted(reasons), ["changed"] * 3 + ["first"])
+
+    def test_a_hit_names_its_commit(self):
+        first = self.submit()
+        again = self.submit()
+        why = self.why_task(again, 2)
+        self.assertEqual(why["verdict"], "hit")
+        self.assertEqual(why["run"]["task"]["commit"], first["tasks"][2]["commit"])
+        self.assertIn(f"HIT  commit {first['tasks'][2]['commit'][:8]}",
+                      self.site.run("why", f"{again['batch']}:2").out)
+
+    def test_forced_and_uncached_runs_say_so(self):
+        first = self.submit()
+        forced = self.submit("--force")
+        why = self.why_task(forced, 1)
+        self.assertEqual(why["reason"], "forced")
+        self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][1]["commit"])
+        self.assertEqual(self.causes(why), [])
+        self.assertEqual(self.why_task(self.submit("--no-cache"), 1)["reason"], "no_cache")
+
+    def test_what_ran_uncached_was_not_kept(self):
+        self.submit("--no-cache")
+        self.assertEqual(self.why_task(self.submit(), 0)["reason"], "not_kept")
+
+    def one(self, run, more="", code=0):
+        file = self.site.write("one.yaml", f"version: 1\ntasks:\n  t:\n    run: {run}\n{more}")
+        return self.site.submit(file, code=code)
+
+    def test_an_expired_result_says_so(self):
+        first = self.one("[echo, hello]", "    cache: {ttl: 1s}\n")
+
+        def expired():
+            again = self.one("[echo, hello]", "    cache: {ttl: 1s}\n")
+            return again if again["counts"]["executed"] else None
+
+        again = until(expired, "the result to expire")
+        why = self.why_task(again, 0)
+        self.assertEqual(why["reason"], "expired")
+        self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][0]["commit"])
+        self.assertIn("ttl was 1s", self.site.run("why", f"{again['batch']}:0").out)
+
+    def blob(self, digest):
+        return self.site.path(f".cashet/objects/{digest[:2]}/{digest[2:]}")
+
+    def large(self):
+        return self.one('"seq 1 20000 > out"', "    outputs: {out: out}\n")
+
+    def test_a_lost_blob_says_so(self):
+        first = self.large()
+        os.unlink(self.blob(first["tasks"][0]["outputs"]["out"]))
+        self.wait_for_quiet()
+        again = self.large()
+        self.assert_counts(again, executed=1)
+        self.assertEqual(self.why_task(again, 0)["reason"], "gone")
+
+    def test_a_corrupt_blob_says_so(self):
+        first = self.large()
+        path = self.blob(first["tasks"][0]["outputs"]["out"])
+        self.wait_for_quiet()
+        os.chmod(path, 0o644)
+        with open(path, "r+b") as f:
+            f.truncate(20)
+        again = self.large()
+        self.assert_counts(again, executed=1)
+        self.assertEqual(self.why_task(again, 0)["reason"], "corrupt")
+
+    def wait_for_quiet(self):
+        """Until the private broker has left: a new one knows nothing of what was there."""
+        until(lambda: not os.path.exists(self.site.path(".cashet/run/broker.sock")),
+              "the private broker to leave")
+
+    def test_a_failure_tells_attempts_error_and_logs(self):
+        failed = self.one('"exit 3"', "    retries: 1\n", code=1)
+        why = self.why_task(failed, 0)
+        self.assertEqual((why["verdict"], why["reason"]), ("failed", "first"))
+        self.assertEqual(why["run"]["task"]["attempts"], 2)
+        text = self.site.run("why", f"{failed['batch']}:0").out
+        self.assertIn("FAILED  attempt 2", text)
+        self.assertIn(f"cashet logs {failed['batch'][:4]}:0", text)
+        again = self.one('"exit 3"', "    retries: 1\n", code=1)
+        self.assertEqual(self.why_task(again, 0)["reason"], "failed_before")
+
+    def test_a_skipped_task_names_the_chain_to_the_root_cause(self):
+        file = self.site.write("chain.yaml", """
+version: 1
+tasks:
+  a: {run: "exit 1"}
+  b: {run: [cat, "${inputs.x}"], inputs: {x: {ref: a}}}
+  c: {run: [cat, "${inputs.x}"], inputs: {x: {ref: "b"}}}
+  d: {run: [cat, "${inputs.x}"], inputs: {x: {ref: "c"}}}
+""")
+        batch = self.site.submit(file, code=1)
+        why = self.why_task(batch, 3)
+        self.assertEqual(why["verdict"], "skipped")
+        self.assertEqual([(t["index"], t["name"], t["status"]) for t in why["tasks"]],
+                         [(2, "c", "skipped"), (1, "b", "skipped"), (0, "a", "failed")])
+
+    def test_waiting_and_running_tasks_say_what_for(self):
+        self.site.variables["CASHET_DIR"] = self.site.path(".cashet")
+        file = self.site.write("slow.yaml", f"""
+version: 1
+tasks:
+  a: {{run: "while [ ! -e {self.site.path('go')} ]; do sleep 0.05; done"}}
+  b: {{run: [cat, "${{inputs.x}}"], inputs: {{x: {{ref: a}}}}}}
+  c: {{run: [echo, c], resources: {{cpus: 1000}}}}
+""")
+        done = self.site.run(file, "--detach", "--json", program="cashet-submit")
+        batch = done.json["batch"]
+        until(lambda: self.why(f"{batch}:0")["verdict"] == "running", "the first task to run")
+        self.assertIn("on local", self.why(f"{batch}:0")["note"])
+        waiting = self.why(f"{batch}:1")
+        self.assertEqual((waiting["verdict"], [t["name"] for t in waiting["tasks"]]),
+                         ("waiting", ["a"]))
+        ready = self.why(f"{batch}:2")
+        self.assertEqual((ready["verdict"], ready["reason"]), ("ready", "first"))
+        self.assertIn("cpus 1000", ready["note"])
+        self.site.write("go", "")
+        self.site.run("cancel", f"{batch}:2")
+        self.site.run("wait", batch)
+        self.assertEqual(self.why(f"{batch}:2")["verdict"], "cancelled")
+
+    def test_through_a_broker_it_says_the_same(self):
+        first = self.submit()
+        again = self.submit(train=TRAIN.replace("split()", "split(None)"))
+        self.assertTrue(first)
+        local = self.why_task(again)
+        self.wait_for_quiet()
+        direct = self.why_task(again)
+        self.assertEqual(local, direct)
+
+    def test_what_is_not_there_is_said(self):
+        self.assertEqual(self.why("abcd", code=5).code, 5)
+        self.assertFalse(os.path.exists(self.site.path(".cashet")))
+        batch = self.submit()
+        self.assertEqual(self.why(f"{batch['batch']}:99", code=5).code, 5)
+        self.assertEqual(self.why("ffffffff", code=5).code, 5)
+        self.assertEqual(self.why("nopin", code=5).code, 5)
+        self.assertEqual(self.why("a:b:c", code=2).code, 2)
+
+    def test_what_strangers_wrote_is_escaped(self):
+        first = self.one('"echo \\x1b"', "    cache: {salt: \"a\\e[31m\"}\n")
+        again = self.one('"echo \\x1b"', "    cache: {salt: \"b\\e[31m\"}\n")
+        self.assertTrue(first)
+        self.assertNotIn("\x1b", self.site.run("why", f"{again['batch']}:0").out)
+
+
+class Large(WhyTest):
+    def test_in_a_batch_of_many_tasks(self):
+        """Prints how long it takes; what it says must be right."""
+        count = int(os.environ.get("CASHET_TEST_MANY", "2000"))
+
+        def lines(salt):
+            return "".join(json.dumps({
+                "name": "t", "run": ["true"], "params": {"i": i}, "cache": {"salt": salt},
+                "env": {"I": "${p.i}"}}) + "\n" for i in range(count))
+
+        self.site.variables["CASHET_DIR"] = self.site.path(".cashet")
+        self.site.write("many.jsonl", lines("a"))
+        first = self.site.submit("many.jsonl", timeout=PATIENCE * 10)
+        self.site.write("many.jsonl", lines("b"))
+        again = self.site.submit("many.jsonl", timeout=PATIENCE * 10)
+        for index in (0, count // 2, count - 1):
+            began = time.monotonic()
+            why = self.why(f"{again['batch']}:{index}")
+            print(f"why {index} of {count}: {(time.monotonic() - began) * 1000:.1f} ms")
+            self.assertEqual(self.causes(why), [("salt", None)])
+            self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][index]["commit"])
+
+
+if __name__ == "__main__":
+    main()
