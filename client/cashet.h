@@ -475,6 +475,103 @@ CASHET_API int cashet_status(struct cashet *c, struct cashet_broker_status *out,
 CASHET_API int cashet_drain(struct cashet *c, const char *worker, uint64_t deadline_ns,
 			    struct cashet_error *error);
 
+/* ---- care of the store ---- */
+
+struct cashet_care_report {
+	bool dry_run;
+	bool stopped;		/* before the end, as asked; what was done is whole */
+	uint64_t commits;	/* records that went, or were invalidated */
+	uint64_t results;	/* commits whose bytes went */
+	uint64_t batches;	/* records of batches that went */
+	uint64_t blobs;		/* that went */
+	uint64_t bytes;		/* of blobs and records that went */
+	uint64_t compute_ns;	/* what the results that went had cost */
+	uint64_t kept_in_use;	/* that would have gone, but something needs them */
+	uint64_t store_bytes;	/* blobs and records that are left (gc) */
+	uint64_t journal_bytes; /* size of meta.db, */
+	uint64_t journal_free;	/* and how much of it new rows will use first */
+	uint64_t checked_commits, checked_blobs, read_bytes; /* fsck */
+	uint64_t problems, repaired;
+};
+
+struct cashet_care_progress {
+	const char *phase;
+	uint64_t done, total; /* total 0: not known */
+};
+
+struct cashet_care_options { /* of all that follow; may be NULL */
+	bool dry_run;	     /* only say what would go */
+	void (*progress)(void *arg, const struct cashet_care_progress *progress);
+	void *arg;
+};
+
+struct cashet_gc {
+	bool all; /* everything that nothing needs just now and that is not pinned */
+	bool has_older_than;
+	uint64_t older_than_ns; /* since the last use */
+	bool has_max_bytes;
+	uint64_t max_bytes; /* least recently used goes until the store has no more */
+};
+/** cashet_gc() - collect garbage: what has expired, what nothing names, and what @gc says. Never what
+ * is running, waiting or pinned. When options.interrupted says so it stops at the next safe point and
+ * the report says @stopped. */
+CASHET_API int cashet_gc(struct cashet *c, const struct cashet_gc *gc,
+			 const struct cashet_care_options *options,
+			 struct cashet_care_report *report, struct cashet_error *error);
+
+struct cashet_filter { /* all that is given must hold; nothing given is CASHET_USAGE */
+	const char *const *commits; /* any of these: hashes, prefixes, BATCH:INDEX, pins */
+	size_t commit_count;
+	const struct cashet_pair *tags; /* all of these; value NULL: any */
+	size_t tag_count;
+	const char *func;	/* name of the task */
+	const uint8_t *worker;	/* 32 bytes: its key */
+	const char *downstream; /* this commit and all that was made from it */
+};
+/** cashet_remove() - take records out of the store; bytes that nothing else needs go with the next
+ * gc. */
+CASHET_API int cashet_remove(struct cashet *c, const struct cashet_filter *filter,
+			     const struct cashet_care_options *options,
+			     struct cashet_care_report *report,
+			     struct cashet_error *error);
+/** cashet_invalidate() - current results that are hits no more; their records stay. */
+CASHET_API int cashet_invalidate(struct cashet *c, const struct cashet_filter *filter,
+				 const struct cashet_care_options *options,
+				 struct cashet_care_report *report,
+				 struct cashet_error *error);
+
+struct cashet_finding {
+	const char *kind; /* a word, see docs/cli.md */
+	const char *what;
+	bool has_blob, has_commit;
+	uint8_t blob[32], commit[32];
+	bool repaired;
+	const char *name; /* of the task that would run again, or of the pin; or "" */
+};
+/** cashet_fsck() - is the store what it should be? @read_percent: of the files that are read whole.
+ * Without @repair it also works on a directory that no broker serves. @found: called for each of the
+ * first 10,000 findings once all is done. Return: 0 also with findings: see @report. */
+CASHET_API int cashet_fsck(struct cashet *c, unsigned read_percent, bool repair,
+			   const struct cashet_care_options *options,
+			   void (*found)(void *arg, const struct cashet_finding *finding),
+			   void *arg, struct cashet_care_report *report,
+			   struct cashet_error *error);
+
+/** cashet_pin() - @name stands for @commit, whatever it stood for before; gc keeps it. */
+CASHET_API int cashet_pin(struct cashet *c, const char *commit, const char *name,
+			  struct cashet_error *error);
+CASHET_API int cashet_unpin(struct cashet *c, const char *name,
+			    struct cashet_error *error);
+struct cashet_pin {
+	const char *name;
+	uint8_t commit[32];
+	uint64_t pinned_wall_ms;
+	bool gone; /* the commit is not there any more */
+};
+/** cashet_pins() - by name; @row is called for each, a non-zero return ends the listing. */
+CASHET_API int cashet_pins(struct cashet *c,
+			   int (*row)(void *arg, const struct cashet_pin *pin), void *arg,
+			   struct cashet_error *error);
 /* ---- why something ran, what differs ----
  *
  * A run is named by @what: a task (BATCH:INDEX), a commit (4 or more digits of its hash), or a pin.

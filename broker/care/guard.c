@@ -110,8 +110,10 @@ bool guard_has_commit(const struct broker *b, uint64_t seq)
 const uint64_t *guard_commits(const struct broker *b, size_t *from, size_t *countp)
 {
 	const struct guard *g = b->guard;
-	const uint64_t *first = g->commits + *from;
 	*countp = g->commit_count - *from;
+	if (!*countp)
+		return NULL;
+	const uint64_t *first = g->commits + *from;
 	*from = g->commit_count;
 	return first;
 }

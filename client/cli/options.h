@@ -19,6 +19,9 @@ struct settings {
 	bool detach, force, no_cache, all, csv, max, min, want_stdout, want_stderr,
 		follow;
 	const char *format, *by, *output_file, *output_name, *role, *name;
+	bool dry_run, yes, repair;
+	const char *older_than, *max_size, *func, *worker, *downstream, *read_data,
+		*pin_name;
 	uint64_t timeout_ns, deadline_ns, top;
 	struct text_list tags;
 };
@@ -37,6 +40,12 @@ enum {
 	OPTIONS_FOLLOW = 1 << 9,
 	OPTIONS_ROLE = 1 << 10, /* --role --name */
 	OPTIONS_DEADLINE = 1 << 11,
+	OPTIONS_DRY_RUN = 1 << 24,
+	OPTIONS_YES = 1 << 25,
+	OPTIONS_GC = 1 << 26,	  /* --older-than --max-size */
+	OPTIONS_FILTER = 1 << 27, /* --tag --func --worker --downstream */
+	OPTIONS_FSCK = 1 << 28,	  /* --read-data --repair */
+	OPTIONS_PIN = 1 << 29,	  /* --name */
 };
 
 enum option_type {
