@@ -14,7 +14,7 @@
  *   BACKOFF -> LEASED          claim_judge(), lease_reinstate()
  *   LEASED -> READY, BACKOFF   lease_expire(), outcome_back(), outcome_failed_attempt()
  *   BACKOFF -> READY           timer_run()
- *   LEASED -> BLOCKED -> READY revive_missing(), and when its inputs are back
+ *   LEASED -> BLOCKED -> READY missing_revive(), and when its inputs are back
  *   LEASED -> DONE             outcome_done()
  *   READY, LEASED, BACKOFF, BLOCKED -> FAILED   outcome.c
  * An execution without users vanishes from any state but LEASED, which is told to stop. */

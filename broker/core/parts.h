@@ -227,19 +227,31 @@ void lease_supersede(struct core *core, struct lease *l);
 /* worker.c */
 struct worker *worker_find(const struct core *core, uint32_t number);
 void worker_join(struct core *core, const struct core_event *event);
-void worker_alive(struct core *core, struct worker *w, const struct core_event *event);
 void worker_credit(struct core *core, struct worker *w, uint32_t credit);
 void worker_gone(struct core *core, struct worker *w);
 void worker_leave(struct core *core, struct worker *w); /* BYE, REVOKE */
 void worker_drain(struct core *core, struct worker *w);
 void worker_heard(struct core *core, struct worker *w);
 void worker_timer(struct core *core, uint32_t number);
-bool worker_fits(const struct worker *w, const struct class *class, bool free_now);
-void worker_use(struct worker *w, const struct class *class, bool add);
-void worker_promote(struct core *core, struct worker *w);
 void worker_update(struct core *core,
 		   struct worker *w); /* may it be granted something? */
+void worker_set_timer(struct core *core, struct worker *w);
+/** worker_settle() - after it joined again, leases that it did not claim never arrived, or are lost
+ * with the process that it was. */
+void worker_settle(struct core *core, struct worker *w);
 void worker_free_all(struct core *core);
+
+/* capacity.c */
+bool worker_fits(const struct worker *w, const struct class *class, bool free_now);
+void worker_use(struct worker *w, const struct class *class, bool add);
+/** worker_promote() - place what waits there and fits now. */
+void worker_promote(struct core *core, struct worker *w);
+void worker_set_capacity(struct core *core, struct worker *w,
+			 const struct core_event *event);
+void worker_place_again(struct core *core, struct worker *w);
+
+/* heartbeat.c */
+void worker_alive(struct core *core, struct worker *w, const struct core_event *event);
 
 /* claim.c */
 enum claim_result { CLAIM_REFUSED, CLAIM_WAITS, CLAIM_ADOPTED };
@@ -265,12 +277,6 @@ void result_handback(struct core *core, struct worker *w, const struct core_leas
 		     bool started);
 
 /* revive.c: making the output of tasks that are over again */
-enum revive_result {
-	REVIVE_WAITS, /* @l has ended; the execution is blocked, ready again, or gone */
-	REVIVE_LOST,  /* nothing can bring the input back; nothing was changed */
-};
-enum revive_result revive_missing(struct core *core, struct execution *e, struct lease *l,
-				  const uint8_t digest[DIGEST_SIZE]);
 /** revive_task() - make the output of @t, which is DONE, again, or find it.
  * @force:  a look-up is not enough: it was believed before
  * @waiter: execution that is BLOCKED until then, or NULL
@@ -286,7 +292,31 @@ void revive_delivered(struct core *core, struct execution *e, const struct conte
 void revive_failed(struct core *core, struct execution *e);
 void revive_drop_batch(struct core *core, struct batch *b);
 bool revive_uses(const struct execution *e);
+struct revival *revive_find(const struct batch *b, const struct task *t);
+void revive_want(struct core *core, struct revival *r); /* its turn comes */
+/** revive_unblock() - one of those that this execution waits for is through. */
+void revive_unblock(struct core *core, core_exec_id id);
 struct task *revive_first_task(const struct execution *e);
+
+/* missing.c */
+enum missing_result {
+	MISSING_WAITS, /* @l has ended; the execution is blocked, ready again, or gone */
+	MISSING_LOST,  /* nothing can bring the input back; nothing was changed */
+};
+enum missing_result missing_revive(struct core *core, struct execution *e,
+				   struct lease *l, const uint8_t digest[DIGEST_SIZE]);
+
+/* readers.c */
+static inline const struct content *edge_content(const struct task *t,
+						 const struct edge *e)
+{
+	return (const struct content *)(t->args + e->offset);
+}
+/** readers_deliver_again() - what @t made now; those that never had it get it, too. */
+void readers_deliver_again(struct core *core, struct task *t, const struct content *slots,
+			   uint32_t count);
+/** readers_update_lists() - @t gets lists that changed after it was resolved. */
+void readers_update_lists(struct core *core, struct task *t);
 
 /* schedule.c */
 void queue_push(struct core *core, struct queue *q, struct execution *e, bool front);

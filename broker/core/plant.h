@@ -24,8 +24,8 @@ enum plant {
 	PLANT_COMMIT_NUMBER_REUSED,
 	PLANT_LOSS_COSTS_ATTEMPT, /* a lost worker counts as a failed attempt */
 	PLANT_BACKOFF_FOREVER,
-	PLANT_PAUSE_PER_BATCH, /* a success of any entry keeps a batch from pausing */
-	PLANT_STARVED, /* no worker is kept for a request that is passed over */
+	PLANT_PAUSE_PER_BATCH,	/* a success of any entry keeps a batch from pausing */
+	PLANT_STARVED,		/* no worker is kept for a request that is passed over */
 	PLANT_SAME_FULL_WORKER, /* a worker without room for the inputs is asked again */
 	PLANT_COUNT,
 };

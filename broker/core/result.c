@@ -66,7 +66,7 @@ static bool take_missing(struct core *core, struct execution *e, struct lease *l
 	x->missing_same = same ? x->missing_same + 1 : 1;
 	x->missing_total++;
 	memcpy(x->missing, r->missing, DIGEST_SIZE);
-	if (revive_missing(core, e, l, r->missing) != REVIVE_LOST)
+	if (missing_revive(core, e, l, r->missing) != MISSING_LOST)
 		return false;
 	outcome_lost_input(core, e, l, r->token);
 	return true;

@@ -1,60 +1,16 @@
-/* worker.c - workers, what they hold, and whether they are still there.
+/* worker.c - workers, and whether they are still there.
  *
- * Placed leases fit into the capacity, queued ones wait on the worker for one of those to end; the
- * oldest that fits is then promoted, by the same rule here and there. A worker that is silent for
- * heartbeat_ns, or disconnected for disconnect_ns, loses its leases, but what it held stays on its
- * account until each attempt is proved over: by its result, a hand-back, a heartbeat or a claim
- * that does not list it, or by the worker leaving for good. */
+ * One that is silent for heartbeat_ns, or disconnected for disconnect_ns, loses its leases, but what
+ * it held stays on its account until each attempt is proved over: by its result, a hand-back, a
+ * heartbeat (heartbeat.c) or a claim that does not list it, or by the worker leaving for good. */
 #include "broker/core/parts.h"
+#include "broker/core/picked.h"
 
 #include <stdlib.h>
 
 struct worker *worker_find(const struct core *core, uint32_t number)
 {
 	return number < core->worker_capacity ? core->workers[number] : NULL;
-}
-
-bool worker_fits(const struct worker *w, const struct class *class, bool free_now)
-{
-	for (uint32_t i = 0; i < class->count; i++) {
-		const struct class_item *item = &class->items[i];
-		uint64_t room = 0;
-		for (uint32_t k = 0; k < w->capacity_count; k++)
-			if (w->capacity[k].resource == item->resource)
-				room = w->capacity[k].amount -
-				       (free_now ? w->capacity[k].used : 0);
-		if (item->amount > room)
-			return false;
-	}
-	return true;
-}
-
-void worker_use(struct worker *w, const struct class *class, bool add)
-{
-	for (uint32_t i = 0; i < class->count; i++)
-		for (uint32_t k = 0; k < w->capacity_count; k++)
-			if (w->capacity[k].resource == class->items[i].resource)
-				w->capacity[k].used += add ? class->items[i].amount
-							   : 0 - class->items[i].amount;
-}
-
-void worker_promote(struct core *core, struct worker *w)
-{
-	struct list *pos, *tmp;
-	const struct class *full = NULL;
-	if (PLANTED(PLANT_NO_PROMOTION))
-		return;
-	list_for_each_safe (pos, tmp, &w->leases[LEASE_QUEUED]) {
-		struct lease *l = container_of(pos, struct lease, link);
-		if (l->class == full)
-			continue;
-		if (worker_fits(w, l->class, true))
-			lease_put(core, l, LEASE_PLACED);
-		else if (w->mixed)
-			full = l->class;
-		else
-			break;
-	}
 }
 
 static bool may_take(const struct worker *w)
@@ -106,37 +62,13 @@ static uint64_t next_check(const struct core *core, const struct worker *w)
 	return w->unsettled && w->settle_at < at ? w->settle_at : at;
 }
 
-static void set_timer(struct core *core, struct worker *w)
+void worker_set_timer(struct core *core, struct worker *w)
 {
 	uint64_t at = next_check(core, w);
 	if (at >= w->timer_at)
 		return;
 	w->timer_at = at;
 	timer_add(core, TIMER_WORKER, at, w->number);
-}
-
-/* Epochs of leases of @w, put aside because what is done to one may move others. */
-struct picked {
-	uint64_t *epochs;
-	uint8_t *places;
-	uint32_t count, capacity;
-};
-
-static void picked_fini(struct picked *p)
-{
-	free(p->epochs);
-	free(p->places);
-}
-
-static void pick(struct picked *p, const struct lease *l)
-{
-	if (p->count == p->capacity) {
-		p->capacity = p->capacity ? 2 * p->capacity : 16;
-		p->epochs = mem_resize(p->epochs, p->capacity * sizeof *p->epochs);
-		p->places = mem_resize(p->places, p->capacity);
-	}
-	p->places[p->count] = l->place;
-	p->epochs[p->count++] = l->epoch;
 }
 
 static bool is_unconfirmed(const struct lease *l)
@@ -159,28 +91,15 @@ static bool is_stale(const struct lease *l)
 	return l->state == LEASE_STALE;
 }
 
-static struct picked pick_all(const struct worker *w,
-			      bool (*wanted)(const struct lease *))
-{
-	struct picked p = {0};
-	for (int place = 0; place < 3; place++) {
-		struct list *pos;
-		list_for_each (pos, &w->leases[place])
-			if (wanted(container_of(pos, struct lease, link)))
-				pick(&p, container_of(pos, struct lease, link));
-	}
-	return p;
-}
-
 /* After @w joined again, leases that it did not claim never arrived, or are lost with the process
  * that it was. */
-static void settle(struct core *core, struct worker *w)
+void worker_settle(struct core *core, struct worker *w)
 {
 	if (!w->unsettled)
 		return;
 	bool reborn = w->reborn;
 	w->unsettled = w->reborn = false;
-	CLEANUP(picked_fini) struct picked p = pick_all(w, is_unconfirmed);
+	CLEANUP(picked_fini) struct picked p = picked_all(w, is_unconfirmed);
 	for (uint32_t i = 0; i < p.count; i++) {
 		struct lease *l = lease_find(core, p.epochs[i]);
 		bool died = reborn && p.places[i] == LEASE_PLACED;
@@ -203,7 +122,7 @@ void worker_heard(struct core *core, struct worker *w)
 	w->silent = false;
 	worker_update(core, w);
 	schedule_room(core);
-	set_timer(core, w);
+	worker_set_timer(core, w);
 }
 
 static void forget(struct core *core, struct worker *w);
@@ -216,7 +135,7 @@ static bool holds_nothing(const struct worker *w)
 
 static void take_leases(struct core *core, struct worker *w, bool died)
 {
-	CLEANUP(picked_fini) struct picked p = pick_all(w, is_current);
+	CLEANUP(picked_fini) struct picked p = picked_all(w, is_current);
 	for (uint32_t i = 0; i < p.count; i++)
 		lease_expire(core, lease_find(core, p.epochs[i]),
 			     died && p.places[i] == LEASE_PLACED);
@@ -225,7 +144,7 @@ static void take_leases(struct core *core, struct worker *w, bool died)
 static void end_leases(struct core *core, struct worker *w,
 		       bool (*wanted)(const struct lease *))
 {
-	CLEANUP(picked_fini) struct picked p = pick_all(w, wanted);
+	CLEANUP(picked_fini) struct picked p = picked_all(w, wanted);
 	for (uint32_t i = 0; i < p.count; i++)
 		lease_end(core, lease_find(core, p.epochs[i]));
 }
@@ -255,7 +174,7 @@ void worker_timer(struct core *core, uint32_t number)
 		return;
 	w->timer_at = TIME_NEVER;
 	if (w->unsettled && core->now >= w->settle_at)
-		settle(core, w);
+		worker_settle(core, w);
 	if (!w->silent && (core->now >= w->seen_at + core->config.heartbeat_ns ||
 			   grace_is_over(core, w)))
 		silence(core, w);
@@ -265,58 +184,10 @@ void worker_timer(struct core *core, uint32_t number)
 	    ((w->gone && holds_nothing(w)) || core->now >= w->silent_at + FORGET_NS))
 		forget(core, w);
 	else
-		set_timer(core, w);
+		worker_set_timer(core, w);
 }
 
 /* ---- coming and going ---- */
-
-static void read_capacity(struct core *core, struct worker *w,
-			  const struct core_event *event)
-{
-	uint32_t count = event->join.capacity_count;
-	struct capacity old[CORE_RESOURCES_MAX];
-	uint32_t old_count = w->capacity_count;
-	memcpy(old, w->capacity, sizeof old);
-	w->capacity_count = 0;
-	for (uint32_t i = 0; i < count && i < CORE_RESOURCES_MAX; i++) {
-		char name[CORE_RESOURCE_NAME];
-		memcpy(name, event->join.capacity[i].name, sizeof name);
-		name[sizeof name - 1] = 0;
-		w->capacity[w->capacity_count++] = (struct capacity){
-			.resource = resource_intern(core, name),
-			.amount = event->join.capacity[i].amount,
-		};
-	}
-	for (uint32_t i = 0; i < old_count; i++)
-		resource_unref(core, old[i].resource);
-}
-
-/* Its capacity may have changed: what it holds is counted anew, in the order in which it got it. */
-static void place_again(struct core *core, struct worker *w)
-{
-	struct list *pos, *tmp, *queued = &w->leases[LEASE_QUEUED];
-	struct list behind;
-	list_init(&behind);
-	list_for_each_safe (pos, tmp, queued) {
-		list_del(pos);
-		list_add_tail(&behind, pos);
-	}
-	list_for_each_safe (pos, tmp, &w->leases[LEASE_PLACED]) {
-		struct lease *l = container_of(pos, struct lease, link);
-		list_del(pos);
-		list_add_tail(queued, pos);
-		l->place = LEASE_QUEUED;
-		w->counts[LEASE_PLACED]--;
-		w->counts[LEASE_QUEUED]++;
-	}
-	list_for_each_safe (pos, tmp, &behind) {
-		list_del(pos);
-		list_add_tail(queued, pos);
-	}
-	w->mixed = true;
-	worker_promote(core, w);
-	w->passed = 0;
-}
 
 static struct worker *add(struct core *core, uint32_t number)
 {
@@ -371,12 +242,12 @@ void worker_join(struct core *core, const struct core_event *event)
 		w = add(core, event->worker);
 	memcpy(w->key, event->join.key, KEY_SIZE);
 	claim_drop_worker(core, w->number);
-	read_capacity(core, w, event);
+	worker_set_capacity(core, w, event);
 	w->credit = event->join.credit;
 	w->draining = event->join.draining;
 	w->gone = w->silent = false;
 	w->seen_at = core->now;
-	place_again(core, w);
+	worker_place_again(core, w);
 	if (!w->process || w->process != event->join.process)
 		w->reborn = true; /* until it is settled, also if it joins twice */
 	w->process = event->join.process;
@@ -388,13 +259,13 @@ void worker_join(struct core *core, const struct core_event *event)
 	w->settle_at = core->now + CLAIM_WINDOW_NS;
 	worker_update(core, w);
 	schedule_room(core);
-	set_timer(core, w);
+	worker_set_timer(core, w);
 }
 
 void worker_credit(struct core *core, struct worker *w, uint32_t credit)
 {
 	worker_heard(core, w);
-	settle(core, w);
+	worker_settle(core, w);
 	w->credit = credit;
 	worker_update(core, w);
 	schedule_room(core);
@@ -416,7 +287,7 @@ void worker_gone(struct core *core, struct worker *w)
 	if (w->silent && holds_nothing(w))
 		forget(core, w);
 	else
-		set_timer(core, w);
+		worker_set_timer(core, w);
 }
 
 /* Its number becomes free. An expired lease whose execution nobody else got stays claimable. */
@@ -426,7 +297,7 @@ static void forget(struct core *core, struct worker *w)
 	recover_worker_here(core, w);
 	take_leases(core, w, false);
 	end_leases(core, w, is_stale);
-	CLEANUP(picked_fini) struct picked p = pick_all(w, is_expired);
+	CLEANUP(picked_fini) struct picked p = picked_all(w, is_expired);
 	for (uint32_t i = 0; i < p.count; i++) {
 		struct lease *l = lease_find(core, p.epochs[i]);
 		lease_put(core, l, LEASE_NOWHERE);
@@ -455,118 +326,6 @@ void worker_leave(struct core *core, struct worker *w)
 		core, w,
 		is_expired); /* its processes are dead, or nothing from it counts any more */
 	forget(core, w);
-}
-
-/* ---- heartbeats ---- */
-
-static void lost_in_transit(struct core *core, struct lease *l)
-{
-	struct execution *e = exec_find_id(core, l->exec);
-	lease_stop(core, l, CORE_STOP_STALE);
-	lease_end(core, l);
-	outcome_back(core, e, 0);
-}
-
-/* A lease that the heartbeat lists. Orders are repeated: the first one may be lost. */
-static void is_held(struct core *core, struct worker *w, struct lease *l)
-{
-	l->missed = 0;
-	l->unconfirmed = false;
-	switch ((enum lease_state)l->state) {
-	case LEASE_EXPIRED:
-		lease_reinstate(core, l, w);
-		break;
-	case LEASE_STALE:
-		l->stopping = false;
-		lease_stop(core, l, CORE_STOP_STALE);
-		break;
-	case LEASE_CURRENT:
-		if (l->stopping) {
-			l->stopping = false;
-			lease_stop(core, l, CORE_STOP_CANCELLED);
-		}
-		break;
-	}
-}
-
-/* Return: true if @l, which the heartbeat does not list, is over. */
-static bool is_lost(const struct core *core, struct lease *l)
-{
-	if (l->unconfirmed)
-		return false; /* settle() decides */
-	if (l->state != LEASE_CURRENT)
-		return true;
-	return core->now >= l->granted_at + TRANSIT_NS && ++l->missed >= 2;
-}
-
-static void check_leases(struct core *core, struct worker *w)
-{
-	CLEANUP(picked_fini) struct picked p = {0};
-	for (int place = 0; place < 3; place++) {
-		struct list *pos;
-		list_for_each (pos, &w->leases[place]) {
-			struct lease *l = container_of(pos, struct lease, link);
-			if (l->seen == w->heartbeat)
-				is_held(core, w, l);
-			else if (is_lost(core, l))
-				pick(&p, l);
-		}
-	}
-	for (uint32_t i = 0; i < p.count; i++) {
-		struct lease *l = lease_find(core, p.epochs[i]);
-		if (l->state == LEASE_CURRENT)
-			lost_in_transit(core, l);
-		else
-			lease_end(core, l);
-	}
-}
-
-/* What it holds and we know nothing of must not run. Bounded: the next heartbeat tells the rest. */
-static void stop_unknown(struct core *core, struct worker *w, uint64_t epoch,
-			 uint32_t *stops)
-{
-	if (claim_waits(core, epoch) || *stops >= 1024)
-		return;
-	++*stops;
-	struct core_effect *fx = fx_add(core, CORE_FX_STOP);
-	fx->worker = w->number;
-	fx->stop.epoch = epoch;
-	fx->stop.why = CORE_STOP_STALE;
-}
-
-/* It was taken for dead. */
-static void lives(const struct core *core, const struct worker *w)
-{
-	for (int place = 0; place < 3; place++) {
-		struct list *pos;
-		list_for_each (pos, &w->leases[place])
-			lease_survived(core, container_of(pos, struct lease, link));
-	}
-}
-
-void worker_alive(struct core *core, struct worker *w, const struct core_event *event)
-{
-	uint32_t stops = 0;
-	w->heartbeat++;
-	for (uint32_t i = 0; i < event->alive.epoch_count; i++) {
-		struct lease *l = lease_find(core, event->alive.epochs[i]);
-		if (l && l->worker == w)
-			l->seen = w->heartbeat;
-		else
-			stop_unknown(core, w, event->alive.epochs[i], &stops);
-	}
-	if (w->silent)
-		lives(core, w);
-	worker_heard(core, w);
-	if (w->gone) {
-		w->gone = false;
-		set_timer(core, w);
-	}
-	check_leases(core, w);
-	settle(core, w);
-	w->credit = event->alive.credit;
-	worker_update(core, w);
-	schedule_room(core);
 }
 
 void worker_free_all(struct core *core)
