@@ -372,8 +372,8 @@ int gc_mark(struct gc *gc)
 	if (!rc)
 		rc = ledger_each_pin(gc->reader, add_pin, gc);
 	if (!rc)
-		rc = ledger_each_commit(gc->reader, LEDGER_OLDEST_FIRST, 0, take_commit,
-					gc);
+		rc = ledger_each_commit(gc->reader, LEDGER_OLDEST_FIRST | LEDGER_WITH_USE,
+					0, take_commit, gc);
 	if (rc == 2)
 		rc = 0;
 	if (!rc)
