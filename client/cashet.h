@@ -381,9 +381,9 @@ CASHET_API int cashet_result_one(struct cashet *c, const char *batch, uint32_t i
 				 struct cashet_results **rp,
 				 const struct cashet_result **resultp,
 				 struct cashet_error *error);
-/** cashet_commit_find() - the commit whose hash begins with the text @prefix (4 digits or more).
+/** cashet_commit_find() - the commit that @what names: see "history and care".
  * What a commit does not record (index, params' names) is as of the task under which it ran. */
-CASHET_API int cashet_commit_find(struct cashet *c, const char *prefix,
+CASHET_API int cashet_commit_find(struct cashet *c, const char *what,
 				  struct cashet_results **rp,
 				  const struct cashet_result **resultp,
 				  struct cashet_error *error);
@@ -520,7 +520,8 @@ CASHET_API int cashet_gc(struct cashet *c, const struct cashet_gc *gc,
 			 struct cashet_care_report *report, struct cashet_error *error);
 
 struct cashet_filter { /* all that is given must hold; nothing given is CASHET_USAGE */
-	const char *const *commits; /* any of these: hashes, prefixes, BATCH:INDEX, pins */
+	const char *const
+		*commits; /* any of these: hashes, prefixes, BATCH:INDEX, pins */
 	size_t commit_count;
 	const struct cashet_pair *tags; /* all of these; value NULL: any */
 	size_t tag_count;
@@ -696,6 +697,134 @@ struct cashet_diff {
 CASHET_API int cashet_diff(struct cashet *c, const char *a, const char *b,
 			   struct cashet_diff **diffp, struct cashet_error *error);
 CASHET_API void cashet_diff_free(struct cashet_diff *diff);
+/* ---- history and care ----
+ *
+ * Where a commit is expected, @what is 4 or more digits of its hash in any case, "BATCH:INDEX" of a
+ * task that ended with it, or the name of a pin. Of a store directory that no broker serves all of
+ * this section that only reads is answered from its files: no broker is started, nothing is made. */
+
+struct cashet_commit {
+	uint8_t commit[32];
+	const char *name; /* of the task */
+	bool failed;
+	uint64_t size; /* bytes of its outputs, or of its result */
+	uint64_t duration_ns, ended_wall_ms;
+	uint64_t expires_wall_ms; /* 0: never */
+	const struct cashet_pair *
+		tags; /* of the task that made it, and of the one by which it was found */
+	size_t tag_count;
+	const char *error, *worker; /* "" if none */
+	uint8_t func_hash[32], args_hash[32];
+	bool has_parent;
+	uint8_t parent[32]; /* the commit that it superseded */
+	uint8_t batch[32];  /* the task under which it ran */
+	uint32_t index;
+	uint32_t attempts;
+	int exit_code;
+	bool current; /* cashet_runs(), cashet_show(): equal work would be a hit on it */
+};
+
+struct cashet_commits_filter { /* all that is given must hold */
+	const char *func;      /* name of the task */
+	const struct cashet_pair
+		*tags; /* of any task that made the commit or hit it; value NULL: any */
+	size_t tag_count;
+	const char *batch; /* made or hit by its tasks; NULL: any; "": of the newest */
+	bool completed, failed; /* one of them: only these */
+	uint64_t since_wall_ms; /* ended then or later */
+	uint64_t max;		/* how many; 0: all */
+};
+
+/** A commit, borrowed for the call. A non-zero return ends the listing, which then succeeds. The
+ * callback must not use the handle. */
+typedef int (*cashet_commit_row)(void *arg, const struct cashet_commit *commit);
+
+/** cashet_commits() - the history, newest first, failures too. @filter: NULL: everything. */
+CASHET_API int cashet_commits(struct cashet *c,
+			      const struct cashet_commits_filter *filter,
+			      cashet_commit_row row, void *arg,
+			      struct cashet_error *error);
+/** cashet_runs() - all runs of the same function and arguments as @what, newest first. */
+CASHET_API int cashet_runs(struct cashet *c, const char *what, cashet_commit_row row,
+			   void *arg, struct cashet_error *error);
+
+struct cashet_function_code {
+	const char *path;
+	bool executable;
+	uint8_t digest[32];
+};
+
+struct cashet_function {	 /* what a command runs, as written */
+	const char *const *argv; /* or NULL when @shell is set */
+	size_t argc;
+	const char *shell;
+	const struct cashet_pair *env, *outputs;
+	size_t env_count, output_count;
+	const struct cashet_function_code *code;
+	size_t code_count;
+	const char *metrics, *salt; /* or NULL */
+};
+
+struct cashet_origin { /* of an input */
+	const char *name;
+	const char *const *files; /* the names that it has in the task's folder */
+	size_t file_count;
+	struct cashet_content content;
+	const uint32_t *sources; /* numbers of the commits that produced it, in order */
+	size_t source_count;
+	uint32_t parts;	   /* members of a list; else 1 */
+	uint32_t supplied; /* how many of them the client supplied */
+	uint32_t unknown;  /* how many come from commits of which there is no record */
+};
+
+struct cashet_shown {
+	struct cashet_commit commit;
+	const struct cashet_result *result;	/* as cashet_commit_find() */
+	const struct cashet_function *function; /* NULL: not in the store any more */
+	const struct cashet_origin *inputs;	/* by name */
+	size_t input_count;
+	const struct cashet_commit *sources; /* what the inputs number */
+	size_t source_count;
+	uint64_t hits, last_used_wall_ms; /* by tasks, 0: none so far */
+	const char *const *pins;
+	size_t pin_count;
+};
+
+/** cashet_show() - all that is known of one commit. cashet_shown_free() it; NULL is fine there. */
+CASHET_API int cashet_show(struct cashet *c, const char *what, struct cashet_shown **sp,
+			   struct cashet_error *error);
+CASHET_API void cashet_shown_free(struct cashet_shown *s);
+
+struct cashet_node {
+	struct cashet_commit commit;
+	const struct cashet_origin *inputs; /* their sources number nodes */
+	size_t input_count;
+};
+
+struct cashet_lineage {
+	const struct cashet_node *nodes; /* the first is the commit itself */
+	size_t node_count;
+	bool cut; /* there are more */
+};
+
+/** cashet_lineage() - what a commit was made from, and that from, up to the roots. @max: nodes; 0:
+ * 10000. cashet_lineage_free() it; NULL is fine there. */
+CASHET_API int cashet_lineage(struct cashet *c, const char *what, uint32_t max,
+			      struct cashet_lineage **lp, struct cashet_error *error);
+CASHET_API void cashet_lineage_free(struct cashet_lineage *l);
+
+struct cashet_store_stats {
+	uint64_t completed, failed;	       /* commits */
+	uint64_t hits, executed, deduplicated; /* tasks, over the life of the store */
+	uint64_t compute_ns, saved_ns;	       /* what commits cost; what hits did not */
+	uint64_t referenced_bytes; /* that commits name, each time that one does */
+	uint64_t object_bytes, stored_bytes, objects; /* files; stored: compressed */
+	uint64_t inline_blobs, inline_bytes;	      /* small blobs in meta.db */
+	uint64_t batches, pins;
+	uint64_t journal_bytes, journal_free_bytes; /* meta.db */
+};
+CASHET_API int cashet_stats(struct cashet *c, struct cashet_store_stats *out,
+			    struct cashet_error *error);
 
 #ifdef __cplusplus
 }

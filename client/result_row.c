@@ -2,6 +2,7 @@
  * and over, canonical bytes are read in place, and of a function only the names are looked at. */
 #include "client/results.h"
 
+#include "client/history.h"
 #include "common/format/commit.h"
 #include "common/pure/sha256.h"
 
@@ -193,17 +194,6 @@ int row_fill_params(struct row *row, const void *args, size_t size,
 
 /* ---- rows ---- */
 
-static struct cashet_content content_from(const Cashet__Content *in)
-{
-	struct cashet_content out = {0};
-	if (!in || in->type == CASHET_CONTENT_NONE || !wire_is(&in->digest, DIGEST_SIZE))
-		return out;
-	out.type = (enum cashet_content_type)in->type;
-	out.size = in->size;
-	memcpy(out.digest, in->digest.data, DIGEST_SIZE);
-	return out;
-}
-
 static int fill_lists(struct row *row, const Cashet__TaskResult *t)
 {
 	struct cashet_result *out = &row->result;
@@ -290,7 +280,7 @@ static struct cashet_content commit_log(bool has, const uint8_t digest[DIGEST_SI
 }
 
 int row_fill_commit(struct row *row, const void *body, size_t size,
-		    const uint8_t hash[DIGEST_SIZE])
+		    const uint8_t hash[DIGEST_SIZE], const struct row_function *f)
 {
 	struct commit commit;
 	buf_reset(&row->arena);
@@ -341,5 +331,5 @@ int row_fill_commit(struct row *row, const void *body, size_t size,
 			.text = commit.metrics[i].text,
 			.number = commit.metrics[i].number,
 		};
-	return 0;
+	return row_fill_params(row, commit.args, commit.args_size, f);
 }

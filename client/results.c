@@ -2,6 +2,7 @@
  * the question is asked as soon as it is known where the next page begins. */
 #include "client/results.h"
 
+#include "client/target.h"
 #include "client/watch.h"
 #include "common/pure/hex.h"
 
@@ -261,20 +262,15 @@ int cashet_result_one(struct cashet *c, const char *batch, uint32_t index,
 }
 
 /* A commit is asked for by itself; what it leaves out comes from the task that made it. */
-static int commit_find(struct cashet *c, const char *prefix, struct cashet_results **rp,
+static int commit_find(struct cashet *c, const char *what, struct cashet_results **rp,
 		       const struct cashet_result **resultp, struct err *e)
 {
-	Cashet__BatchRef ref = CASHET__BATCH_REF__INIT;
-	uint8_t bytes[DIGEST_SIZE];
-	int failed = batch_ref_parse(prefix, &ref, bytes, e);
+	struct target target;
+	int failed = target_parse(what, &target, e);
 	if (failed)
 		return failed;
-	if (!ref.prefix.len)
-		return err_set(e, ERR_USAGE,
-			       "which commit? Give 4 digits or more of its hash");
 	Cashet__CommitQuery query = CASHET__COMMIT_QUERY__INIT;
-	query.prefix = ref.prefix;
-	query.odd = ref.odd;
+	query.target = &target.message;
 	Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
 	envelope.body_case = CASHET__ENVELOPE__BODY_COMMIT_QUERY;
 	envelope.commit_query = &query;
@@ -288,7 +284,7 @@ static int commit_find(struct cashet *c, const char *prefix, struct cashet_resul
 		const Cashet__CommitReply *reply = r->held->reply->commit_reply;
 		if (!wire_is(&reply->hash, DIGEST_SIZE) ||
 		    row_fill_commit(&r->row, reply->body.data, reply->body.len,
-				    reply->hash.data))
+				    reply->hash.data, NULL))
 			failed = err_set(e, ERR_FAILED,
 					 "the broker sent a commit that cannot be read");
 	}
@@ -301,9 +297,9 @@ static int commit_find(struct cashet *c, const char *prefix, struct cashet_resul
 	return 0;
 }
 
-int cashet_commit_find(struct cashet *c, const char *prefix, struct cashet_results **rp,
+int cashet_commit_find(struct cashet *c, const char *what, struct cashet_results **rp,
 		       const struct cashet_result **resultp, struct cashet_error *error)
 {
 	struct err e;
-	return error_give(error, &e, commit_find(c, prefix, rp, resultp, &e));
+	return error_give(error, &e, commit_find(c, what, rp, resultp, &e));
 }

@@ -46,9 +46,10 @@ void row_function_fini(struct row_function *f);
  * without memory. */
 int row_fill(struct row *row, const Cashet__TaskResult *t,
 	     const ProtobufCBinaryData *args, const struct row_function *f);
-/** row_fill_commit() - from the canonical bytes of a commit. Return: 0; 1 malformed. */
+/** row_fill_commit() - from the canonical bytes of a commit. @f may be NULL. Return: 0; 1
+ * malformed. */
 int row_fill_commit(struct row *row, const void *body, size_t size,
-		    const uint8_t hash[DIGEST_SIZE]);
+		    const uint8_t hash[DIGEST_SIZE], const struct row_function *f);
 /** row_fill_params() - parameters alone, from canonical arguments. Return: as row_fill(). */
 int row_fill_params(struct row *row, const void *args, size_t size,
 		    const struct row_function *f);

@@ -137,7 +137,7 @@ int answer_run(const Cashet__WhySide *side, struct run *keep, struct cashet_run 
 	if (wire_is(&side->commit, DIGEST_SIZE)) {
 		hex_encode(out->commit, side->commit.data, DIGEST_SIZE);
 		if (row_fill_commit(&keep->row, side->body.data, side->body.len,
-				    side->commit.data))
+				    side->commit.data, NULL))
 			return err_set(e, ERR_FAILED,
 				       "the record of commit %.8s is malformed",
 				       out->commit);

@@ -1,7 +1,5 @@
-/* commit.c - CommitQuery: one commit, by the beginning of its hash. */
+/* commit.c - CommitQuery: one commit, by what people call it. */
 #include "broker/history/parts.h"
-
-#include <string.h>
 
 enum { ENVELOPE_COMMIT_REPLY = 40 };
 
@@ -9,15 +7,13 @@ int history_commit(struct history *h, const Cashet__Envelope *question,
 		   const struct history_live *live, struct buf *out, struct err *e)
 {
 	const Cashet__CommitQuery *query = question->commit_query;
-	size_t size = query->prefix.len;
-	unsigned nibbles = (unsigned)(2 * size - (query->odd ? 1 : 0));
-	uint8_t prefix[DIGEST_SIZE], hash[DIGEST_SIZE];
+	uint8_t hash[DIGEST_SIZE];
 	uint64_t seq;
-	if (!size || size > DIGEST_SIZE || nibbles < 4)
-		return err_set(e, ERR_USAGE,
-			       "a commit is named by 4 to 64 hexadecimal digits");
-	memcpy(prefix, query->prefix.data, size);
-	int rc = history_find_commit(h, prefix, nibbles, &seq, e);
+	Cashet__Target by_prefix = CASHET__TARGET__INIT;
+	by_prefix.prefix = query->prefix;
+	by_prefix.odd = query->odd;
+	int rc = history_find_target(h, query->target ? query->target : &by_prefix, &seq,
+				     e);
 	if (rc)
 		return rc;
 	buf_reset(&h->pager.body);

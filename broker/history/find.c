@@ -84,6 +84,45 @@ int history_row(struct history *h, const Cashet__BatchRef *ref,
 	return rc;
 }
 
+static void forget_batch(struct history_batch *b)
+{
+	specs_free(b->specs);
+	free(b->ends.items);
+	*b = (struct history_batch){0};
+}
+
+void history_forget_batches(struct history *h)
+{
+	for (size_t i = 0; i < HISTORY_BATCHES; i++)
+		forget_batch(&h->batches[i]);
+}
+
+static struct history_batch *get_batch(struct history *h, uint64_t number)
+{
+	struct history_batch *oldest = &h->batches[0];
+	for (size_t i = 0; i < HISTORY_BATCHES; i++) {
+		struct history_batch *b = &h->batches[i];
+		if (b->number == number) {
+			oldest = b;
+			break;
+		}
+		if (b->used < oldest->used)
+			oldest = b;
+	}
+	if (oldest->number != number)
+		forget_batch(oldest);
+	oldest->number = number;
+	oldest->used = ++h->uses;
+	return oldest;
+}
+
+struct specs *history_specs(struct history *h, const struct ledger_batch_row *row)
+{
+	struct history_batch *b = get_batch(h, row->batch.batch);
+	return specs_get(&b->specs, history_reader(h), row->batch.batch,
+			 row->chunk_count);
+}
+
 static int keep_end(void *arg, const struct ledger_end *end)
 {
 	struct ends *e = arg;
@@ -94,11 +133,11 @@ static int keep_end(void *arg, const struct ledger_end *end)
 
 const struct ends *history_ends(struct history *h, const struct ledger_batch_row *row)
 {
-	struct ends *e = &h->ends;
-	if (e->number == row->batch.batch && e->items)
+	struct ends *e = &get_batch(h, row->batch.batch)->ends;
+	if (e->kept)
 		return e;
 	free(e->items);
-	e->number = row->ended ? row->batch.batch : 0;
+	e->kept = row->ended;
 	e->count = row->task_count;
 	e->items = mem_alloc(((size_t)e->count + 1) * sizeof *e->items);
 	for (uint32_t i = 0; i < e->count; i++)
@@ -190,4 +229,73 @@ int history_find_commit(struct history *h, const uint8_t *prefix, unsigned nibbl
 	err_set(e, ERR_NOT_FOUND, "no commit begins with %s", hex);
 	err_next(e, "cashet log lists them, cashet results those of a batch");
 	return ERR_NOT_FOUND;
+}
+
+int history_find_hash(struct history *h, const uint8_t hash[DIGEST_SIZE], uint64_t *seqp)
+{
+	size_t count = 0;
+	return ledger_find_commit(history_reader(h), hash, 2 * DIGEST_SIZE, seqp, 1,
+				  &count) != 0;
+}
+
+static int find_pin(struct history *h, const char *name, uint64_t *seqp, struct err *e)
+{
+	uint8_t hash[DIGEST_SIZE];
+	int rc = ledger_find_pin(history_reader(h), name, hash);
+	if (rc < 0)
+		return unreadable(e, rc);
+	if (rc) {
+		err_set(e, ERR_NOT_FOUND,
+			"\"%s\" is neither a pin nor the beginning of a "
+			"hash",
+			name);
+		err_next(e, "cashet pins lists the pins, cashet log the commits");
+		return ERR_NOT_FOUND;
+	}
+	if (history_find_hash(h, hash, seqp))
+		return err_set(e, ERR_NOT_FOUND,
+			       "the commit that \"%s\" stands for is not in the store",
+			       name);
+	return 0;
+}
+
+static int find_task(struct history *h, const Cashet__Target *target, uint64_t *seqp,
+		     struct err *e)
+{
+	struct ledger_batch_row row;
+	char hex[HEX_DIGEST_SIZE];
+	int rc = history_find_batch(history_reader(h), target->batch, &row, e);
+	if (rc)
+		return rc;
+	hex_encode(hex, row.batch.id, DIGEST_SIZE);
+	if (target->index >= row.task_count)
+		return err_set(e, ERR_NOT_FOUND, "batch %.8s has no task %u: it has %u",
+			       hex, target->index, row.task_count);
+	const struct ledger_end *end = &history_ends(h, &row)->items[target->index];
+	*seqp = end->commit;
+	if (end->commit)
+		return 0;
+	err_set(e, ERR_NOT_FOUND, "task %.8s:%u has no commit: it %s", hex, target->index,
+		end->status == CORE_SKIPPED	? "was skipped"
+		: end->status == CORE_CANCELLED ? "was cancelled"
+						: "has not ended");
+	err_next(e, "cashet why %.8s:%u", hex, target->index);
+	return ERR_NOT_FOUND;
+}
+
+int history_find_target(struct history *h, const Cashet__Target *target, uint64_t *seqp,
+			struct err *e)
+{
+	size_t size = target ? target->prefix.len : 0;
+	unsigned nibbles = (unsigned)(2 * size - (size && target->odd ? 1 : 0));
+	uint8_t prefix[DIGEST_SIZE];
+	if (target && target->is_task)
+		return find_task(h, target, seqp, e);
+	if (target && *target->name)
+		return find_pin(h, target->name, seqp, e);
+	if (size > DIGEST_SIZE || nibbles < 4)
+		return err_set(e, ERR_USAGE,
+			       "a commit is named by 4 to 64 hexadecimal digits");
+	memcpy(prefix, target->prefix.data, size);
+	return history_find_commit(h, prefix, nibbles, seqp, e);
 }

@@ -29,6 +29,11 @@ static const struct history_row_of rows[] = {
 	ROW(STATUS_QUERY, history_status, true),
 	ROW(FSCK_REQUEST, history_fsck, false),
 	ROW(PINS_QUERY, history_pins, false),
+	ROW(COMMITS_QUERY, history_commits, false),
+	ROW(RUNS_QUERY, history_runs, false),
+	ROW(SHOW_QUERY, history_show, false),
+	ROW(GRAPH_QUERY, history_graph, false),
+	ROW(STATS_QUERY, history_stats, false),
 };
 
 static const struct history_row_of *find_row(Cashet__Envelope__BodyCase what)
@@ -58,8 +63,8 @@ void history_close(struct history *h)
 	if (!h)
 		return;
 	pager_fini(&h->pager);
-	specs_free(h->specs);
-	free(h->ends.items);
+	history_forget_batches(h);
+	found_free(h->found);
 	buf_fini(&h->blob);
 	if (h->owned) {
 		ledger_reader_close(h->pager.reader);

@@ -62,7 +62,7 @@ struct history_live { /* a snapshot of what only the loop knows; all of it is op
 	struct history_live_batch *batches; /* all that are in memory, by number */
 	size_t batch_count;
 	struct history_live_task *task; /* that is asked for; heap, or NULL */
-	bool has_commit; /* of the task that is asked for, 0: none */
+	bool has_commit;		/* of the task that is asked for, 0: none */
 	uint64_t commit;
 	struct buf status; /* packed fields of cashet.Status */
 };

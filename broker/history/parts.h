@@ -5,19 +5,28 @@
 #include "broker/history/specs.h"
 #include "proto/pb.h"
 
-struct ends { /* of the ended batch that was asked for last, by index */
-	uint64_t number;
+struct ends { /* of a batch's tasks, by index */
 	struct ledger_end *items;
 	uint32_t count;
+	bool kept; /* it has ended: they will not change */
+};
+
+#define HISTORY_BATCHES 4
+struct history_batch {	 /* one that was looked into lately */
+	uint64_t number; /* 0: none */
+	uint64_t used;
+	struct specs *specs;
+	struct ends ends;
 };
 
 struct history {
 	struct pager pager; /* has the reader */
 	struct cas *cas;
 	bool owned; /* the reader and @cas are ours */
-	struct specs *specs;
-	struct ends ends;
-	struct buf blob; /* scratch of history_blob() */
+	struct history_batch batches[HISTORY_BATCHES];
+	uint64_t uses;
+	struct buf blob;     /* scratch of history_blob() */
+	struct found *found; /* commits.c: what the next page goes on with */
 };
 
 static inline struct ledger_reader *history_reader(const struct history *h)
@@ -32,9 +41,71 @@ typedef int history_question(struct history *h, const Cashet__Envelope *question
 			     struct err *e);
 
 history_question history_results, history_batches, history_commit, history_log,
-	history_status, history_why;
+	history_status, history_why, history_fsck, history_pins, history_commits,
+	history_runs, history_show, history_graph, history_stats;
 
-history_question history_fsck, history_pins;
+/* ---- rows.c: commits as rows, and the tags of tasks ---- */
+
+struct history_commit { /* one that was read; history_commit_fini() it */
+	struct ledger_commit_row row;
+	struct commit c;
+	struct buf body, arena;
+};
+/** history_read() - Return: 0; 1 if it is not there or cannot be read. */
+int history_read(struct history *h, uint64_t seq, struct history_commit *out);
+void history_commit_fini(struct history_commit *c);
+
+struct history_via { /* a task by which a commit was found; batch.batch 0: none */
+	struct ledger_batch_row batch;
+	uint32_t index;
+};
+enum { HISTORY_ROW_CURRENT = 1 }; /* say whether it is */
+/** history_add_row() - field @field, a CommitRow. @via may be NULL. */
+void history_add_row(struct history *h, struct buf *out, unsigned field,
+		     const struct history_commit *c, const struct history_via *via,
+		     unsigned flags);
+/** history_batch_of() - the batch with this full id. Return: 0; 1 if there is no record of it. */
+int history_batch_of(struct history *h, const uint8_t id[DIGEST_SIZE],
+		     struct ledger_batch_row *row);
+/** history_size() - bytes of what a commit resulted in. */
+uint64_t history_size(const struct commit *c);
+
+/* ---- tags.c ---- */
+
+struct history_tags { /* conditions: all must hold */
+	size_t count;
+	Cashet__Pair *const *pairs;
+	const uint32_t *any_value; /* numbers of pairs */
+	size_t any_value_count;
+};
+/** tags_value() - of condition @i; NULL if any value will do. */
+const char *tags_value(const struct history_tags *t, size_t i);
+/** tags_fit() - do the packed messages @function and @info (a Function and a BatchInfo, NULL: none),
+ * which have their tags as field 4, fulfil @t together? */
+bool tags_fit(const struct history_tags *t, const uint8_t *function, size_t function_size,
+	      const uint8_t *info, size_t info_size);
+/** tags_add() - append the tags of a task as field @field. */
+void tags_add(struct history *h, struct buf *out, unsigned field,
+	      const struct ledger_batch_row *row, uint32_t index);
+
+/* ---- inputs.c ---- */
+
+struct history_sources { /* commits, each once, in order of appearance */
+	uint64_t *seqs;
+	uint32_t count, room, max;
+	uint32_t *slots; /* hash table: number + 1 */
+	uint32_t slot_count;
+	bool cut;
+};
+void sources_fini(struct history_sources *s);
+/** sources_number() - of commit @seq, which is added if it is new. UINT32_MAX: there are too many. */
+uint32_t sources_number(struct history_sources *s, uint64_t seq);
+/** history_add_inputs() - field @field, a GraphInput for each input of @c. */
+void history_add_inputs(struct history *h, struct buf *out, unsigned field,
+			const struct history_commit *c, struct history_sources *s);
+
+/* ---- commits.c ---- */
+void found_free(struct found *found);
 
 /* ---- find.c ---- */
 
@@ -45,11 +116,20 @@ int history_row(struct history *h, const Cashet__BatchRef *ref,
 /** history_find_commit() - by prefix. *@seqp: its number. Return: as history_find_batch(). */
 int history_find_commit(struct history *h, const uint8_t *prefix, unsigned nibbles,
 			uint64_t *seqp, struct err *e);
-/** history_ends() - how the tasks of an ended batch ended, by index; borrowed until the next one is
- * asked for. Those of a batch that has not ended: what the ledger has so far, never kept. */
+/** history_find_target() - the commit that people name: by prefix, as a pin, or as what task
+ * BATCH:INDEX ended with. *@seqp: its number. Return: as history_find_batch(). */
+int history_find_target(struct history *h, const Cashet__Target *target, uint64_t *seqp,
+			struct err *e);
+/** history_find_hash() - the number of the commit with this hash. Return: 0; 1 if it is not there. */
+int history_find_hash(struct history *h, const uint8_t hash[DIGEST_SIZE], uint64_t *seqp);
+/** history_ends() - how the tasks of a batch ended, by index; borrowed until HISTORY_BATCHES others
+ * were asked for. Of a batch that has not ended: what the ledger has so far. */
 const struct ends *history_ends(struct history *h, const struct ledger_batch_row *row);
 /** history_count() - counts of a batch that has not ended and that no broker has in memory. */
 void history_count(struct history *h, struct ledger_batch_row *row);
+/** history_specs() - what the tasks of a batch are; borrowed as those. NULL: its chunks are gone. */
+struct specs *history_specs(struct history *h, const struct ledger_batch_row *row);
+void history_forget_batches(struct history *h);
 /** history_add_info() - field @field, the BatchInfo of batch @number. */
 void history_add_info(struct history *h, struct buf *out, unsigned field,
 		      uint64_t number);

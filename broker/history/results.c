@@ -87,8 +87,7 @@ int history_results(struct history *h, const Cashet__Envelope *question,
 	history_page_range(query, row.task_count, &first, &count);
 	struct specs *s = NULL;
 	if (query->specs)
-		s = specs_get(&h->specs, history_reader(h), row.batch.batch,
-			      row.chunk_count);
+		s = history_specs(h, &row);
 	const struct ends *ends = live->in_memory ? NULL : history_ends(h, &row);
 	struct numbers functions = {0}, options = {0};
 	size_t mark = pb_open(out, ENVELOPE_RESULTS_PAGE);

@@ -9,7 +9,13 @@
 #include <string.h>
 
 /* fields of cashet.SubmitChunk, Function, TaskSpec */
-enum { CHUNK_INFO = 3, CHUNK_OPTIONS = 4, CHUNK_FUNCTIONS = 5, CHUNK_TASKS = 7 };
+enum {
+	CHUNK_INFO = 3,
+	CHUNK_OPTIONS = 4,
+	CHUNK_FUNCTIONS = 5,
+	CHUNK_GROUPS = 6,
+	CHUNK_TASKS = 7
+};
 enum { FUNCTION_OPTIONS = 3 };
 enum { TASK_FUNCTION = 1, TASK_ARGS = 2, TASK_NONCE = 5 };
 
@@ -23,9 +29,11 @@ struct specs {
 		chunk_first; /* index of the first task of each chunk; one more at the end */
 	uint32_t chunk_count;
 	struct buf bytes; /* packed functions and options, behind each other */
-	struct span *functions, *options;
+	struct span *functions, *options, *groups;
 	uint32_t *function_options;
 	size_t function_count, function_room, option_count, option_room;
+	size_t group_count, group_room;
+	struct buf info;
 	struct buf chunk; /* the last one */
 	uint32_t loaded;  /* its number; UINT32_MAX: none */
 	uint32_t next_index;
@@ -40,6 +48,8 @@ void specs_free(struct specs *s)
 	free(s->chunk_first);
 	free(s->functions);
 	free(s->options);
+	free(s->groups);
+	buf_fini(&s->info);
 	free(s->function_options);
 	buf_fini(&s->bytes);
 	buf_fini(&s->chunk);
@@ -87,6 +97,9 @@ static uint32_t scan(struct specs *s)
 		} else if (f.number == CHUNK_OPTIONS) {
 			mem_grow(s->options, s->option_count, s->option_room);
 			s->options[s->option_count++] = keep(s, &f);
+		} else if (f.number == CHUNK_GROUPS) {
+			mem_grow(s->groups, s->group_count, s->group_room);
+			s->groups[s->group_count++] = keep(s, &f);
 		} else if (f.number == CHUNK_FUNCTIONS) {
 			if (s->function_count == s->function_room) {
 				s->function_room =
@@ -138,6 +151,8 @@ struct specs *specs_get(struct specs **cachep, struct ledger_reader *r, uint64_t
 			specs_free(s);
 			return NULL;
 		}
+		if (i == 0)
+			specs_info(&s->info, &s->chunk);
 		index += scan(s);
 	}
 	s->chunk_first[chunk_count] = index;
@@ -209,4 +224,23 @@ const uint8_t *specs_options(const struct specs *s, uint32_t number, size_t *siz
 		return NULL;
 	*sizep = s->options[number].size;
 	return s->bytes.data + s->options[number].at;
+}
+
+const uint8_t *specs_batch_info(const struct specs *s, size_t *sizep)
+{
+	*sizep = s->info.size;
+	return s->info.size ? s->info.data : NULL;
+}
+
+const uint8_t *specs_group(const struct specs *s, uint32_t number, size_t *sizep)
+{
+	if (number >= s->group_count)
+		return NULL;
+	*sizep = s->groups[number].size;
+	return s->bytes.data + s->groups[number].at;
+}
+
+uint32_t specs_function_count(const struct specs *s)
+{
+	return (uint32_t)s->function_count;
 }

@@ -25,5 +25,9 @@ int specs_task(struct specs *s, struct ledger_reader *r, uint32_t index,
 const uint8_t *specs_function(const struct specs *s, uint32_t number, size_t *sizep,
 			      uint32_t *optionsp);
 const uint8_t *specs_options(const struct specs *s, uint32_t number, size_t *sizep);
+/** specs_batch_info(), specs_group() - the packed BatchInfo; a packed Group. NULL: there is none. */
+const uint8_t *specs_batch_info(const struct specs *s, size_t *sizep);
+const uint8_t *specs_group(const struct specs *s, uint32_t number, size_t *sizep);
+uint32_t specs_function_count(const struct specs *s);
 /** specs_info() - append the packed BatchInfo of a recorded chunk 0. */
 void specs_info(struct buf *out, const struct buf *chunk);

@@ -197,8 +197,7 @@ static uint32_t step_up(struct history *h, const struct subject *s,
 	struct specs_task t;
 	struct deps deps = {0};
 	uint32_t found = index;
-	struct specs *specs = specs_get(&h->specs, history_reader(h), s->row.batch.batch,
-					s->row.chunk_count);
+	struct specs *specs = history_specs(h, &s->row);
 	if (!specs || specs_task(specs, history_reader(h), index, &t) ||
 	    deps_read(h, &s->row, t.packed, t.packed_size, &deps))
 		return index;

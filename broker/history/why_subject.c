@@ -35,19 +35,13 @@ static char *function_name(const uint8_t *packed, size_t size)
 	return mem_strdup(buf_cstr(&name));
 }
 
-static struct specs *specs_of(struct history *h, const struct ledger_batch_row *row)
-{
-	return specs_get(&h->specs, history_reader(h), row->batch.batch,
-			 row->chunk_count);
-}
-
 char *subject_name(struct history *h, const struct subject *s, uint32_t index)
 {
 	struct specs_task t;
 	size_t size = 0;
 	uint32_t options;
 	const uint8_t *packed = NULL;
-	struct specs *specs = s->has_row ? specs_of(h, &s->row) : NULL;
+	struct specs *specs = s->has_row ? history_specs(h, &s->row) : NULL;
 	if (specs && !specs_task(specs, history_reader(h), index, &t))
 		packed = specs_function(specs, t.function, &size, &options);
 	return function_name(packed, size);
@@ -75,7 +69,7 @@ static void load_spec(struct history *h, struct subject *s)
 	struct specs_task t;
 	size_t size;
 	uint32_t options;
-	struct specs *specs = specs_of(h, &s->row);
+	struct specs *specs = history_specs(h, &s->row);
 	if (!specs || specs_task(specs, history_reader(h), s->index, &t))
 		return;
 	s->has_spec = true;

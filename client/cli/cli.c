@@ -116,6 +116,8 @@ int cli_write(const struct cli *cli, struct buf *out)
 {
 	int r = out->failed ? -ENOMEM : fs_write_all(STDOUT_FILENO, out->data, out->size);
 	buf_reset(out);
+	if (cli->pager && r == -EPIPE)
+		return CLI_LEFT;
 	if (r == 0)
 		return 0;
 	struct cashet_error e = {.code = CASHET_FAILED};

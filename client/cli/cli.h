@@ -20,6 +20,7 @@ struct cli {
 	bool color_out,
 		color_err; /* standard output, error: a terminal that wants colour */
 	bool tty_out, tty_err;
+	int pager; /* its pid; 0: none */
 };
 
 struct command {
@@ -47,7 +48,9 @@ int cli_usage(const struct cli *cli, const char *next, const char *fmt, ...) PRI
 int cli_open(struct cli *cli, bool must_exist, bool no_wait);
 /** cli_note() - chatter: a line on standard error unless --quiet; escape what strangers wrote. */
 void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
-/** cli_write() - @out to standard output, and empty it. Return: 0 or the exit code, printed. */
+/** cli_write() - @out to standard output, and empty it. Return: 0 or the exit code, printed;
+ * CLI_LEFT: whoever reads has seen enough, which ends the command well. */
+#define CLI_LEFT -1
 int cli_write(const struct cli *cli, struct buf *out);
 
 /** cli_interrupted() - a SIGINT, SIGTERM or SIGHUP came; cli_catch() begins to notice them. */
@@ -87,6 +90,35 @@ int show_json(struct cli *cli, struct cashet_results *results);
 /** json_finish() - close the object, end the line, write. */
 int json_finish(struct cli *cli, struct json *j);
 
+/* ---- commits in the history (show_commit.c) ---- */
+
+void show_size(struct buf *out, uint64_t bytes);   /* "1.2 MiB" */
+void show_time(struct buf *out, uint64_t wall_ms); /* "2026-11-23 08:49:12" here */
+/** show_text() - what users wrote: escaped on a terminal, else as it is. */
+void show_text(const struct cli *cli, struct buf *out, const char *text);
+void show_tags(const struct cli *cli, struct buf *out,
+	       const struct cashet_commit *commit); /* "a=1, b" */
+/** show_origin() - name, file and digest of an input, without where it came from (cmd_show.c). */
+void show_origin(const struct cli *cli, struct buf *out, const struct cashet_origin *o);
+void json_commit(struct json *j, const struct cashet_commit *commit);
+/** json_origins() - "inputs": [...]; @commits: what the sources number. */
+void json_origins(struct json *j, const struct cashet_origin *inputs, size_t count,
+		  const struct cashet_commit *commits);
+
+/* ---- lists of commits (show_commits.c) ---- */
+
+typedef int (*commit_lister)(struct cli *cli, void *ctx, cashet_commit_row row, void *arg,
+			     struct cashet_error *e);
+/** show_commits() - what @lister gives to its row, as a table through the pager, or as JSON. */
+int show_commits(struct cli *cli, commit_lister lister, void *ctx);
+
+/* ---- a pager for long output (pager.c) ---- */
+
+/** pager_begin() - if standard output is a terminal, let what is written to it go through a pager.
+ * pager_end() waits for it. */
+void pager_begin(struct cli *cli);
+void pager_end(struct cli *cli);
+
 /* ---- following a batch (follow.c) ---- */
 
 /** follow_batch() - wait with a progress line until @batch has ended. @submitted: it was sent on
@@ -117,6 +149,10 @@ int cmd_pin(struct cli *cli);
 int cmd_unpin(struct cli *cli);
 int cmd_pins(struct cli *cli);
 int cmd_why(struct cli *cli);
+int cmd_log(struct cli *cli);
+int cmd_show(struct cli *cli);
+int cmd_history(struct cli *cli);
+int cmd_stats(struct cli *cli);
 int cmd_worker_ls(struct cli *cli);
 int cmd_worker_drain(struct cli *cli);
 int cmd_broker_status(struct cli *cli);

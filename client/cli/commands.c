@@ -23,6 +23,17 @@ const struct command command_table[] = {
 	{"best", "[BATCH]", "print the best results of a sweep",
 	 "Metric and direction are those of metrics.best of the tasks, unless given.",
 	 OPTIONS_BEST, 0, 1, cmd_best},
+	{"log", "", "list what was computed, newest first",
+	 "Failures too. On a terminal it is shown by $CASHET_PAGER, $PAGER or less.",
+	 OPTIONS_LOG, 0, 0, cmd_log},
+	{"show", "COMMIT", "print all that is known of a commit",
+	 "COMMIT: 4 or more digits of its hash, BATCH:INDEX of a task, or a pin's name.",
+	 0, 1, 1, cmd_show},
+	{"history", "COMMIT",
+	 "list all runs of the same function and arguments, or what it was made from",
+	 NULL, OPTIONS_GRAPH, 1, 1, cmd_history},
+	{"stats", "", "print what the store holds, and what it has saved", NULL, 0, 0, 0,
+	 cmd_stats},
 	{"get", "COMMIT|BATCH:INDEX", "write a result's exact bytes",
 	 "The result is the task's only output, or its standard output when it declares "
 	 "none.\n"
@@ -294,6 +305,8 @@ int cli_main(const char *program, const char *command, int argc, char *const *ar
 	} else {
 		code = choose(&cli, argc, argv);
 	}
+	if (code == CLI_LEFT)
+		code = 0;
 	if (fflush(stdout) && code == 0)
 		code = ERR_FAILED;
 	cashet_close(cli.c);

@@ -18,11 +18,13 @@ struct settings {
 	/* of some */
 	bool detach, force, no_cache, all, csv, max, min, want_stdout, want_stderr,
 		follow;
+	bool graph, dot;
 	const char *format, *by, *output_file, *output_name, *role, *name;
 	bool dry_run, yes, repair;
 	const char *older_than, *max_size, *func, *worker, *downstream, *read_data,
 		*pin_name;
-	uint64_t timeout_ns, deadline_ns, top;
+	const char *status, *batch;
+	uint64_t timeout_ns, deadline_ns, top, since_ns, number;
 	struct text_list tags;
 };
 
@@ -40,6 +42,8 @@ enum {
 	OPTIONS_FOLLOW = 1 << 9,
 	OPTIONS_ROLE = 1 << 10, /* --role --name */
 	OPTIONS_DEADLINE = 1 << 11,
+	OPTIONS_LOG = 1 << 12,	 /* --func --tag --status --batch --since -n */
+	OPTIONS_GRAPH = 1 << 13, /* --graph --dot */
 	OPTIONS_DRY_RUN = 1 << 24,
 	OPTIONS_YES = 1 << 25,
 	OPTIONS_GC = 1 << 26,	  /* --older-than --max-size */

@@ -1,0 +1,70 @@
+/* cmd_log.c - log: the history by what people ask for. */
+#include "client/cli/cli.h"
+
+#include "common/clock.h"
+#include "common/pure/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* "key=value" or "key" to its parts; their texts are in *@copiesp. */
+static struct cashet_pair *split_tags(const struct text_list *tags, char **copiesp)
+{
+	size_t size = 1;
+	for (size_t i = 0; i < tags->count; i++)
+		size += strlen(tags->items[i]) + 1;
+	char *to = *copiesp = mem_alloc(size);
+	struct cashet_pair *pairs = mem_alloc((tags->count + 1) * sizeof *pairs);
+	for (size_t i = 0; i < tags->count; i++) {
+		strcpy(to, tags->items[i]);
+		char *equals = strchr(to, '=');
+		pairs[i] = (struct cashet_pair){.key = to,
+						.value = equals ? equals + 1 : NULL};
+		if (equals)
+			*equals = '\0';
+		to += strlen(tags->items[i]) + 1;
+	}
+	return pairs;
+}
+
+static int ask(struct cli *cli, void *ctx, cashet_commit_row row, void *arg,
+	       struct cashet_error *e)
+{
+	return cashet_commits(cli->c, ctx, row, arg, e);
+}
+
+int cmd_log(struct cli *cli)
+{
+	const struct settings *s = &cli->settings;
+	bool completed = s->status && strcmp(s->status, "completed") == 0;
+	bool failed = s->status && strcmp(s->status, "failed") == 0;
+	if (s->status && !completed && !failed)
+		return cli_usage(cli, "", "--status is completed or failed, not \"%s\"",
+				 s->status);
+	for (size_t i = 0; i < s->tags.count; i++)
+		if (!*s->tags.items[i] || *s->tags.items[i] == '=')
+			return cli_usage(cli, "",
+					 "--tag takes KEY or KEY=VALUE, not \"%s\"",
+					 s->tags.items[i]);
+	cli_catch();
+	int code = cli_open(cli, true, true);
+	if (code)
+		return code;
+	char *copies = NULL;
+	uint64_t now = clock_wall_ms(), since = s->since_ns / NS_PER_MS;
+	struct cashet_commits_filter filter = {
+		.func = s->func,
+		.tag_count = s->tags.count,
+		.batch = s->batch,
+		.completed = completed,
+		.failed = failed,
+		.since_wall_ms = since && since < now ? now - since : 0,
+		.max = s->number,
+	};
+	struct cashet_pair *tags = split_tags(&s->tags, &copies);
+	filter.tags = tags;
+	code = show_commits(cli, ask, &filter);
+	free(tags);
+	free(copies);
+	return code;
+}
