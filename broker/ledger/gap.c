@@ -6,6 +6,7 @@
 #include "common/pure/mem.h"
 #include "common/rand.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -192,21 +193,50 @@ bool gap_layer_match(const struct gap_layer *layer, enum gap_kind kind,
 	return true;
 }
 
+/* The first bytes of the key are sorted, and nearly always decide, without a look at the entry. */
+struct sorting {
+	uint64_t head;
+	uint32_t place;
+};
+
 static int by_key(const void *a, const void *b, void *items)
 {
 	const struct gap_entry *all = items;
-	return memcmp(all[*(const uint32_t *)a].key, all[*(const uint32_t *)b].key,
-		      DIGEST_SIZE);
+	const struct sorting *x = a, *y = b;
+	if (x->head != y->head)
+		return x->head < y->head ? -1 : 1;
+	return memcmp(all[x->place].key, all[y->place].key, DIGEST_SIZE);
 }
 
 uint32_t *gap_layer_sorted(const struct gap_layer *layer, enum gap_kind kind)
 {
 	const struct gap_map *map = &layer->maps[kind];
+	struct sorting *sorted = mem_alloc((map->count + 1) * sizeof *sorted);
+	for (size_t i = 0; i < map->count; i++) {
+		sorted[i].head = be64toh(load64(map->items[i].key));
+		sorted[i].place = (uint32_t)i;
+	}
+	qsort_r(sorted, map->count, sizeof *sorted, by_key, map->items);
 	uint32_t *places = mem_alloc((map->count + 1) * sizeof *places);
 	for (size_t i = 0; i < map->count; i++)
-		places[i] = (uint32_t)i;
-	qsort_r(places, map->count, sizeof *places, by_key, map->items);
+		places[i] = sorted[i].place;
+	free(sorted);
 	return places;
+}
+
+static int by_pair(const void *a, const void *b)
+{
+	const struct gap_pair *x = a, *y = b;
+	int order = memcmp(x->key, y->key, sizeof x->key);
+	return order ? order : x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+struct gap_pair *gap_list_sorted(const struct gap_list *list)
+{
+	struct gap_pair *pairs = mem_copy(list->items, list->count * sizeof *pairs);
+	if (list->count)
+		qsort(pairs, list->count, sizeof *pairs, by_pair);
+	return pairs;
 }
 
 /* ---- the gap ---- */

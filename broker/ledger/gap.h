@@ -90,6 +90,8 @@ const struct gap_entry *gap_layer_find(const struct gap_layer *layer, enum gap_k
 bool gap_layer_match(const struct gap_layer *layer, enum gap_kind kind,
 		     const uint8_t *prefix, unsigned nibbles,
 		     bool (*fn)(void *arg, const struct gap_entry *entry), void *arg);
+/** gap_list_sorted() - a copy by key and number; the caller frees. */
+struct gap_pair *gap_list_sorted(const struct gap_list *list);
 struct gap_seqs { /* numbers, in any order; free items */
 	uint64_t *items;
 	size_t count, capacity;

@@ -27,7 +27,8 @@ static const char tables[] =
 	"CREATE TABLE hash(key BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE blob(key BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE batch(key BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE name(key BLOB, seq INTEGER, PRIMARY KEY(key, seq)) WITHOUT ROWID;"
+	"CREATE TABLE name(key BLOB, seq INTEGER, entries BLOB NOT NULL,"
+	"  PRIMARY KEY(key, seq)) WITHOUT ROWID;"
 	"CREATE TABLE run(key BLOB, seq INTEGER, PRIMARY KEY(key, seq)) WITHOUT ROWID;"
 	"CREATE TABLE tag(key BLOB, seq INTEGER, PRIMARY KEY(key, seq)) WITHOUT ROWID;"
 	"CREATE TABLE mark(id INTEGER PRIMARY KEY CHECK(id = 1), store_id BLOB NOT NULL,"
@@ -149,6 +150,7 @@ static void close_db(struct index *index)
 	sqlite3_finalize(steal(index->old_fingerprint));
 	sqlite3_finalize(steal(index->replace_fingerprint));
 	sqlite3_finalize(steal(index->set_mark));
+	sqlite3_finalize(steal(index->name_row));
 	db_close(steal(index->db));
 }
 

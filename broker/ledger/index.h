@@ -5,7 +5,7 @@
  *   hash   hash of a commit -> its number
  *   blob   digest of a small blob -> its number
  *   batch  id of a batch -> its number
- *   name   8 bytes of the hash of a task's name -> commits
+ *   name   8 bytes of the hash of a task's name -> commits, packed (index_names.h)
  *   run    8 bytes of a fingerprint -> commits that are not current: superseded, failed, not cached
  *   tag    8 bytes of a tag's hash (tags.h) -> batches, imported commits
  *   mark   one row: which store this belongs to, how far it covers the journal, and the hash of
@@ -17,7 +17,7 @@
 
 #include "broker/ledger/gap.h"
 
-#define INDEX_VERSION 2 /* another one: thrown away and made again */
+#define INDEX_VERSION 3 /* another one: thrown away and made again */
 
 struct index {
 	sqlite3 *db;
@@ -25,7 +25,7 @@ struct index {
 	struct gap_mark mark;
 	uint8_t store_id[16];
 	sqlite3_stmt *put[GAP_END], *drop[GAP_END];
-	sqlite3_stmt *old_fingerprint, *replace_fingerprint, *set_mark;
+	sqlite3_stmt *old_fingerprint, *replace_fingerprint, *set_mark, *name_row;
 	uint64_t rows; /* about, of all tables */
 	uint64_t wal_pages, wal_done;
 };

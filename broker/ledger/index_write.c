@@ -3,6 +3,7 @@
  * was removed goes last, so that it goes from there too. */
 #include "broker/ledger/index.h"
 
+#include "broker/ledger/index_names.h"
 #include "common/pure/mem.h"
 
 #include <stdlib.h>
@@ -14,7 +15,7 @@ static const char *const put_sql[GAP_END] = {
 	[GAP_COMMIT] = "INSERT OR REPLACE INTO hash VALUES(?1, ?2)",
 	[GAP_BLOB] = "INSERT OR REPLACE INTO blob VALUES(?1, ?2)",
 	[GAP_BATCH] = "INSERT OR REPLACE INTO batch VALUES(?1, ?2)",
-	[GAP_NAME] = "INSERT OR REPLACE INTO name VALUES(?1, ?2)",
+	[GAP_NAME] = "INSERT OR REPLACE INTO name VALUES(?1, ?2, ?3)",
 	[GAP_RUN] = "INSERT OR REPLACE INTO run VALUES(?1, ?2)",
 	[GAP_TAG] = "INSERT OR REPLACE INTO tag VALUES(?1, ?2)",
 };
@@ -45,6 +46,11 @@ int index_prepare(struct index *index)
 		rc = db_prepare(index->db,
 				"UPDATE fp SET seq=?2, expires_wall_ms=?3 WHERE key=?1",
 				&index->replace_fingerprint);
+	if (rc == SQLITE_OK)
+		rc = db_prepare(index->db,
+				"SELECT seq, entries FROM name WHERE key=?1 AND seq>=?2 "
+				"ORDER BY seq LIMIT 1",
+				&index->name_row);
 	if (rc == SQLITE_OK)
 		rc = db_prepare(index->db,
 				"INSERT OR REPLACE INTO mark "
@@ -139,22 +145,10 @@ static int write_map(struct index *index, const struct gap_layer *layer,
 	return rc;
 }
 
-static int by_pair(const void *a, const void *b)
-{
-	const struct gap_pair *x = a, *y = b;
-	int order = memcmp(x->key, y->key, sizeof x->key);
-	return order ? order : x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
-/* A copy is sorted: others look into the layer. */
 static int write_list(const struct gap_list *list, sqlite3_stmt *s)
 {
+	CLEANUP_FREE struct gap_pair *pairs = gap_list_sorted(list);
 	int rc = SQLITE_OK;
-	if (!list->count)
-		return rc;
-	CLEANUP_FREE struct gap_pair *pairs =
-		mem_copy(list->items, list->count * sizeof *pairs);
-	qsort(pairs, list->count, sizeof *pairs, by_pair);
 	for (size_t i = 0; i < list->count && rc == SQLITE_OK; i++)
 		rc = run(s, pairs[i].key, sizeof pairs[i].key, pairs[i].seq);
 	return rc;
@@ -179,7 +173,6 @@ static int write_lost(struct index *index, const struct gap_list *list)
 	if (rc == SQLITE_OK)
 		rc = db_exec(index->db,
 			     "DELETE FROM fp WHERE seq IN (SELECT seq FROM lost);"
-			     "DELETE FROM name WHERE seq IN (SELECT seq FROM lost);"
 			     "DELETE FROM run WHERE seq IN (SELECT seq FROM lost);"
 			     "DROP TABLE lost");
 	return rc;
@@ -189,17 +182,16 @@ static int write_lists(struct index *index, const struct gap_layer *layer)
 {
 	static const struct {
 		enum gap_kind list, table;
-	} lists[] = {{GAP_NAME, GAP_NAME},
-		     {GAP_RUN, GAP_RUN},
-		     {GAP_OVER, GAP_RUN},
-		     {GAP_TAG, GAP_TAG}};
-	int rc = SQLITE_OK;
+	} lists[] = {{GAP_RUN, GAP_RUN}, {GAP_OVER, GAP_RUN}, {GAP_TAG, GAP_TAG}};
+	int rc = index_put_names(index, &layer->lists[GAP_NAME - GAP_KINDS]);
 	for (size_t i = 0; i < ARRAY_LEN(lists) && rc == SQLITE_OK; i++)
 		rc = write_list(&layer->lists[lists[i].list - GAP_KINDS],
 				index->put[lists[i].table]);
 	for (size_t i = 0; i < ARRAY_LEN(lists) && rc == SQLITE_OK; i++)
 		rc = write_list(&layer->gone[lists[i].list - GAP_KINDS],
 				index->drop[lists[i].table]);
+	if (rc == SQLITE_OK)
+		rc = index_drop_names(index, &layer->gone[GAP_NAME - GAP_KINDS]);
 	if (rc == SQLITE_OK)
 		rc = write_lost(index, &layer->lists[GAP_LOST - GAP_KINDS]);
 	return rc;

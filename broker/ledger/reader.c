@@ -64,8 +64,10 @@ static const char *const sql[R_COUNT] = {
 	[R_BLOB_SEQ] = "SELECT seq, 0 FROM blob WHERE key=?1",
 	[R_BATCH_NUMBER] = "SELECT seq, 0 FROM batch WHERE key=?1",
 	[R_HASH_RANGE] = "SELECT seq FROM hash WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
-	[R_NAMES] = "SELECT seq FROM name WHERE key=?1 AND seq<?2 ORDER BY seq DESC "
-		    "LIMIT ?3",
+	[R_NAME_FIRST] = "SELECT seq FROM name WHERE key=?1 AND seq>=?2 ORDER BY seq "
+			 "LIMIT 1",
+	[R_NAMES] = "SELECT seq, entries FROM name WHERE key=?1 AND seq<?2 ORDER BY seq "
+		    "DESC LIMIT ?3",
 	[R_RUNS] = "SELECT seq FROM run WHERE key=?1 AND seq<?2 ORDER BY seq DESC LIMIT "
 		   "?3",
 	[R_TAGS] = "SELECT seq FROM tag WHERE key=?1 AND seq<?2 ORDER BY seq DESC LIMIT "

@@ -47,6 +47,7 @@ enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
 		   R_BATCH_NUMBER,
 		   R_HASH_RANGE,
 		   R_BATCH_RANGE,
+		   R_NAME_FIRST,
 		   R_NAMES,
 		   R_RUNS,
 		   R_TAGS,
@@ -88,7 +89,6 @@ int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *pre
 
 /* Candidates of a list (see gap.h), newest first, each once:
  *   reader_list_begin, reader_list_add*, reader_list_next* until it is not 0, reader_list_end */
-#define READER_LIST_PAGE 64
 struct reader_list {
 	struct ledger_reader *r;
 	enum reader_stmt stmt;
@@ -96,8 +96,8 @@ struct reader_list {
 	uint64_t below;	     /* the next one is less */
 	struct gap_seqs gap; /* of the gap, descending once next was called */
 	size_t at;
-	uint64_t page[READER_LIST_PAGE]; /* of the index */
-	size_t count, place;
+	struct gap_seqs page; /* of the index, descending */
+	size_t place;
 	uint64_t from; /* the next page is below it */
 	bool sorted, ended;
 };

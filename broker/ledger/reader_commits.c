@@ -195,7 +195,10 @@ int ledger_each_named(struct ledger_reader *r, const char *name, uint64_t before
 	uint8_t key[TAG_KEY_SIZE];
 	name_key(key, name);
 	int err = reader_list_begin(&list, r, GAP_NAME, key, before);
-	return err ? err : each_of_list(&list, &f, fn, arg);
+	if (!err)
+		return each_of_list(&list, &f, fn, arg);
+	reader_list_end(&list);
+	return err;
 }
 
 /* add_current() - those that are, or are hidden by a newer one that is not in index.db yet. */

@@ -3,10 +3,13 @@
 #include "broker/ledger/reader.h"
 
 #include "broker/ledger/impl.h"
+#include "broker/ledger/index_names.h"
 #include "common/pure/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define PAGE_ROWS 64
 
 static void collect(struct ledger_reader *r, enum gap_kind kind, const uint8_t key[8],
 		    struct gap_seqs *out)
@@ -15,6 +18,24 @@ static void collect(struct ledger_reader *r, enum gap_kind kind, const uint8_t k
 		gap_list(&r->ledger->gap, kind, key, out);
 	else
 		gap_layer_list(r->layer, kind, key, out);
+}
+
+/* find_first() - a packed row that begins above @below may hold some below it. */
+static int find_first(struct reader_list *list)
+{
+	struct ledger_reader *r = list->r;
+	sqlite3_stmt *s = r->stmts[R_NAME_FIRST];
+	int rc = reader_enter_index(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->index, rc);
+	sqlite3_bind_blob(s, 1, list->key, sizeof list->key, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 2, (int64_t)list->below);
+	rc = sqlite3_step(s);
+	list->from =
+		rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) + 1 : INT64_MAX;
+	sqlite3_reset(s);
+	reader_leave(r);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : reader_errno(r, r->index, rc);
 }
 
 int reader_list_begin(struct reader_list *list, struct ledger_reader *r,
@@ -30,7 +51,7 @@ int reader_list_begin(struct reader_list *list, struct ledger_reader *r,
 	collect(r, kind, key, &list->gap);
 	if (kind == GAP_RUN)
 		collect(r, GAP_OVER, key, &list->gap);
-	return 0;
+	return kind == GAP_NAME && below && r->index ? find_first(list) : 0;
 }
 
 void reader_list_add(struct reader_list *list, uint64_t seq)
@@ -45,31 +66,46 @@ static int newer_first(const void *a, const void *b)
 	return *x < *y ? 1 : -(*x > *y);
 }
 
+/* keep_row() - Return: 0; 1 if it is malformed. */
+static int keep_row(struct reader_list *list, sqlite3_stmt *s)
+{
+	struct gap_seqs *page = &list->page;
+	list->from = (uint64_t)sqlite3_column_int64(s, 0);
+	if (list->stmt == R_NAMES)
+		return names_unpack(list->from, sqlite3_column_blob(s, 1),
+				    (size_t)sqlite3_column_bytes(s, 1), page);
+	mem_grow(page->items, page->count, page->capacity);
+	page->items[page->count++] = list->from;
+	return 0;
+}
+
 /* next_page() - of the index. Return: 0 or negative errno. */
 static int next_page(struct reader_list *list)
 {
 	struct ledger_reader *r = list->r;
-	list->count = list->place = 0;
-	if (!r->index || list->ended) {
-		list->ended = true;
+	size_t rows = 0, max = list->stmt == R_NAMES ? 1 : PAGE_ROWS;
+	list->page.count = list->place = 0;
+	list->ended |= !r->index;
+	if (list->ended)
 		return 0;
-	}
 	sqlite3_stmt *s = r->stmts[list->stmt];
-	int rc = reader_enter_index(r);
+	int rc = reader_enter_index(r), malformed = 0;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->index, rc);
 	sqlite3_bind_blob(s, 1, list->key, sizeof list->key, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 2, (int64_t)list->from);
-	sqlite3_bind_int64(s, 3, READER_LIST_PAGE);
-	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-		list->page[list->count++] = (uint64_t)sqlite3_column_int64(s, 0);
+	sqlite3_bind_int64(s, 3, (int64_t)max);
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW && !malformed) {
+		malformed = keep_row(list, s);
+		rows++;
+	}
 	sqlite3_reset(s);
 	reader_leave(r);
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
+		rc = malformed ? SQLITE_CORRUPT : SQLITE_DONE;
 	if (rc != SQLITE_DONE)
 		return reader_errno(r, r->index, rc);
-	list->ended = list->count < READER_LIST_PAGE;
-	if (list->count)
-		list->from = list->page[list->count - 1];
+	list->ended = rows < max;
 	return 0;
 }
 
@@ -81,15 +117,20 @@ int reader_list_next(struct reader_list *list, uint64_t *seqp)
 	list->sorted = true;
 	while (list->at < gap->count && gap->items[list->at] >= list->below)
 		list->at++;
-	while (list->place < list->count && list->page[list->place] >= list->below)
-		list->place++;
-	if (list->place == list->count && !list->ended) {
+	for (;;) {
+		const struct gap_seqs *page = &list->page;
+		while (list->place < page->count &&
+		       page->items[list->place] >= list->below)
+			list->place++;
+		if (list->place < page->count || list->ended)
+			break;
 		int err = next_page(list);
 		if (err)
 			return err;
 	}
 	uint64_t in_gap = list->at < gap->count ? gap->items[list->at] : 0;
-	uint64_t in_index = list->place < list->count ? list->page[list->place] : 0;
+	uint64_t in_index =
+		list->place < list->page.count ? list->page.items[list->place] : 0;
 	if (!in_gap && !in_index)
 		return 1;
 	*seqp = list->below = in_gap > in_index ? in_gap : in_index;
@@ -99,5 +140,6 @@ int reader_list_next(struct reader_list *list, uint64_t *seqp)
 void reader_list_end(struct reader_list *list)
 {
 	free(list->gap.items);
-	list->gap = (struct gap_seqs){0};
+	free(list->page.items);
+	list->gap = list->page = (struct gap_seqs){0};
 }
