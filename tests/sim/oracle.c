@@ -1,41 +1,13 @@
 /* oracle.c - the promises, held against every effect and every record. It keeps a history of its own
  * and knows the workload. */
+#include "tests/sim/oracle.h"
 #include "common/pure/sha256.h"
-#include "tests/sim/sim.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define POISON_DEATHS 3 /* the core's default */
-
-struct print {				/* one fingerprint with its nonce */
-	uint64_t granted, granted_boot; /* latest epoch, and the boot that gave it */
-	bool over;			/* a commit has ended that execution */
-	uint32_t holder;		/* worker + 1 of that lease */
-	uint64_t current;		/* commit, 0: none */
-	uint64_t whole;	 /* commit that was there with its bytes when last asked */
-	bool superseded; /* the ledger said that it is expired or without bytes */
-	bool remade;	 /* bytes of one of its commits were lost once */
-	uint32_t deaths; /* of processes that may have held a lease of it */
-	uint32_t kills;	 /* that it did itself */
-	uint32_t full;	 /* workers, as bits: had no room for its inputs */
-	uint64_t full_at;
-	bool full_unsure;
-};
-
-struct oracle {
-	struct print *prints;
-	size_t print_count, print_capacity;
-	struct map print_map;
-	struct fate **now, **durable; /* by sim batch and index */
-	bool *sealed;		      /* durably */
-	uint32_t batch_count;
-	uint64_t last_epoch, last_commit, progress_at;
-	struct pauses *pauses;
-	const struct message *told; /* NO_ROOM, in this step */
-	bool kills_are_bounded;	    /* nothing makes the core forget them */
-};
 
 void broken(struct sim *s, const char *fmt, ...)
 {
@@ -117,7 +89,7 @@ static struct print *print_of(struct oracle *o, const uint8_t func_hash[DIGEST_S
 	return &o->prints[o->print_count++];
 }
 
-static struct print *print_of_lease(struct sim *s, const struct core_lease *lease)
+struct print *oracle_print_of_lease(struct sim *s, const struct core_lease *lease)
 {
 	return print_of(s->oracle, lease->func_hash, lease->args_hash,
 			lease->has_nonce ? lease->nonce : NULL);
@@ -125,74 +97,13 @@ static struct print *print_of_lease(struct sim *s, const struct core_lease *leas
 
 /* ---- grants ---- */
 
-/* Another worker than those in @p->full that could be asked. UINT32_MAX: none. */
-static uint32_t another(const struct sim *s, const struct print *p)
-{
-	for (uint32_t i = 0; i < s->worker_count; i++) {
-		struct core_worker_view view;
-
-		if (!(p->full >> i & 1) && s->workers[i].up &&
-		    s->session[i] == s->workers[i].session &&
-		    !core_view_worker(s->core, s->number[i], &view) && !view.gone &&
-		    !view.silent && !view.draining)
-			return i;
-	}
-	return UINT32_MAX;
-}
-
-/* A worker without room for the inputs is not asked again while there is another one. */
-static void check_room(struct sim *s, struct print *p, uint32_t worker)
-{
-	bool again = p->full >> worker & 1 && !p->full_unsure;
-
-	if (again && another(s, p) != UINT32_MAX && s->now < p->full_at + 60 * NS_PER_S)
-		broken(s, "worker %u has no room, and is asked before %u", worker,
-		       another(s, p));
-	if (again)
-		p->full = 0; /* a new round */
-}
-
-void oracle_no_room(struct sim *s, const struct message *m)
-{
-	s->oracle->told = m;
-}
-
-/* The core has believed it. */
-static void take_no_room(struct sim *s)
-{
-	const struct message *m = s->oracle->told;
-	struct print *p = print_of_lease(s, &m->lease);
-
-	if (!p->full)
-		p->full_at = s->now;
-	p->full |= 1u << m->worker;
-	if (another(s, p) == UINT32_MAX)
-		p->full = 0;
-}
-
-static void check_verdict(struct sim *s, const struct core_effect *fx)
-{
-	const struct message *m = s->oracle->told;
-
-	if (m && m->lease.epoch == fx->verdict.epoch &&
-	    fx->verdict.verdict == CORE_ACCEPTED)
-		take_no_room(s);
-}
-
-/* Rounds may begin anew, or executions, which know of none. */
-void oracle_rooms_reset(struct sim *s)
-{
-	for (size_t i = 0; s->oracle && i < s->oracle->print_count; i++)
-		s->oracle->prints[i].full_unsure = true;
-}
-
 static void check_grant(struct sim *s, const struct core_effect *fx)
 {
 	const struct core_lease *lease = &fx->grant.lease;
 	uint32_t b = s->batch_of[fx->batch], owner = s->owner[fx->worker];
 	const struct sim_batch *batch = &s->batches[b];
 	const struct sim_task *t = &batch->tasks[fx->index];
-	struct print *p = print_of_lease(s, lease);
+	struct print *p = oracle_print_of_lease(s, lease);
 	struct core_worker_view view;
 	uint8_t hash[DIGEST_SIZE];
 
@@ -226,7 +137,7 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 		broken(s, "worker %u is oversubscribed: %llu of %llu", fx->worker,
 		       (unsigned long long)view.used[0],
 		       (unsigned long long)s->workers[owner - 1].cpus);
-	check_room(s, p, owner - 1);
+	oracle_check_room(s, p, owner - 1);
 	p->over = false;
 	p->granted = lease->epoch;
 	p->granted_boot = s->boot;
@@ -245,7 +156,8 @@ static void check_overlap(struct sim *s, const struct message *m)
 			const struct core_lease *l = &h->assignment.lease;
 
 			if (!h->finished && !h->stopping &&
-			    print_of_lease(s, l) == print_of_lease(s, &m->lease))
+			    oracle_print_of_lease(s, l) ==
+				    oracle_print_of_lease(s, &m->lease))
 				broken(s, "two attempts of one execution run at once");
 		}
 }
@@ -320,7 +232,7 @@ static void check_success(struct sim *s, const struct core_effect *fx, struct pr
 static void check_commit(struct sim *s, const struct core_effect *fx)
 {
 	const struct core_lease *lease = &fx->commit.lease;
-	struct print *p = print_of_lease(s, lease);
+	struct print *p = oracle_print_of_lease(s, lease);
 	uint8_t hash[DIGEST_SIZE];
 
 	if (fx->commit.commit <= s->oracle->last_commit)
@@ -380,7 +292,7 @@ void oracle_process_ended(struct sim *s, uint32_t worker)
 void oracle_poisoned(struct sim *s, const struct sim_worker *w,
 		     const struct core_lease *lease)
 {
-	struct print *p = print_of_lease(s, lease);
+	struct print *p = oracle_print_of_lease(s, lease);
 
 	sim_trace(s, "lease %llx of index %u kills its worker",
 		  (unsigned long long)lease->epoch, lease->index);
@@ -534,7 +446,7 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	pauses_effect(s, s->oracle->pauses, fx);
 	switch (fx->type) {
 	case CORE_FX_VERDICT:
-		check_verdict(s, fx);
+		oracle_check_verdict(s, fx);
 		break;
 	case CORE_FX_GRANT:
 		check_grant(s, fx);

@@ -1,0 +1,63 @@
+/* oracle_room.c - workers whose disks have no room for the inputs are left out while there are others. */
+#include "tests/sim/oracle.h"
+
+/* Another worker than those in @p->full that could be asked. UINT32_MAX: none. */
+static uint32_t another(const struct sim *s, const struct print *p)
+{
+	for (uint32_t i = 0; i < s->worker_count; i++) {
+		struct core_worker_view view;
+
+		if (!(p->full >> i & 1) && s->workers[i].up &&
+		    s->session[i] == s->workers[i].session &&
+		    !core_view_worker(s->core, s->number[i], &view) && !view.gone &&
+		    !view.silent && !view.draining)
+			return i;
+	}
+	return UINT32_MAX;
+}
+
+/* A worker without room for the inputs is not asked again while there is another one. */
+void oracle_check_room(struct sim *s, struct print *p, uint32_t worker)
+{
+	bool again = p->full >> worker & 1 && !p->full_unsure;
+
+	if (again && another(s, p) != UINT32_MAX && s->now < p->full_at + 60 * NS_PER_S)
+		broken(s, "worker %u has no room, and is asked before %u", worker,
+		       another(s, p));
+	if (again)
+		p->full = 0; /* a new round */
+}
+
+void oracle_no_room(struct sim *s, const struct message *m)
+{
+	s->oracle->told = m;
+}
+
+/* The core has believed it. */
+static void take_no_room(struct sim *s)
+{
+	const struct message *m = s->oracle->told;
+	struct print *p = oracle_print_of_lease(s, &m->lease);
+
+	if (!p->full)
+		p->full_at = s->now;
+	p->full |= 1u << m->worker;
+	if (another(s, p) == UINT32_MAX)
+		p->full = 0;
+}
+
+void oracle_check_verdict(struct sim *s, const struct core_effect *fx)
+{
+	const struct message *m = s->oracle->told;
+
+	if (m && m->lease.epoch == fx->verdict.epoch &&
+	    fx->verdict.verdict == CORE_ACCEPTED)
+		take_no_room(s);
+}
+
+/* Rounds may begin anew, or executions, which know of none. */
+void oracle_rooms_reset(struct sim *s)
+{
+	for (size_t i = 0; s->oracle && i < s->oracle->print_count; i++)
+		s->oracle->prints[i].full_unsure = true;
+}
