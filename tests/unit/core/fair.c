@@ -150,3 +150,24 @@ Test(fair, a_lease_that_waits_on_a_worker_is_not_passed_for_ever)
 	}
 	cr_expect_leq(seen(&d, CORE_FX_GRANT) - before, 3 + 1);
 }
+
+/* A large one of priority 0 is passed over by a crowd of 1 and keeps the worker from then on; one of 1
+ * must be able to take it over. */
+Test(fair, a_higher_priority_takes_over_the_worker_that_is_kept)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(40, 1, 0);
+	struct plan q = {0};
+	add_function(&q, p.options[LARGE], 0);
+	q.options[0].priority = 1;
+	add_task(&q, 0, "larger");
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	for (uint32_t n = 0; n < 5; n++)
+		complete(&d, 1, n);
+	submit(&d, 2, &q);
+	for (uint32_t n = 5; !granted(&d, 2, 0); n++) {
+		cr_assert_lt(n, 5 + 3 + 4);
+		complete(&d, 1, n);
+	}
+}
