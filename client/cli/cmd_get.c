@@ -1,20 +1,17 @@
-/* cmd_get.c - get, logs: exact bytes to standard output or into files. */
+/* cmd_get.c - get: exact bytes to standard output or into files; a terminal is shown text only. */
 #include "client/cli/cli.h"
+#include "client/cli/terminal.h"
 
 #include "common/fs.h"
 #include "common/pure/hex.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-#define FOLLOW_PAUSE_NS 200000000
 
 static int fail(struct cli *cli, int code, const char *next, const char *fmt, ...)
 	PRINTF(4, 5);
@@ -118,6 +115,33 @@ static int write_file(struct cli *cli, const struct cashet_content *content,
 	return code;
 }
 
+/* Text and JSON are for people; of anything else they are told what it is. */
+static int write_terminal(struct cli *cli, const struct cashet_content *content)
+{
+	struct terminal t = {.fd = STDOUT_FILENO, .refuse_binary = true};
+	CLEANUP_BUF struct buf out = {0};
+	struct cashet_error e;
+	char hex[CASHET_HEX_SIZE];
+	int code = 0;
+	bool failed =
+		cashet_get_blob(cli->c, content->digest, terminal_write, &t, &e) != 0;
+	int end = failed ? 0 : terminal_end(&t);
+	if (t.is_binary) {
+		buf_add_str(&out, "binary, ");
+		show_size(&out, content->size);
+		buf_printf(&out, ", %s\n", hex_encode(hex, content->digest, 32));
+		code = cli_write(cli, &out);
+		cli_note(cli, "to write it to a file: -o FILE");
+	} else if (failed) {
+		code = cli_fail(cli, &e);
+	} else if (end) {
+		code = fail(cli, CASHET_FAILED, "",
+			    "standard output cannot be written: %s", strerror(-end));
+	}
+	terminal_fini(&t);
+	return code;
+}
+
 static int write_content(struct cli *cli, const struct cashet_content *content,
 			 const char *path)
 {
@@ -135,6 +159,8 @@ static int write_content(struct cli *cli, const struct cashet_content *content,
 	}
 	if (path && strcmp(path, "-") && !is_file)
 		return write_file(cli, content, path);
+	if (!path && cli->tty_out)
+		return write_terminal(cli, content);
 	int fd = STDOUT_FILENO;
 	if (is_file) { /* a device or a pipe: /dev/null, >(...) */
 		fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -251,146 +277,5 @@ int cmd_get(struct cli *cli)
 		return cli_fail(cli, &e);
 	code = get(cli, r);
 	cashet_results_close(results);
-	return code;
-}
-
-/* ---- logs ---- */
-
-struct stream {
-	int fd;
-	bool escape; /* a terminal */
-	uint64_t offset;
-	struct buf text;
-};
-
-/* Colours may stay out of a terminal's way, cursor movements must: all but line ends, tabs and
- * carriage returns are shown, not done. */
-static int write_escaped(struct stream *s, const uint8_t *data, size_t size)
-{
-	buf_reset(&s->text);
-	for (size_t at = 0; at < size;) {
-		size_t run = at;
-		while (run < size && !strchr("\n\t\r", data[run] ? data[run] : 1))
-			run++;
-		text_escape(&s->text, (const char *)data + at, run - at);
-		if (run < size)
-			buf_add_byte(&s->text, data[run++]);
-		at = run;
-	}
-	return s->text.failed ? -ENOMEM : fs_write_all(s->fd, s->text.data, s->text.size);
-}
-
-static int write_log(void *arg, const void *data, size_t size)
-{
-	struct stream *s = arg;
-	s->offset += size;
-	return s->escape ? write_escaped(s, data, size) : fs_write_all(s->fd, data, size);
-}
-
-static bool has_ended(struct cli *cli, const char *batch, uint32_t index)
-{
-	struct cashet_results *results;
-	const struct cashet_result *r;
-	if (cashet_result_one(cli->c, batch, index, &results, &r, NULL))
-		return true; /* the next look says why */
-	bool ended = r->status >= CASHET_COMPLETED;
-	cashet_results_close(results);
-	return ended;
-}
-
-/* Both streams at once: turn by turn, until a look that began after the end has seen all. */
-static int follow_both(struct cli *cli, const char *batch, uint32_t index,
-		       struct stream *out, struct stream *err)
-{
-	struct cashet_error e;
-	for (;;) {
-		bool last = has_ended(cli, batch, index);
-		for (int i = 0; i < 2; i++) {
-			struct stream *s = i ? err : out;
-			struct cashet_log_options options = {.is_stderr = i,
-							     .offset = s->offset};
-			int r = cashet_log(cli->c, batch, index, &options, write_log, s,
-					   &e);
-			if (r && !(r == CASHET_NOT_FOUND && !last))
-				return cli_fail(cli, &e);
-		}
-		if (last)
-			return 0;
-		struct timespec pause = {.tv_nsec = FOLLOW_PAUSE_NS};
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int read_logs(struct cli *cli, const char *batch, uint32_t index,
-		     struct stream *out, struct stream *err)
-{
-	const struct settings *s = &cli->settings;
-	struct cashet_error e;
-	bool both = s->want_stdout == s->want_stderr;
-	if (both && s->follow)
-		return follow_both(cli, batch, index, out, err);
-	for (int i = 0; i < 2; i++) {
-		struct cashet_log_options options = {.is_stderr = i, .follow = s->follow};
-		if (!both && i != s->want_stderr)
-			continue;
-		if (cashet_log(cli->c, batch, index, &options, write_log, i ? err : out,
-			       &e))
-			return cli_fail(cli, &e);
-	}
-	return 0;
-}
-
-static int collect(void *arg, const void *data, size_t size)
-{
-	buf_add(arg, data, size);
-	return 0;
-}
-
-static int json_logs(struct cli *cli, const char *batch, uint32_t index)
-{
-	const struct settings *s = &cli->settings;
-	bool both = s->want_stdout == s->want_stderr;
-	CLEANUP_BUF struct buf out = {0};
-	struct json j;
-	json_begin(&j, &out);
-	for (int i = 0; i < 2; i++) {
-		struct cashet_log_options options = {.is_stderr = i, .follow = s->follow};
-		CLEANUP_BUF struct buf text = {0};
-		struct cashet_error e;
-		if (!both && i != s->want_stderr)
-			continue;
-		if (cashet_log(cli->c, batch, index, &options, collect, &text, &e))
-			return cli_fail(cli, &e);
-		json_key(&j, i ? "stderr" : "stdout");
-		json_string_n(&j, (const char *)text.data, text.size);
-	}
-	return json_finish(cli, &j);
-}
-
-int cmd_logs(struct cli *cli)
-{
-	char batch[CASHET_HEX_SIZE];
-	uint32_t index;
-	int form = cli_task(cli, cli->words.items[0], batch, &index);
-	if (form == 1)
-		return cli_usage(cli, "",
-				 "\"%s\" is not a task: BATCH:INDEX, for example b7f3:12",
-				 cli->words.items[0]);
-	if (form)
-		return CASHET_USAGE;
-	cli_catch();
-	int code = cli_open(cli, true, true);
-	if (code)
-		return code;
-	if (cli->settings.json)
-		return json_logs(cli, batch, index);
-	/* With only one of them wanted, it is the product. */
-	bool only_err = cli->settings.want_stderr && !cli->settings.want_stdout;
-	struct stream out = {.fd = STDOUT_FILENO, .escape = cli->tty_out};
-	struct stream err = {.fd = only_err ? STDOUT_FILENO : STDERR_FILENO,
-			     .escape = only_err ? cli->tty_out : cli->tty_err};
-	code = read_logs(cli, batch, index, &out, &err);
-	buf_fini(&out.text);
-	buf_fini(&err.text);
 	return code;
 }
