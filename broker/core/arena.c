@@ -22,7 +22,7 @@ static struct arena_block *new_block(size_t size)
 	return b;
 }
 
-void *arena_alloc(struct arena *a, size_t size, size_t align)
+void *arena_take(struct arena *a, size_t size, size_t align)
 {
 	struct arena_block *b = a->head;
 	if (b) {
@@ -52,7 +52,7 @@ void *arena_alloc(struct arena *a, size_t size, size_t align)
 	return b->data;
 }
 
-void arena_fini(struct arena *a)
+void arena_free_all(struct arena *a)
 {
 	for (struct arena_block *b = a->head, *next; b; b = next) {
 		next = b->next;

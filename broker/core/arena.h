@@ -13,9 +13,9 @@ struct arena {
 	size_t next_size;
 };
 
-/** arena_alloc() - @size bytes, not zeroed. @align is a power of two, at most 16. */
-void *arena_alloc(struct arena *a, size_t size, size_t align);
-void arena_fini(struct arena *a);
+/** arena_take() - @size bytes, not zeroed. @align is a power of two, at most 16. */
+void *arena_take(struct arena *a, size_t size, size_t align);
+void arena_free_all(struct arena *a);
 
 #define SEG_FIRST                                                                        \
 	8u /* elements of the first block; then twice as many each, up to SEG_FULL */

@@ -65,7 +65,7 @@ static void release_slot(struct core *core, uint32_t slot)
 	core->batch_free_count = core->batch_free_capacity = 0;
 }
 
-void batch_open(struct core *core, const struct core_event *event)
+void batch_begin(struct core *core, const struct core_event *event)
 {
 	struct batch *b = batch_find(core, event->batch);
 	if (b) {
@@ -125,7 +125,7 @@ static void free_batch(struct core *core, struct batch *b)
 	seg_fini(&b->groups);
 	seg_fini(&b->tasks);
 	seg_fini(&b->edges);
-	arena_fini(&b->arena);
+	arena_free_all(&b->arena);
 	release_slot(core, b->slot);
 	free(b);
 }
@@ -377,8 +377,8 @@ void batch_free_all(struct core *core)
 		if (core->batches[i])
 			free_batch(core,
 				   core->batches[i]); /* the last one frees the array */
-	table_fini(&core->batch_numbers);
-	table_fini(&core->batch_ids);
+	table_free_all(&core->batch_numbers);
+	table_free_all(&core->batch_ids);
 	free(core->batches);
 	free(core->batch_free);
 }

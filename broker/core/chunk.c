@@ -57,7 +57,7 @@ static bool take_group(struct batch *b, const struct core_group *from, struct re
 			return refuse(r, CORE_R_BAD_REF, CORE_NO_INDEX);
 	struct group *g = seg_add(&b->groups);
 	size_t size = (size_t)from->range_count * sizeof *from->ranges;
-	g->ranges = arena_alloc(&b->arena, size, _Alignof(struct core_group_range));
+	g->ranges = arena_take(&b->arena, size, _Alignof(struct core_group_range));
 	if (size)
 		memcpy(g->ranges, from->ranges, size);
 	g->range_count = from->range_count;
@@ -164,7 +164,7 @@ static void take_task(struct batch *b, const struct core_task_spec *spec)
 {
 	struct task *t = seg_add(&b->tasks);
 	size_t nonce = spec->nonce ? NONCE_SIZE : 0;
-	t->args = (uint8_t *)arena_alloc(&b->arena, nonce + spec->args_size, 1) + nonce;
+	t->args = (uint8_t *)arena_take(&b->arena, nonce + spec->args_size, 1) + nonce;
 	if (nonce)
 		memcpy(t->args - nonce, spec->nonce, nonce);
 	if (spec->args_size)

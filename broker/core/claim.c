@@ -341,7 +341,7 @@ void claim_free_all(struct core *core)
 {
 	while (!list_empty(&core->claims))
 		drop(core, container_of(core->claims.next, struct claim, link));
-	table_fini(&core->claim_epochs);
-	table_fini(&core->claim_tasks);
+	table_free_all(&core->claim_epochs);
+	table_free_all(&core->claim_tasks);
 	pool_fini(&core->claim_cells);
 }

@@ -108,7 +108,7 @@ static void free_leases(struct core *core)
 		class_unref(core, l->class);
 		pool_release(&core->leases, t->slots[i].value);
 	}
-	table_fini(&core->epoch_table);
+	table_free_all(&core->epoch_table);
 }
 
 void core_free(struct core *core)
@@ -123,10 +123,10 @@ void core_free(struct core *core)
 	schedule_free_all(core);
 	worker_free_all(core);
 	batch_free_all(core);
-	table_fini(&core->fingerprints);
-	table_fini(&core->func_table);
-	table_fini(&core->class_table);
-	table_fini(&core->awaited_table);
+	table_free_all(&core->fingerprints);
+	table_free_all(&core->func_table);
+	table_free_all(&core->class_table);
+	table_free_all(&core->awaited_table);
 	pool_fini(&core->execs);
 	pool_fini(&core->leases);
 	pool_fini(&core->funcs);
@@ -232,7 +232,7 @@ static void dispatch(struct core *core, const struct core_event *event)
 	case CORE_EV_TIME:
 		break;
 	case CORE_EV_BATCH_OPEN:
-		batch_open(core, event);
+		batch_begin(core, event);
 		break;
 	case CORE_EV_BATCH_CHUNK:
 	case CORE_EV_BATCH_SEAL:

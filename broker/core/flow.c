@@ -55,7 +55,7 @@ struct content *group_entry(struct batch *b, struct group *g, uint32_t position)
 {
 	if (!g->list) {
 		size_t size = (size_t)g->size * sizeof *g->list;
-		g->list = arena_alloc(&b->arena, size, 1);
+		g->list = arena_take(&b->arena, size, 1);
 		memset(g->list, 0, size);
 		uint32_t at = 0;
 		for (uint32_t k = 0; k < g->range_count; k++) {

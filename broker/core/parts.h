@@ -25,7 +25,7 @@ void resource_unref(struct core *core, uint32_t resource);
 /* batch.c */
 struct batch *batch_find(const struct core *core, uint64_t number);
 struct batch *batch_find_id(const struct core *core, const uint8_t id[DIGEST_SIZE]);
-void batch_open(struct core *core, const struct core_event *event);
+void batch_begin(struct core *core, const struct core_event *event);
 void batch_seal(struct core *core, struct batch *b);
 void batch_discard(struct core *core, struct batch *b);
 void batch_unsealed_timer(struct core *core, uint64_t number);

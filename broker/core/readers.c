@@ -93,7 +93,7 @@ static void update_group(struct core *core, struct batch *b, struct group *g,
 		return;
 	/* Effects of this step may point at the old bytes. */
 	size_t size = (size_t)g->size * sizeof *g->list;
-	struct content *list = arena_alloc(&b->arena, size, 1);
+	struct content *list = arena_take(&b->arena, size, 1);
 	memcpy(list, g->list, size);
 	list[entry - g->list] = *content;
 	g->list = list;

@@ -150,7 +150,7 @@ void recover_release(struct core *core)
 	free(core->awaited);
 	core->awaited = NULL;
 	core->awaited_count = core->awaited_capacity = core->awaited_missing = 0;
-	table_fini(&core->awaited_table);
+	table_free_all(&core->awaited_table);
 	schedule_release(core, &core->held);
 }
 

@@ -7,7 +7,7 @@
 
 #define TABLE_MIN 16u
 
-void table_fini(struct table *t)
+void table_free_all(struct table *t)
 {
 	free(t->slots);
 	memset(t, 0, sizeof *t);

@@ -18,7 +18,7 @@ struct table {
 	uint32_t count;
 };
 
-void table_fini(struct table *t);
+void table_free_all(struct table *t);
 void table_add(struct table *t, uint32_t hash, uint32_t value);
 /** table_remove() - asserts that it is there. */
 void table_remove(struct table *t, uint32_t hash, uint32_t value);
