@@ -17,7 +17,7 @@ Test(table, finds_each_of_several_values_under_one_hash)
 	     v = table_next(&t, 7, &at))
 		sum += v;
 	cr_expect_eq(sum, 5050);
-	table_fini(&t);
+	table_free_all(&t);
 }
 
 Test(table, agrees_with_a_plain_array_under_random_use)
@@ -39,7 +39,7 @@ Test(table, agrees_with_a_plain_array_under_random_use)
 			found |= x == v;
 		cr_assert_eq(found, in[v]);
 	}
-	table_fini(&t);
+	table_free_all(&t);
 }
 
 Test(table, shrinks_when_things_leave)
@@ -51,7 +51,7 @@ Test(table, shrinks_when_things_leave)
 	for (uint32_t i = 0; i < 100000; i++)
 		table_remove(&t, table_hash(i), i);
 	cr_expect_leq(t.capacity, 64);
-	table_fini(&t);
+	table_free_all(&t);
 }
 
 Test(pool, gives_empty_blocks_back_and_keeps_one)
