@@ -107,25 +107,25 @@ Test(arena, keeps_what_it_gave_apart)
 	struct arena a = {0};
 	uint8_t *parts[300];
 	for (int i = 0; i < 300; i++) {
-		parts[i] = arena_alloc(&a, (size_t)i * 37 % 5000, 1);
+		parts[i] = arena_take(&a, (size_t)i * 37 % 5000, 1);
 		memset(parts[i], i, (size_t)i * 37 % 5000);
 	}
 	for (int i = 0; i < 300; i++)
 		for (size_t k = 0; k < (size_t)i * 37 % 5000; k++)
 			cr_assert_eq(parts[i][k], (uint8_t)i);
-	cr_expect_eq((uintptr_t)arena_alloc(&a, 1, 16) % 16, 0);
-	arena_fini(&a);
+	cr_expect_eq((uintptr_t)arena_take(&a, 1, 16) % 16, 0);
+	arena_free_all(&a);
 }
 
 Test(arena, takes_pieces_larger_than_any_block)
 {
 	struct arena a = {0};
-	uint8_t *small = arena_alloc(&a, 10, 1);
-	uint8_t *large = arena_alloc(&a, 5 << 20, 1);
+	uint8_t *small = arena_take(&a, 10, 1);
+	uint8_t *large = arena_take(&a, 5 << 20, 1);
 	memset(small, 1, 10);
 	memset(large, 2, 5 << 20);
 	cr_expect_eq(small[9], 1);
-	arena_fini(&a);
+	arena_free_all(&a);
 }
 
 Test(seg, elements_stay_where_they_are)
