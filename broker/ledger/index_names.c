@@ -11,7 +11,8 @@
 
 int names_unpack(uint64_t last, const void *entries, size_t size, struct gap_seqs *out)
 {
-	const uint8_t *at = entries, *end = at + size;
+	/* Empty is NULL to SQLite. */
+	const uint8_t *at = size ? entries : (const void *)"", *end = at + size;
 	for (uint64_t delta = 0;; delta = 0) {
 		mem_grow(out->items, out->count, out->capacity);
 		out->items[out->count++] = last;

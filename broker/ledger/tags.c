@@ -63,7 +63,8 @@ static void add_pair(struct buf *out, enum tag_of of, const struct pb_field *pai
 static void add_tags(struct buf *out, enum tag_of of, const void *data, size_t size,
 		     unsigned field)
 {
-	const uint8_t *at = data, *end = at + size;
+	/* Empty is NULL to SQLite. */
+	const uint8_t *at = size ? data : (const void *)"", *end = at + size;
 	struct pb_field f;
 	while (pb_find(&at, end, field, &f))
 		add_pair(out, of, &f);
@@ -93,7 +94,7 @@ static void make_unique(struct buf *out, size_t from)
 
 void tags_of_chunk(struct buf *out, const void *chunk, size_t size)
 {
-	const uint8_t *at = chunk, *end = at + size;
+	const uint8_t *at = size ? chunk : (const void *)"", *end = at + size;
 	struct pb_field f;
 	size_t from = out->size;
 	while (pb_next(&at, end, &f)) {
@@ -128,7 +129,8 @@ void tags_pack(struct buf *out, const struct ledger_tag *tags, size_t count)
 int tags_unpack(const void *packed, size_t size, struct buf *arena,
 		struct ledger_tag **tagsp, size_t *countp)
 {
-	const uint8_t *at = packed, *end = at + size;
+	const uint8_t *first = size ? packed : (const void *)"", *end = first + size;
+	const uint8_t *at = first;
 	struct pb_field f, key, value;
 	size_t count = 0, text = 0;
 	while (pb_find(&at, end, FUNCTION_TAGS, &f)) {
@@ -143,7 +145,7 @@ int tags_unpack(const void *packed, size_t size, struct buf *arena,
 	if (!tags)
 		return 1;
 	char *to = (char *)(tags + count);
-	at = packed;
+	at = first;
 	for (size_t i = 0; i < count && pb_find(&at, end, FUNCTION_TAGS, &f); i++) {
 		read_pair(&f, &key, &value);
 		tags[i].key = memcpy(to, key.data, key.size);
