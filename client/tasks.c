@@ -1,12 +1,11 @@
-/* tasks.c - cashet_submit_many(): see convert.h for how a task becomes one.
+/* tasks.c - feed_tasks(): see convert.h for how a task becomes one.
  *
  * Three passes: the first learns names and outputs, so that references may point forwards; the
  * second checks every task, so that nothing of a bad batch is sent; the third emits. */
-#include "client/tasks.h"
+#include "client/feed.h"
 
 #include "client/batch/emit.h"
 #include "client/convert.h"
-#include "client/submission.h"
 #include "common/pure/utf8.h"
 
 #include <stdlib.h>
@@ -115,7 +114,7 @@ static int emit_all(struct converter *v, struct builder *b, bool private_env)
 
 /* ---- submitting */
 
-static int send(struct cashet *c, struct converter *v, char batch[CASHET_HEX_SIZE])
+static int send(struct cashet *c, struct converter *v, const struct feed *feed)
 {
 	const struct cashet_submit_options *o = v->options;
 	struct builder_sink sink;
@@ -124,7 +123,7 @@ static int send(struct cashet *c, struct converter *v, char batch[CASHET_HEX_SIZ
 	Cashet__Policy policy = CASHET__POLICY__INIT;
 	Cashet__Pair *pairs = calloc(o->tag_count + 1, sizeof *pairs);
 	Cashet__Pair **tags = calloc(o->tag_count + 1, sizeof *tags);
-	int r = pairs && tags ? submission_begin(c, &sink, request, v->e)
+	int r = pairs && tags ? feed->begin(feed->arg, &sink, request, v->e)
 			      : convert_no_memory(v);
 	if (r == 0) {
 		policy.max_failures = o->max_failures;
@@ -142,9 +141,9 @@ static int send(struct cashet *c, struct converter *v, char batch[CASHET_HEX_SIZ
 		struct builder *b = builder_new(request, &info, &sink);
 		r = b ? emit_all(v, b, c->where.dir != NULL) : convert_no_memory(v);
 		if (r == 0)
-			r = builder_finish(b, true, v->e);
+			r = builder_finish(b, feed->watch, v->e);
 		builder_free(b);
-		r = submission_end(c, r, !o->no_sync, batch, v->e);
+		r = feed->end(feed->arg, r, v->e);
 	}
 	free(tags);
 	free(pairs);
@@ -170,9 +169,9 @@ static int check_batch(struct converter *v)
 	return 0;
 }
 
-int tasks_submit(struct cashet *c, const struct cashet_task *tasks, size_t count,
-		 const struct cashet_submit_options *options, char batch[CASHET_HEX_SIZE],
-		 struct err *e)
+int feed_tasks(struct cashet *c, const struct cashet_task *tasks, size_t count,
+	       const struct cashet_submit_options *options, const struct feed *feed,
+	       struct err *e)
 {
 	static const struct cashet_submit_options none;
 	struct converter v = {.tasks = tasks,
@@ -188,7 +187,7 @@ int tasks_submit(struct cashet *c, const struct cashet_task *tasks, size_t count
 	if (r == 0)
 		r = check_all(&v);
 	if (r == 0)
-		r = send(c, &v, batch);
+		r = send(c, &v, feed);
 	if (r == 0)
 		memo_save(&v.files.memo);
 	files_fini(&v.files);
