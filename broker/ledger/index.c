@@ -37,6 +37,17 @@ static const char tables[] =
 	"  commit_hash BLOB NOT NULL, row_count INTEGER NOT NULL);";
 
 static const char *const companions[] = {"", "-wal", "-shm"};
+static const char other_version[] = "of another version";
+
+/* remove_files() - nothing is wrong with what another version wrote, so nobody wants to look at it. */
+static void remove_files(const struct index *index)
+{
+	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
+		CLEANUP_BUF struct buf path = {0};
+		buf_printf(&path, "%s%s", index->path, companions[i]);
+		unlink(buf_cstr(&path));
+	}
+}
 
 void index_move_aside(const char *dir)
 {
@@ -178,7 +189,7 @@ static int open_existing(struct index *index, sqlite3 *journal, const char **why
 			    covers(journal, &index->mark);
 		rc = ours ? prepare(index) : SQLITE_NOTFOUND;
 	} else {
-		*why = "damaged";
+		*why = rc == SQLITE_NOTFOUND ? other_version : "damaged";
 		if ((rc & 0xff) == SQLITE_ERROR) /* no such table */
 			rc = SQLITE_NOTFOUND;
 	}
@@ -301,7 +312,10 @@ int index_open(struct index *index, const char *dir, sqlite3 *journal,
 		if (*rebuiltp)
 			log_warn("index made anew", "path=%s was=%s", index->path,
 				 rc == SQLITE_NOTFOUND ? why : "damaged");
-		index_move_aside(dir);
+		if (rc == SQLITE_NOTFOUND && why == other_version)
+			remove_files(index);
+		else
+			index_move_aside(dir);
 		rc = make(index, journal, e);
 		if (rc == SQLITE_OK)
 			rc = catch_up(index, journal);

@@ -229,6 +229,7 @@ Test(ledger_open, an_index_of_another_version_is_made_anew)
 	edit("index.db", "PRAGMA user_version=77; DROP TABLE fp");
 	store_open(&s);
 	cr_assert(s.info.index_rebuilt);
+	cr_assert_eq(access(store_path(&s, "index.db.damaged"), F_OK), -1);
 	all_found(100);
 }
 
