@@ -66,6 +66,7 @@ int cli_task(const struct cli *cli, const char *word, char batch[CASHET_HEX_SIZE
 
 /** show_value() - doubles to 6 digits, unless @exact; strings as they are, not escaped. */
 void show_value(struct buf *out, const struct cashet_value *value, bool exact);
+void show_double(struct buf *out, double value, bool exact);
 /** show_title() - "train[lr=0.1,seed=2]"; escaped. */
 void show_title(struct buf *out, const char *name, const struct cashet_param *params,
 		size_t count);
@@ -85,6 +86,12 @@ void json_begin(struct json *j,
 void json_counts(struct json *j, const struct cashet_counts *counts, bool live);
 void json_result(struct json *j, const struct cashet_result *r);
 void json_hash(struct json *j, const char *key, bool is, const uint8_t digest[32]);
+void json_value(struct json *j, const struct cashet_value *v);
+/** json_batch() - {"schema", "batch", ..., "counts", and the caller goes on. */
+void json_batch(struct json *j, struct buf *out, const struct cashet_batch *batch);
+/** json_pass() - what is written so far to standard output, if it is much. Return: 0 or the exit
+ * code, printed. */
+int json_pass(struct cli *cli, struct buf *out);
 /** show_json() - {"schema", "batch", ..., "counts", "tasks"} to standard output, in pieces. */
 int show_json(struct cli *cli, struct cashet_results *results);
 /** json_finish() - close the object, end the line, write. */

@@ -1,333 +1,295 @@
-/* cmd_results.c - results, best. */
-#include "client/cli/cli.h"
+/* cmd_results.c - results: which tasks' values are wanted and in which form. */
+#include "client/cli/aggregate.h"
+#include "client/cli/results.h"
+#include "client/cli/spool.h"
 
-#include "common/num.h"
+#include "common/names.h"
 #include "common/pure/mem.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOP 10
+/* ---- names that there are ---- */
 
-int cmd_results(struct cli *cli)
+void met_fini(struct met *m)
+{
+	intern_fini(&m->params);
+	intern_fini(&m->metrics);
+}
+
+void met_note(struct met *m, const struct cashet_result *r)
+{
+	m->tasks++;
+	m->completed += r->status == CASHET_COMPLETED;
+	for (size_t i = 0; i < r->param_count; i++)
+		intern_add(&m->params, r->params[i].name, strlen(r->params[i].name) + 1);
+	for (size_t i = 0; i < r->metric_count; i++)
+		intern_add(&m->metrics, r->metrics[i].name,
+			   strlen(r->metrics[i].name) + 1);
+}
+
+void met_list(struct buf *out, const struct intern *known)
+{
+	for (uint32_t i = 0; i < known->count; i++)
+		buf_printf(out, "%s%s", i ? ", " : "", intern_text(known, i));
+}
+
+int met_check(const struct cli *cli, const struct text_list *names,
+	      const struct intern *known, const char *what, const char *batch)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		const char *name = names->items[i];
+		if (intern_find(known, name, strlen(name) + 1) != INTERN_NONE)
+			continue;
+		const char **candidates =
+			mem_alloc((known->count + 1) * sizeof *candidates);
+		for (uint32_t k = 0; k < known->count; k++)
+			candidates[k] = intern_text(known, k);
+		const char *near = names_suggest(name, candidates, known->count);
+		free(candidates);
+		CLEANUP_BUF struct buf next = {0};
+		if (known->count) {
+			buf_add_str(&next, "there is: ");
+			met_list(&next, known);
+		} else {
+			buf_printf(&next, "no task has a %s so far", what);
+		}
+		return cli_usage(cli, buf_cstr(&next),
+				 "no task of batch %.*s has a %s \"%s\"%s%s%s",
+				 SHORT_HASH, batch, what, name,
+				 near ? "; did you mean " : "", near ? near : "",
+				 near ? "?" : "");
+	}
+	return 0;
+}
+
+/* ---- what is asked for ---- */
+
+static void split_names(const struct text_list *list, struct text_list *out)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		char *copy = mem_strdup(list->items[i]), *save = NULL;
+		for (char *name = strtok_r(copy, ",", &save); name;
+		     name = strtok_r(NULL, ",", &save)) {
+			mem_grow(out->items, out->count, out->capacity);
+			out->items[out->count++] = mem_strdup(name);
+		}
+		free(copy);
+	}
+}
+
+static void free_names(struct text_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		free((char *)list->items[i]);
+	free(list->items);
+}
+
+static void wanted_fini(struct wanted *w)
+{
+	free_names(&w->params);
+	free_names(&w->group_by);
+}
+
+static int parse_kinds(const struct cli *cli, const char *text, struct wanted *w)
+{
+	CLEANUP_FREE char *copy = mem_strdup(text);
+	char *save = NULL;
+	for (char *word = strtok_r(copy, ",", &save); word;
+	     word = strtok_r(NULL, ",", &save)) {
+		unsigned kind = 0;
+		if (strcmp(word, "count") == 0)
+			word = (char *)summary_names[SUMMARY_N];
+		while (kind < SUMMARY_KINDS && strcmp(word, summary_names[kind]))
+			kind++;
+		if (kind == SUMMARY_KINDS) {
+			const char *near =
+				names_suggest(word, summary_names, SUMMARY_KINDS);
+			return cli_usage(cli,
+					 "there is: n, mean, std, min, max, median, sum",
+					 "--agg cannot be \"%s\"%s%s%s", word,
+					 near ? "; did you mean " : "", near ? near : "",
+					 near ? "?" : "");
+		}
+		bool again = false;
+		for (unsigned i = 0; i < w->kind_count; i++)
+			again = again || w->kinds[i] == kind;
+		if (!again)
+			w->kinds[w->kind_count++] = kind;
+	}
+	if (!w->kind_count)
+		return cli_usage(cli, "there is: n, mean, std, min, max, median, sum",
+				 "--agg needs one or more of them");
+	return 0;
+}
+
+static int read_wanted(const struct cli *cli, struct wanted *w)
 {
 	const struct settings *s = &cli->settings;
-	struct cashet_error e;
-	struct cashet_results *results;
+	bool groups = s->group_by.count || s->agg;
 	if (s->csv && s->json)
 		return cli_usage(cli, "", "--csv or --json, not both");
-	cli_catch();
-	int code = cli_open(cli, true, true);
-	if (code)
-		return code;
-	if (cashet_results_open(cli->c, cli->words.count ? cli->words.items[0] : "",
-				&results, &e))
-		return cli_fail(cli, &e);
-	if (s->json)
-		code = show_json(cli, results);
-	else
-		code = show_table(cli, results, s->csv);
-	cashet_results_close(results);
-	return code;
+	if (groups && s->params.count)
+		return cli_usage(cli, "name it with --group-by",
+				 "--param chooses columns of tasks: groups have those of "
+				 "--group-by");
+	w->groups = groups;
+	w->metrics = s->metrics; /* whose names may have commas */
+	split_names(&s->params, &w->params);
+	split_names(&s->group_by, &w->group_by);
+	return groups ? parse_kinds(cli, s->agg ? s->agg : "mean,std,min,max", w) : 0;
 }
 
-/* ---- best ---- */
+/* ---- tasks as JSON, with some of their values ---- */
 
-struct ranked {
-	double value;
-	uint32_t index;
-	char *json; /* the whole task */
-	char *name, *commit;
-	char **params; /* as text, in the order of the columns */
-};
-
-struct ranking {
-	char metric[256]; /* "" until it is known */
-	int direction;	  /* 1: the largest first; -1; 0: not known */
-	uint64_t top;
-	struct ranked *items; /* sorted, at most @top */
-	size_t count;
-	char **columns; /* names of parameters */
-	size_t column_count, column_capacity;
-	uint64_t completed, with_metric;
-	char *seen; /* names of metrics of the first completed task, for the error */
-};
-
-static void ranked_fini(struct ranked *r, size_t columns)
+static size_t choose_params(const struct cashet_result *r, const struct text_list *names,
+			    struct cashet_param *out)
 {
-	free(r->json);
-	free(r->name);
-	free(r->commit);
-	for (size_t i = 0; r->params && i < columns; i++)
-		free(r->params[i]);
-	free(r->params);
+	size_t count = 0;
+	for (size_t k = 0; k < names->count; k++)
+		for (size_t i = 0; i < r->param_count; i++)
+			if (strcmp(names->items[k], r->params[i].name) == 0)
+				out[count++] = r->params[i];
+	return count;
 }
 
-static void ranking_fini(struct ranking *g)
+static size_t choose_metrics(const struct cashet_result *r, const struct text_list *names,
+			     struct cashet_metric *out)
 {
-	for (size_t i = 0; i < g->count; i++)
-		ranked_fini(&g->items[i], g->column_count);
-	for (size_t i = 0; i < g->column_count; i++)
-		free(g->columns[i]);
-	free(g->columns);
-	free(g->items);
-	free(g->seen);
+	size_t count = 0;
+	for (size_t k = 0; k < names->count; k++)
+		for (size_t i = 0; i < r->metric_count; i++)
+			if (strcmp(names->items[k], r->metrics[i].name) == 0)
+				out[count++] = r->metrics[i];
+	return count;
 }
 
-/* metrics.best of a task, "val_loss:min": which metric, unless told; which way, unless told. */
-static void learn(struct ranking *g, const struct cashet_result *r)
+/* All that is not a name stays as it is. */
+static void json_some(struct json *j, const struct cashet_result *r,
+		      const struct wanted *w)
 {
-	for (size_t i = 0; i < r->best_count; i++) {
-		const char *best = r->best[i], *colon = strrchr(best, ':');
-		size_t size = colon ? (size_t)(colon - best) : strlen(best);
-		if (size >= sizeof g->metric || !colon)
-			continue;
-		bool same =
-			strlen(g->metric) == size && memcmp(g->metric, best, size) == 0;
-		if (*g->metric && !same)
-			continue;
-		memcpy(g->metric, best, size);
-		g->metric[size] = '\0';
-		if (!g->direction)
-			g->direction = strcmp(colon + 1, "max") == 0 ? 1 : -1;
-		return;
+	struct cashet_result some = *r;
+	CLEANUP_FREE struct cashet_param *params =
+		mem_alloc((w->params.count + 1) * sizeof *params);
+	CLEANUP_FREE struct cashet_metric *metrics =
+		mem_alloc((w->metrics.count + 1) * sizeof *metrics);
+	if (w->params.count) {
+		some.params = params;
+		some.param_count = choose_params(r, &w->params, params);
 	}
-}
-
-static const struct cashet_metric *find_metric(const struct cashet_result *r,
-					       const char *name)
-{
-	for (size_t i = 0; i < r->metric_count; i++)
-		if (strcmp(r->metrics[i].name, name) == 0)
-			return &r->metrics[i];
-	return NULL;
-}
-
-static void note_seen(struct ranking *g, const struct cashet_result *r)
-{
-	CLEANUP_BUF struct buf names = {0};
-	if (g->seen || !r->metric_count)
-		return;
-	for (size_t i = 0; i < r->metric_count; i++)
-		if (!r->metrics[i].is_text)
-			buf_printf(&names, "%s%s", names.size ? ", " : "",
-				   r->metrics[i].name);
-	g->seen = buf_steal(&names, NULL);
-}
-
-static size_t find_column(struct ranking *g, const char *name)
-{
-	for (size_t i = 0; i < g->column_count; i++)
-		if (strcmp(g->columns[i], name) == 0)
-			return i;
-	mem_grow(g->columns, g->column_count, g->column_capacity);
-	g->columns[g->column_count++] = mem_strdup(name);
-	for (size_t i = 0; i < g->count;
-	     i++) { /* the ones before have no such parameter */
-		g->items[i].params =
-			mem_resize(g->items[i].params, g->column_count * sizeof(char *));
-		g->items[i].params[g->column_count - 1] = NULL;
+	if (w->metrics.count) {
+		some.metrics = metrics;
+		some.metric_count = choose_metrics(r, &w->metrics, metrics);
 	}
-	return g->column_count - 1;
+	json_result(j, &some);
 }
 
-static struct ranked make_ranked(struct ranking *g, const struct cashet_result *r,
-				 double value)
+static int pour(struct cli *cli, struct spool *spool)
 {
-	CLEANUP_BUF struct buf text = {0};
-	struct json j;
-	struct ranked item = {
-		.value = value, .index = r->index, .name = mem_strdup(r->name)};
-	json_init(&j, &text);
-	json_result(&j, r);
-	item.json = buf_steal(&text, NULL);
-	char commit[SHORT_HASH + 1] = "";
-	if (r->has_commit)
-		show_short(commit, r->commit);
-	item.commit = mem_strdup(commit);
-	for (size_t i = 0; i < r->param_count; i++)
-		find_column(g, r->params[i].name);
-	item.params = mem_alloc((g->column_count + 1) * sizeof *item.params);
-	for (size_t i = 0; i < r->param_count; i++) {
-		buf_reset(&text);
-		show_value(&text, &r->params[i].value, false);
-		size_t column = find_column(g, r->params[i].name);
-		free(item.params[column]);
-		item.params[column] = mem_strdup(buf_cstr(&text));
-	}
-	return item;
-}
-
-/* Insertion into what is best so far; of equals the lower index stays in front. */
-static void rank(struct ranking *g, const struct cashet_result *r, double value)
-{
-	size_t at = g->count;
-	while (at > 0 && g->direction * value > g->direction * g->items[at - 1].value)
-		at--;
-	if (at >= g->top)
-		return;
-	struct ranked item = make_ranked(g, r, value);
-	if (g->count == g->top)
-		ranked_fini(&g->items[--g->count], g->column_count);
-	else
-		g->items = mem_resize(g->items, (g->count + 1) * sizeof *g->items);
-	memmove(g->items + at + 1, g->items + at, (g->count - at) * sizeof *g->items);
-	g->items[at] = item;
-	g->count++;
-}
-
-static int read_ranking(struct cli *cli, struct cashet_results *results,
-			struct ranking *g)
-{
-	struct cashet_error e;
-	for (;;) {
-		const struct cashet_result *r;
-		if (cashet_results_next(results, &r, &e))
-			return cli_fail(cli, &e);
-		if (!r)
-			return 0;
-		learn(g, r);
-		if (r->status != CASHET_COMPLETED)
-			continue;
-		g->completed++;
-		note_seen(g, r);
-		const struct cashet_metric *m =
-			*g->metric ? find_metric(r, g->metric) : NULL;
-		if (!m || m->is_text || isnan(m->number))
-			continue;
-		g->with_metric++;
-		if (g->direction)
-			rank(g, r, m->number);
-	}
-}
-
-static int check_ranking(struct cli *cli, const struct ranking *g, const char *batch)
-{
-	const char *seen = g->seen && *g->seen ? g->seen : NULL;
-	CLEANUP_BUF struct buf next = {0};
-	if (seen)
-		buf_printf(&next, "there is: %s", seen);
-	if (!*g->metric && !seen && g->completed)
-		return cli_usage(
-			cli,
-			"results lists its tasks; metrics.from in the batch file says "
-			"where a task writes its metrics",
-			"no task of batch %.*s has metrics", SHORT_HASH, batch);
-	if (!*g->metric)
-		return cli_usage(
-			cli, seen ? buf_cstr(&next) : "",
-			"best of batch %.*s by which metric? Say --by METRIC with "
-			"--max or --min, or metrics.best in the batch file",
-			SHORT_HASH, batch);
-	if (!g->direction)
-		return cli_usage(cli, "",
-				 "is a large %s good or a small one? Say --max or --min",
-				 g->metric);
-	if (g->count)
-		return 0;
-	struct cashet_error e = {.code = CASHET_NOT_FOUND};
-	snprintf(e.what, sizeof e.what,
-		 "none of %" PRIu64 " completed tasks has a metric %s", g->completed,
-		 g->metric);
-	snprintf(e.next, sizeof e.next, "%s", buf_cstr(&next));
-	return cli_fail(cli, &e);
-}
-
-/* Whether tasks of several names compete; else the name says nothing. */
-static bool names_differ(const struct ranking *g)
-{
-	for (size_t i = 1; i < g->count; i++)
-		if (strcmp(g->items[0].name, g->items[i].name))
-			return true;
-	return false;
-}
-
-static int render_ranking(struct cli *cli, const struct ranking *g, const char *batch)
-{
-	enum { FIXED = 5 }; /* #, the metric, name, task, commit */
-	struct table t;
 	CLEANUP_BUF struct buf out = {0};
-	size_t columns = g->column_count;
-	bool names = names_differ(g);
-	if (columns > TABLE_COLUMNS_MAX - FIXED)
-		columns = TABLE_COLUMNS_MAX - FIXED;
-	table_init(&t, columns + FIXED - !names);
-	table_cell(&t, "#");
-	table_cell(&t, g->metric);
-	for (size_t i = 0; i < columns; i++)
-		table_cell(&t, g->columns[i]);
-	if (names)
-		table_cell(&t, "name");
-	table_cell(&t, "task");
-	table_cell(&t, "commit");
-	for (size_t i = 0; i < g->count; i++) {
-		const struct ranked *r = &g->items[i];
-		table_cellf(&t, "%zu", i + 1);
-		table_cellf(&t, "%.6g", r->value);
-		for (size_t k = 0; k < columns; k++)
-			table_cell(&t, r->params[k] ? r->params[k] : "");
-		if (names)
-			table_cell(&t, r->name);
-		table_cellf(&t, "%.*s:%" PRIu32, SHORT_HASH, batch, r->index);
-		table_cell(&t, r->commit);
+	struct err e;
+	int error = spool_rewind(spool);
+	const void *head;
+	uint32_t size;
+	while (!error && (head = spool_next(spool, sizeof size))) {
+		memcpy(&size, head, sizeof size);
+		const void *text = spool_next(spool, size);
+		if (!text)
+			break;
+		buf_add(&out, text, size);
+		int failed = json_pass(cli, &out);
+		if (failed)
+			return failed;
 	}
-	table_render(&t, &out, cli->color_out);
-	table_fini(&t);
+	error = error ? error : spool->error;
+	if (error) {
+		err_set(&e, ERR_FAILED, "a temporary file cannot be used: %s",
+			strerror(-error));
+		err_next(&e, "TMPDIR says where such files are");
+		return cli_fail_err(cli, &e);
+	}
 	return cli_write(cli, &out);
 }
 
-static int json_ranking(struct cli *cli, const struct ranking *g, const char *batch)
+static int read_some(struct cli *cli, struct cashet_results *results,
+		     const struct wanted *w, struct met *met, struct spool *spool)
 {
 	CLEANUP_BUF struct buf out = {0};
 	struct json j;
-	json_begin(&j, &out);
-	json_key(&j, "batch");
-	json_string(&j, batch);
-	json_key(&j, "metric");
-	json_string(&j, g->metric);
-	json_key(&j, "direction");
-	json_string(&j, g->direction > 0 ? "max" : "min");
+	struct cashet_error e;
+	json_batch(&j, &out, cashet_results_batch(results));
 	json_key(&j, "tasks");
 	json_array(&j);
-	for (size_t i = 0; i < g->count; i++) {
-		if (i)
-			buf_add_byte(&out, ',');
-		buf_add_str(&out, g->items[i].json); /* written by json_result() */
-	}
-	json_end_array(&j);
-	return json_finish(cli, &j);
+	const struct cashet_result *r;
+	do {
+		if (cashet_results_next(results, &r, &e))
+			return cli_fail(cli, &e);
+		if (r) {
+			met_note(met, r);
+			json_some(&j, r, w);
+		} else {
+			json_end_array(&j);
+			json_end_object(&j);
+			buf_add_byte(&out, '\n');
+		}
+		uint32_t size = (uint32_t)out.size;
+		spool_add(spool, &size, sizeof size);
+		spool_add(spool, out.data, out.size);
+		buf_reset(&out);
+	} while (r);
+	return 0;
 }
 
-int cmd_best(struct cli *cli)
+/* Nothing is printed before it is known that all names are right. */
+static int json_chosen(struct cli *cli, struct cashet_results *results,
+		       const struct wanted *w)
 {
-	const struct settings *s = &cli->settings;
-	struct ranking g = {.top = s->top ? s->top : TOP};
+	struct met met = {0};
+	struct spool spool = {0};
+	const char *batch = cashet_results_batch(results)->batch;
+	int code = read_some(cli, results, w, &met, &spool);
+	if (code == 0)
+		code = met_check(cli, &w->params, &met.params, "parameter", batch);
+	if (code == 0)
+		code = met_check(cli, &w->metrics, &met.metrics, "metric", batch);
+	if (code == 0)
+		code = pour(cli, &spool);
+	met_fini(&met);
+	spool_fini(&spool);
+	return code;
+}
+
+static int print_results(struct cli *cli, struct cashet_results *results,
+			 const struct wanted *w)
+{
+	if (w->groups)
+		return results_groups(cli, results, w);
+	if (!cli->settings.json)
+		return results_tasks(cli, results, w, cli->settings.csv);
+	if (w->params.count || w->metrics.count)
+		return json_chosen(cli, results, w);
+	return show_json(cli, results);
+}
+
+int cmd_results(struct cli *cli)
+{
 	struct cashet_error e;
 	struct cashet_results *results;
-	if (s->max && s->min)
-		return cli_usage(cli, "", "--max or --min, not both");
-	if (s->by && strlen(s->by) >= sizeof g.metric)
-		return cli_usage(cli, "", "the name of a metric is not that long");
-	snprintf(g.metric, sizeof g.metric, "%s", s->by ? s->by : "");
-	g.direction = s->max ? 1 : s->min ? -1 : 0;
-	int code = cli_open(cli, true, true);
-	if (code)
-		return code;
-	if (cashet_results_open(cli->c, cli->words.count ? cli->words.items[0] : "",
-				&results, &e))
-		return cli_fail(cli, &e);
-	code = read_ranking(cli, results, &g);
-	const char *batch = cashet_results_batch(results)->batch;
+	struct wanted w = {0};
+	int code = read_wanted(cli, &w);
+	cli_catch();
 	if (code == 0)
-		code = check_ranking(cli, &g, batch);
-	if (code == 0 && s->json)
-		code = json_ranking(cli, &g, batch);
-	else if (code == 0)
-		code = render_ranking(cli, &g, batch);
-	cashet_results_close(results);
-	ranking_fini(&g);
+		code = cli_open(cli, true, true);
+	if (code == 0 &&
+	    cashet_results_open(cli->c, cli->words.count ? cli->words.items[0] : "",
+				&results, &e))
+		code = cli_fail(cli, &e);
+	else if (code == 0) {
+		code = print_results(cli, results, &w);
+		cashet_results_close(results);
+	}
+	wanted_fini(&w);
 	return code;
 }

@@ -19,7 +19,9 @@ const struct command command_table[] = {
 	{"wait", "[BATCH]", "wait until a batch has ended; the newest if none is named",
 	 NULL, OPTIONS_TIMEOUT, 0, 1, cmd_wait},
 	{"results", "[BATCH]", "print parameters, metrics and states of a batch's tasks",
-	 NULL, OPTIONS_CSV, 0, 1, cmd_results},
+	 "With --group-by or --agg a row is what several completed tasks have in common.\n"
+	 "std is that of a sample (n - 1). What is not a number is left out, and said.",
+	 OPTIONS_CSV, 0, 1, cmd_results},
 	{"best", "[BATCH]", "print the best results of a sweep",
 	 "Metric and direction are those of metrics.best of the tasks, unless given.",
 	 OPTIONS_BEST, 0, 1, cmd_best},

@@ -30,6 +30,14 @@ const struct option_row option_table[] = {
 	 "give up waiting after, for example, 90s or 2h (exit 7)"},
 	{"csv", 0, OPTION_FLAG, OPTIONS_CSV, AT(csv), NULL,
 	 "print comma-separated values"},
+	{"param", 'p', OPTION_LIST, OPTIONS_CSV, AT(params), "PARAM",
+	 "show this parameter, and in this order; may be repeated"},
+	{"metric", 'm', OPTION_LIST, OPTIONS_CSV, AT(metrics), "METRIC",
+	 "show this metric, and in this order; may be repeated"},
+	{"group-by", 'g', OPTION_LIST, OPTIONS_CSV, AT(group_by), "PARAM",
+	 "one row for all tasks with the same value of it; may be repeated"},
+	{"agg", 0, OPTION_TEXT, OPTIONS_CSV, AT(agg), "LIST",
+	 "of n,mean,std,min,max,median,sum; mean,std,min,max"},
 	{"top", 'k', OPTION_NUMBER, OPTIONS_BEST, AT(top), "N", "how many; 10"},
 	{"by", 0, OPTION_TEXT, OPTIONS_BEST, AT(by), "METRIC",
 	 "the metric; else what metrics.best of the tasks says"},
@@ -271,5 +279,8 @@ int options_parse(struct settings *s, unsigned sets, int argc, char *const *argv
 void settings_fini(struct settings *s)
 {
 	free(s->tags.items);
+	free(s->params.items);
+	free(s->metrics.items);
+	free(s->group_by.items);
 	*s = (struct settings){0};
 }

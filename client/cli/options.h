@@ -25,7 +25,8 @@ struct settings {
 		*pin_name;
 	const char *status, *batch;
 	uint64_t timeout_ns, deadline_ns, top, since_ns, number;
-	struct text_list tags;
+	struct text_list tags, params, metrics, group_by;
+	const char *agg;
 };
 
 /* Sets of options; a command takes OPTIONS_GLOBAL and those of its row. */
@@ -35,7 +36,7 @@ enum {
 	OPTIONS_DETACH = 1 << 2,
 	OPTIONS_ALL = 1 << 3,
 	OPTIONS_TIMEOUT = 1 << 4,
-	OPTIONS_CSV = 1 << 5,
+	OPTIONS_CSV = 1 << 5,	 /* and --param --metric --group-by --agg */
 	OPTIONS_BEST = 1 << 6,	 /* -k --by --max --min */
 	OPTIONS_GET = 1 << 7,	 /* -o --output */
 	OPTIONS_STREAM = 1 << 8, /* --stdout --stderr */

@@ -64,7 +64,7 @@ static void json_text(struct json *j, const char *key, const char *text)
 		json_null(j);
 }
 
-static void json_value(struct json *j, const struct cashet_value *v)
+void json_value(struct json *j, const struct cashet_value *v)
 {
 	switch (v->type) {
 	case CASHET_BOOL:
@@ -176,19 +176,28 @@ void json_result(struct json *j, const struct cashet_result *r)
 	json_end_object(j);
 }
 
+void json_batch(struct json *j, struct buf *out, const struct cashet_batch *batch)
+{
+	json_begin(j, out);
+	json_key(j, "batch");
+	json_string(j, batch->batch);
+	json_text(j, "name", batch->name);
+	json_key(j, "ended");
+	json_bool(j, batch->ended);
+	json_counts(j, &batch->counts, !batch->ended);
+}
+
+int json_pass(struct cli *cli, struct buf *out)
+{
+	return out->size >= PIECE ? cli_write(cli, out) : 0;
+}
+
 int show_json(struct cli *cli, struct cashet_results *results)
 {
 	CLEANUP_BUF struct buf out = {0};
 	struct json j;
 	struct cashet_error e;
-	const struct cashet_batch *batch = cashet_results_batch(results);
-	json_begin(&j, &out);
-	json_key(&j, "batch");
-	json_string(&j, batch->batch);
-	json_text(&j, "name", batch->name);
-	json_key(&j, "ended");
-	json_bool(&j, batch->ended);
-	json_counts(&j, &batch->counts, !batch->ended);
+	json_batch(&j, &out, cashet_results_batch(results));
 	json_key(&j, "tasks");
 	json_array(&j);
 	for (;;) {
@@ -198,7 +207,7 @@ int show_json(struct cli *cli, struct cashet_results *results)
 		if (!r)
 			break;
 		json_result(&j, r);
-		int failed = out.size >= PIECE ? cli_write(cli, &out) : 0;
+		int failed = json_pass(cli, &out);
 		if (failed)
 			return failed;
 	}

@@ -8,8 +8,6 @@
 #include <string.h>
 
 #define GAP 2
-#define BOLD "\033[1m"
-#define PLAIN "\033[0m"
 
 void table_init(struct table *t, size_t columns)
 {
@@ -50,7 +48,7 @@ size_t text_width(const char *text)
 	return width;
 }
 
-static bool is_number(const char *text)
+bool text_is_number(const char *text)
 {
 	char *end;
 	if (!*text)
@@ -58,6 +56,21 @@ static bool is_number(const char *text)
 	strtod(text, &end);
 	return end != text &&
 	       (*end == '\0' || strcmp(end, "s") == 0 || strcmp(end, "ms") == 0);
+}
+
+void table_put(struct buf *out, const char *text, size_t width, bool right, bool last)
+{
+	size_t used = text_width(text), pad = used < width ? width - used : 0;
+	if (right)
+		buf_printf(out, "%*s", (int)pad, "");
+	buf_add_str(out, text);
+	if (!last) {
+		buf_printf(out, "%*s", (int)(GAP + (right ? 0 : pad)), "");
+		return;
+	}
+	while (out->size && out->data[out->size - 1] == ' ')
+		out->size--; /* of empty cells at the end */
+	buf_add_byte(out, '\n');
 }
 
 static const char *cell_at(const struct table *t, size_t i)
@@ -75,26 +88,18 @@ void table_render(struct table *t, struct buf *out, bool color)
 		size_t column = i % t->columns, width = text_width(cell_at(t, i));
 		if (width > widths[column])
 			widths[column] = width;
-		if (i >= t->columns && !is_number(cell_at(t, i)))
+		if (i >= t->columns && !text_is_number(cell_at(t, i)))
 			t->right[column] = false;
 	}
 	for (size_t i = 0; i < t->cell_count; i++) {
-		size_t column = i % t->columns,
-		       pad = widths[column] - text_width(cell_at(t, i));
-		bool last = column == t->columns - 1, right = t->right[column];
+		size_t column = i % t->columns;
 		if (color && i == 0)
-			buf_add_str(out, BOLD);
-		if (right)
-			buf_printf(out, "%*s", (int)pad, "");
-		buf_add_str(out, cell_at(t, i));
-		if (!last)
-			buf_printf(out, "%*s", (int)(GAP + (right ? 0 : pad)), "");
-		else {
-			while (out->size && out->data[out->size - 1] == ' ')
-				out->size--; /* of empty cells at the end */
-			if (color && i == t->columns - 1)
-				buf_add_str(out, PLAIN);
-			buf_add_byte(out, '\n');
+			buf_add_str(out, TABLE_BOLD);
+		table_put(out, cell_at(t, i), widths[column], t->right[column],
+			  column == t->columns - 1);
+		if (color && i == t->columns - 1) {
+			out->size--;
+			buf_add_str(out, TABLE_PLAIN "\n");
 		}
 	}
 }

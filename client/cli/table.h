@@ -13,6 +13,8 @@ struct table {
 };
 
 #define TABLE_COLUMNS_MAX 64
+#define TABLE_BOLD "\033[1m"
+#define TABLE_PLAIN "\033[0m"
 
 /** table_init() - @columns: at most TABLE_COLUMNS_MAX. The first row is the head. */
 void table_init(struct table *t, size_t columns);
@@ -25,3 +27,7 @@ void table_render(struct table *t, struct buf *out, bool color);
 void table_fini(struct table *t);
 /** text_width() - columns that a UTF-8 text takes on a terminal, one for each character. */
 size_t text_width(const char *text);
+/** text_is_number() - so that it stands to the right; nothing at all is no reason against it. */
+bool text_is_number(const char *text);
+/** table_put() - one cell of a line, for those who know the widths; @last ends the line. */
+void table_put(struct buf *out, const char *text, size_t width, bool right, bool last);
