@@ -66,6 +66,7 @@ static void fini(struct gc *gc)
 	graph_free(gc->graph);
 	set64_fini(&gc->live_batches);
 	set64_fini(&gc->live_commits);
+	set64_fini(&gc->live_prints);
 	set64_fini(&gc->pinned);
 	set64_fini(&gc->functions);
 	set64_fini(&gc->removed);

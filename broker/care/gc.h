@@ -25,6 +25,8 @@ struct gc {
 	size_t root_count, root_capacity;
 	struct set64 live_batches; /* by id */
 	struct set64 live_commits, pinned;
+	struct set64
+		live_prints; /* fingerprints of live commits: what was made again for them */
 	struct set64 functions; /* whose description was seen */
 	struct buf arena;	/* of a commit */
 	uint64_t batches;	/* of the store, about */

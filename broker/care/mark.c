@@ -242,6 +242,25 @@ static uint64_t expiry(const struct commit *c)
 	return c->ttl_s ? c->ended_wall_ms + c->ttl_s * 1000 : 0;
 }
 
+static uint64_t print_of(const struct commit *c)
+{
+	uint8_t args_hash[DIGEST_SIZE];
+	sha256_digest(c->args, c->args_size, args_hash);
+	return care_word(c->func_hash) * 0x9e3779b97f4a7c15ull ^ care_word(args_hash);
+}
+
+/* A batch that goes on ended a task with it; or it ran under one; or it is the same work, made again
+ * since, perhaps under a batch that has ended: readers may have been given either. */
+static bool is_live(struct gc *gc, const struct ledger_commit_row *row,
+		    const struct commit *c)
+{
+	bool live = set64_has(&gc->live_commits, row->seq);
+	if (live)
+		set64_put(&gc->live_prints, print_of(c), 0);
+	return live || set64_has(&gc->live_batches, care_word(c->batch)) ||
+	       (gc->live_prints.count && set64_has(&gc->live_prints, print_of(c)));
+}
+
 static void add_commit(struct gc *gc, const struct ledger_commit_row *row,
 		       const struct commit *c)
 {
@@ -262,8 +281,7 @@ static void add_commit(struct gc *gc, const struct ledger_commit_row *row,
 	if (set64_put(&gc->functions, care_word(c->func_hash), 0))
 		look_into(gc, function, GC_FUNCTION, c->func_hash, false);
 	bool pinned = set64_has(&gc->pinned, care_word(row->hash));
-	if (pinned || set64_has(&gc->live_commits, row->seq) ||
-	    set64_has(&gc->live_batches, care_word(c->batch)))
+	if (pinned || is_live(gc, row, c))
 		graph_keep(gc->graph, commit, pinned);
 }
 

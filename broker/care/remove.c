@@ -1,8 +1,9 @@
 /* remove.c - rm and invalidate: which commits are meant, and that they are found no more.
  *
  * rm takes the record away; the bytes that nobody else needs go with the next gc. invalidate leaves the
- * record in the history. Work that goes on and has taken such a commit for a hit keeps what it was
- * told; should its bytes go, their producer runs again, as with any lost input. */
+ * record in the history. What a batch that goes on has ended a task with is not removed: its readers
+ * may need it, also after a restart; it may be invalidated, which changes nothing for those who were
+ * told of it before. */
 #include "broker/care/find.h"
 #include "broker/care/guard.h"
 #include "common/log.h"
@@ -21,11 +22,13 @@ struct removing {
 	const Cashet__RemoveRequest *request;
 	Cashet__CareReport *report;
 	struct set64 targets, tagged, stream;
+	struct set64 live; /* commits that batches that go on name */
 	bool has_targets, has_tags, has_stream;
 	struct buf arena;
 	struct buf hashes;
 	bool keep_record;
 	uint64_t seqs[LOT];
+	bool stays[LOT];
 	size_t count;
 };
 
@@ -44,6 +47,10 @@ static int apply(struct broker *b, void *arg)
 {
 	struct removing *r = arg;
 	for (size_t i = 0; i < r->count; i++) {
+		/* It was a hit since we began. */
+		r->stays[i] = !r->keep_record && guard_has_commit(b, r->seqs[i]);
+		if (r->stays[i])
+			continue;
 		presence_drop_commit(b, r->seqs[i]);
 		guard_dying_commit(b, r->seqs[i]);
 		if (r->keep_record)
@@ -58,15 +65,42 @@ static int apply(struct broker *b, void *arg)
 }
 
 /* The reader may be ahead of the loop: nothing is removed before the core knows that it is there. */
-static int catch_up(struct broker *b, void *arg)
+static int begin(struct broker *b, void *arg)
 {
-	(void)b, (void)arg;
+	(void)arg;
+	guard_watch(b, true);
 	return 0;
+}
+
+static int end(struct broker *b, void *arg)
+{
+	(void)arg;
+	guard_watch(b, false);
+	return 0;
+}
+
+static int keep_end(void *arg, const struct ledger_end *e)
+{
+	struct removing *r = arg;
+	if (e->commit)
+		set64_put(&r->live, e->commit, 0);
+	return 0;
+}
+
+static int keep_batch(void *arg, const struct ledger_batch_row *row)
+{
+	struct removing *r = arg;
+	return ledger_each_end(r->care->reader, row->batch.batch, keep_end, r);
 }
 
 static int lot(struct removing *r)
 {
-	int rc = r->request->dry_run ? 0 : care_call(r->care, apply, r, true);
+	bool acts = !r->request->dry_run;
+	int rc = acts ? care_call(r->care, apply, r, true) : 0;
+	for (size_t i = 0; i < r->count && acts && !rc; i++) {
+		r->report->commits -= r->stays[i];
+		r->report->kept_in_use += r->stays[i];
+	}
 	r->count = 0;
 	care_progress(r->care, "removing", r->report->commits, 0);
 	return rc ? rc : care_stopped(r->care) ? STOP : 0;
@@ -99,6 +133,10 @@ static int consider(void *arg, const struct ledger_commit_row *row)
 	    (q->worker.len && memcmp(q->worker.data, c.worker_key, KEY_SIZE) != 0) ||
 	    (q->keep_record && !is_current(r, row, &c)))
 		return 0;
+	if (!q->keep_record && set64_has(&r->live, row->seq)) {
+		r->report->kept_in_use++;
+		return 0;
+	}
 	r->report->commits++;
 	r->report->bytes += row->size;
 	r->report->compute_ns += c.duration_ns;
@@ -169,11 +207,15 @@ static int run(struct removing *r, struct err *e)
 		rc = find_downstream(r->care, root, &r->stream);
 	}
 	if (!rc)
-		rc = care_call(r->care, catch_up, NULL, true);
+		rc = care_call(r->care, begin, NULL, true);
+	if (!rc && !q->keep_record)
+		rc = ledger_each_open_batch(r->care->reader, keep_batch, r);
 	if (!rc)
 		rc = walk(r);
 	if (!rc && r->count)
 		rc = lot(r);
+	int ended = care_call(r->care, end, NULL, false);
+	rc = rc ? rc : ended;
 	if (rc < 0)
 		return care_broken(e, rc);
 	r->report->stopped = rc != 0;
@@ -232,6 +274,7 @@ int care_remove(struct care *care, const Cashet__Envelope *request, struct err *
 	set64_fini(&r->targets);
 	set64_fini(&r->tagged);
 	set64_fini(&r->stream);
+	set64_fini(&r->live);
 	buf_fini(&r->arena);
 	buf_fini(&r->hashes);
 	free(r);

@@ -223,6 +223,9 @@ static int say_removed(struct cli *cli, const struct cashet_care_report *r,
 	buf_add_str(&out, ", which had cost ");
 	show_duration(&out, r->compute_ns);
 	buf_add_str(&out, " of computing\n");
+	if (r->kept_in_use)
+		buf_printf(&out, "kept %" PRIu64 ": a batch that goes on needs them\n",
+			   r->kept_in_use);
 	return stopped(cli, r, cli_write(cli, &out));
 }
 
