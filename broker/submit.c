@@ -100,22 +100,36 @@ static int admit(struct broker *b, const struct submission *s)
 	return 0;
 }
 
-/* The info is recorded with the broker's time: fields of a message that comes twice are merged,
- * so a second one with nothing but the time is appended. */
+/* Where the chunk is in its batch, so that readers find a task without reading all before it. Zeros
+ * are written too, over whatever the client may have said. */
+static void add_before(struct buf *out, const struct batch *batch)
+{
+	const uint32_t before[] = {batch->task_count, batch->function_count,
+				   batch->group_count, batch->option_count};
+	size_t mark = pb_open(out, 11);
+	for (unsigned i = 0; i < ARRAY_LEN(before); i++) {
+		pb_tag(out, i + 1, PB_VARINT);
+		pb_varint(out, before[i]);
+	}
+	pb_close(out, mark);
+}
+
+/* What the broker adds to a chunk is appended: fields of a message that comes twice are merged. To the
+ * first one its time. */
 static void record(struct broker *b, const struct submission *s, struct batch *batch)
 {
-	if (s->chunk->chunk) {
-		ledger_add_chunk(b->turn, batch->number, s->chunk->chunk, s->packed,
-				 s->packed_size);
-		return;
-	}
 	buf_reset(&b->scratch);
 	buf_add(&b->scratch, s->packed, s->packed_size);
-	size_t mark = pb_open(&b->scratch, 3);
-	pb_uint(&b->scratch, 5, clock_wall_ms());
-	pb_close(&b->scratch, mark);
+	if (s->chunk->chunk) {
+		add_before(&b->scratch, batch);
+	} else {
+		size_t mark = pb_open(&b->scratch, 3);
+		pb_uint(&b->scratch, 5, clock_wall_ms());
+		pb_close(&b->scratch, mark);
+	}
 	assert(!b->scratch.failed);
-	ledger_add_chunk(b->turn, batch->number, 0, b->scratch.data, b->scratch.size);
+	ledger_add_chunk(b->turn, batch->number, s->chunk->chunk, b->scratch.data,
+			 b->scratch.size);
 }
 
 static void discard(struct broker *b, const struct submission *s, struct batch *batch)

@@ -120,9 +120,9 @@ static void add_found(struct found *f, uint64_t seq, uint64_t batch, uint32_t in
 }
 
 /* Which functions of the batch fulfil the conditions on tags. NULL: none does. */
-static bool *fitting_functions(struct walk *w, const struct specs *s)
+static bool *fitting_functions(struct walk *w, struct specs *s, uint32_t *countp)
 {
-	uint32_t count = specs_function_count(s), fitting = 0, options;
+	uint32_t count = *countp = specs_count_functions(s), fitting = 0, options;
 	bool *fit = mem_alloc(count + 1);
 	size_t size, info_size;
 	const uint8_t *info = specs_batch_info(s, &info_size);
@@ -142,16 +142,16 @@ static int look_into(void *arg, const struct ledger_batch_row *row)
 	struct walk *w = arg;
 	const struct ends *ends = history_ends(w->h, row);
 	struct specs *s = w->tags.count ? history_specs(w->h, row) : NULL;
-	CLEANUP_FREE bool *fit = s ? fitting_functions(w, s) : NULL;
+	uint32_t count = 0;
+	CLEANUP_FREE bool *fit = s ? fitting_functions(w, s, &count) : NULL;
 	struct specs_task task;
 	if (w->tags.count && !fit)
 		return 0;
 	for (uint32_t i = 0; i < ends->count; i++) {
 		if (!ends->items[i].commit)
 			continue;
-		if (s &&
-		    (specs_task(s, history_reader(w->h), i, &task) ||
-		     task.function >= specs_function_count(s) || !fit[task.function]))
+		if (s && (specs_task(s, i, &task) || task.function >= count ||
+			  !fit[task.function]))
 			continue;
 		add_found(w->found, ends->items[i].commit, row->batch.batch, i);
 	}

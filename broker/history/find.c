@@ -119,8 +119,7 @@ static struct history_batch *get_batch(struct history *h, uint64_t number)
 struct specs *history_specs(struct history *h, const struct ledger_batch_row *row)
 {
 	struct history_batch *b = get_batch(h, row->batch.batch);
-	return specs_get(&b->specs, history_reader(h), row->batch.batch,
-			 row->chunk_count);
+	return specs_get(&b->specs, history_reader(h), row);
 }
 
 static int keep_end(void *arg, const struct ledger_end *end)

@@ -276,7 +276,7 @@ static bool find_batch(struct history *h, const struct commit *c, struct lookup 
 		return false;
 	l->ends = history_ends(h, &row);
 	l->specs = history_specs(h, &row);
-	if (!l->specs || specs_task(l->specs, history_reader(h), c->index, &task))
+	if (!l->specs || specs_task(l->specs, c->index, &task))
 		return false;
 	l->task = task.packed;
 	l->task_size = task.packed_size;

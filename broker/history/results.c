@@ -103,7 +103,7 @@ int history_results(struct history *h, const Cashet__Envelope *question,
 			task = live->tasks[i];
 		else
 			page_from_end(&task, &ends->items[first + i]);
-		if (s && !specs_task(s, history_reader(h), first + i, &t)) {
+		if (s && !specs_task(s, first + i, &t)) {
 			spec = (struct page_spec){.present = true,
 						  .args = t.args,
 						  .args_size = t.args_size,

@@ -75,11 +75,13 @@ static void copy(struct buf *out, unsigned field, const uint8_t *message, size_t
 void tags_add(struct history *h, struct buf *out, unsigned field,
 	      const struct ledger_batch_row *row, uint32_t index)
 {
+	if (ledger_has_tags(history_reader(h), row->batch.batch) == 1)
+		return;
 	struct specs *s = history_specs(h, row);
 	struct specs_task task;
 	size_t size, info_size;
 	uint32_t options;
-	if (!s || specs_task(s, history_reader(h), index, &task))
+	if (!s || specs_task(s, index, &task))
 		return;
 	const uint8_t *function = specs_function(s, task.function, &size, &options);
 	const uint8_t *info = specs_batch_info(s, &info_size);

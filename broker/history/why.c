@@ -198,7 +198,7 @@ static uint32_t step_up(struct history *h, const struct subject *s,
 	struct deps deps = {0};
 	uint32_t found = index;
 	struct specs *specs = history_specs(h, &s->row);
-	if (!specs || specs_task(specs, history_reader(h), index, &t) ||
+	if (!specs || specs_task(specs, index, &t) ||
 	    deps_read(h, &s->row, t.packed, t.packed_size, &deps))
 		return index;
 	for (size_t i = 0; found != root && i < deps.count; i++) {

@@ -42,7 +42,7 @@ char *subject_name(struct history *h, const struct subject *s, uint32_t index)
 	uint32_t options;
 	const uint8_t *packed = NULL;
 	struct specs *specs = s->has_row ? history_specs(h, &s->row) : NULL;
-	if (specs && !specs_task(specs, history_reader(h), index, &t))
+	if (specs && !specs_task(specs, index, &t))
 		packed = specs_function(specs, t.function, &size, &options);
 	return function_name(packed, size);
 }
@@ -70,7 +70,7 @@ static void load_spec(struct history *h, struct subject *s)
 	size_t size;
 	uint32_t options;
 	struct specs *specs = history_specs(h, &s->row);
-	if (!specs || specs_task(specs, history_reader(h), s->index, &t))
+	if (!specs || specs_task(specs, s->index, &t))
 		return;
 	s->has_spec = true;
 	s->has_nonce = t.nonce_size;

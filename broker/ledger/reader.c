@@ -33,6 +33,7 @@ static const char *const sql[R_COUNT] = {
 	[R_BATCH] = "SELECT " BATCH_COLUMNS "FROM batches WHERE batch=?1",
 	[R_CHUNK] = "SELECT raw_size, body FROM chunks WHERE batch=?1 AND chunk=?2",
 	[R_CHUNK_COUNT] = "SELECT max(chunk) + 1 FROM chunks WHERE batch=?1",
+	[R_HAS_TAGS] = "SELECT 1 FROM batch_tags WHERE batch=?1 LIMIT 1",
 	[R_ENDS] = "SELECT seq, entries FROM ends WHERE batch=?1 AND seq>?2 ORDER BY seq "
 		   "LIMIT 1",
 	[R_LEASES] = "SELECT seq, entries FROM leases WHERE batch=?1 AND seq>?2 ORDER BY "
@@ -87,14 +88,25 @@ int reader_errno(struct ledger_reader *r, sqlite3 *db, int rc)
 
 /* ---- open and close ---- */
 
+static int prepare_one(struct ledger_reader *r, size_t i)
+{
+	return db_prepare(i <= R_OPEN ? r->meta : r->index, sql[i], &r->stmts[i]);
+}
+
+sqlite3_stmt *reader_stmt(struct ledger_reader *r, enum reader_stmt which)
+{
+	if (!r->stmts[which])
+		prepare_one(r, which);
+	return r->stmts[which];
+}
+
 static int prepare(struct ledger_reader *r, struct err *e)
 {
 	int rc = SQLITE_OK;
 	size_t count = r->index ? R_COUNT : R_OPEN + 1;
-	for (size_t i = 0; i < count && rc == SQLITE_OK; i++) {
-		sqlite3 *db = i <= R_OPEN ? r->meta : r->index;
-		rc = db_prepare(db, sql[i], &r->stmts[i]);
-	}
+	/* A program that asks one question would spend most of its time here. */
+	for (size_t i = 0; r->ledger && i < count && rc == SQLITE_OK; i++)
+		rc = prepare_one(r, i);
 	if (rc == SQLITE_OK && !r->ledger)
 		rc = gap_scan_new(&r->scan, r->meta);
 	if (rc == SQLITE_OK)

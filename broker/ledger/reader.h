@@ -24,6 +24,7 @@ enum reader_stmt { /* up to R_OPEN: of meta.db; the rest: of index.db */
 		   R_BATCH,
 		   R_CHUNK,
 		   R_CHUNK_COUNT,
+		   R_HAS_TAGS,
 		   R_ENDS,
 		   R_LEASES,
 		   R_CHECKPOINTS,
@@ -69,6 +70,8 @@ struct ledger_reader {
 	uint64_t version; /* of the ledger, before the snapshot of meta.db was taken */
 };
 
+/** reader_stmt() - prepared. NULL where that failed, which SQLite says when it is used. */
+sqlite3_stmt *reader_stmt(struct ledger_reader *r, enum reader_stmt which);
 /** reader_enter() - before using meta.db. Return: SQLite's code; leave only if it is SQLITE_OK. */
 int reader_enter(struct ledger_reader *r);
 /** reader_enter_index() - the same for index.db. */

@@ -55,7 +55,7 @@ static int count_chunks(struct ledger_reader *r, struct ledger_batch_row *row)
 {
 	if (row->sealed)
 		return 0;
-	sqlite3_stmt *s = r->stmts[R_CHUNK_COUNT];
+	sqlite3_stmt *s = reader_stmt(r, R_CHUNK_COUNT);
 	int rc = reader_enter(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);
@@ -72,7 +72,7 @@ static int count_chunks(struct ledger_reader *r, struct ledger_batch_row *row)
 static int read_rows(struct ledger_reader *r, enum reader_stmt which, uint64_t from,
 		     struct ledger_batch_row *rows, size_t *countp)
 {
-	sqlite3_stmt *s = r->stmts[which];
+	sqlite3_stmt *s = reader_stmt(r, which);
 	int rc = reader_enter(r), err = 0;
 	size_t count = 0;
 	if (rc != SQLITE_OK)
@@ -94,7 +94,7 @@ static int read_rows(struct ledger_reader *r, enum reader_stmt which, uint64_t f
 int ledger_read_batch(struct ledger_reader *r, uint64_t batch,
 		      struct ledger_batch_row *row)
 {
-	sqlite3_stmt *s = r->stmts[R_BATCH];
+	sqlite3_stmt *s = reader_stmt(r, R_BATCH);
 	struct ledger_batch_row found;
 	int rc = reader_enter(r), err = 1;
 	if (rc != SQLITE_OK)
@@ -119,7 +119,7 @@ int ledger_read_batch(struct ledger_reader *r, uint64_t batch,
 static int find_newest(struct ledger_reader *r, struct ledger_batch_row *rows, size_t max,
 		       size_t *countp)
 {
-	sqlite3_stmt *s = r->stmts[R_NEWEST];
+	sqlite3_stmt *s = reader_stmt(r, R_NEWEST);
 	uint64_t batch = 0;
 	int rc = reader_enter(r);
 	if (rc != SQLITE_OK)
@@ -218,7 +218,7 @@ int ledger_each_open_batch(struct ledger_reader *r,
 int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 		      struct buf *out)
 {
-	sqlite3_stmt *s = r->stmts[R_CHUNK];
+	sqlite3_stmt *s = reader_stmt(r, R_CHUNK);
 	int rc = reader_enter(r), err = 1;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);
@@ -245,11 +245,26 @@ int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? err : reader_errno(r, r->meta, rc);
 }
 
+int ledger_has_tags(struct ledger_reader *r, uint64_t batch)
+{
+	int rc = reader_enter(r);
+	if (rc != SQLITE_OK)
+		return reader_errno(r, r->meta, rc);
+	sqlite3_stmt *s = reader_stmt(r, R_HAS_TAGS);
+	sqlite3_bind_int64(s, 1, (int64_t)batch);
+	rc = sqlite3_step(s);
+	sqlite3_reset(s);
+	reader_leave(r);
+	return rc == SQLITE_ROW	   ? 0
+	       : rc == SQLITE_DONE ? 1
+				   : reader_errno(r, r->meta, rc);
+}
+
 /* next_entries() - copy the row of a batch behind *seqp to @out. Return: 0; 1 if none is left. */
 static int next_entries(struct ledger_reader *r, enum reader_stmt which, uint64_t batch,
 			uint64_t *seqp, struct buf *out)
 {
-	sqlite3_stmt *s = r->stmts[which];
+	sqlite3_stmt *s = reader_stmt(r, which);
 	int rc = reader_enter(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);

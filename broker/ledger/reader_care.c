@@ -16,7 +16,7 @@
 
 int ledger_find_pin(struct ledger_reader *r, const char *name, uint8_t hash[DIGEST_SIZE])
 {
-	sqlite3_stmt *s = r->stmts[R_PIN];
+	sqlite3_stmt *s = reader_stmt(r, R_PIN);
 	int rc = reader_enter(r), err = 1;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);
@@ -35,7 +35,7 @@ int ledger_find_pin(struct ledger_reader *r, const char *name, uint8_t hash[DIGE
 /* next_pin() - the one behind the name in @name, which takes its place. Return: 0; 1 at the end. */
 static int next_pin(struct ledger_reader *r, struct buf *name, struct ledger_pin *pin)
 {
-	sqlite3_stmt *s = r->stmts[R_PINS];
+	sqlite3_stmt *s = reader_stmt(r, R_PINS);
 	int rc = reader_enter(r), err = 1;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);
@@ -79,7 +79,7 @@ struct inline_row {
 static int read_inline(struct ledger_reader *r, uint64_t from, struct inline_row *rows,
 		       size_t *countp)
 {
-	sqlite3_stmt *s = r->stmts[R_INLINE];
+	sqlite3_stmt *s = reader_stmt(r, R_INLINE);
 	int rc = reader_enter(r);
 	*countp = 0;
 	if (rc != SQLITE_OK)
@@ -131,7 +131,7 @@ int ledger_read_inline(struct ledger_reader *r, uint64_t seq, struct buf *out)
 
 int reader_state(struct ledger_reader *r, struct journal_state *state)
 {
-	sqlite3_stmt *s = r->stmts[R_STATE];
+	sqlite3_stmt *s = reader_stmt(r, R_STATE);
 	*state = (struct journal_state){0};
 	int rc = reader_enter(r);
 	if (rc != SQLITE_OK)

@@ -55,7 +55,7 @@ static void keep_row(sqlite3_stmt *s, struct ledger_commit_row *row, struct buf 
 static int read_page(struct ledger_reader *r, enum reader_stmt which, uint64_t from,
 		     size_t max, struct page *page)
 {
-	sqlite3_stmt *s = r->stmts[which];
+	sqlite3_stmt *s = reader_stmt(r, which);
 	int rc = reader_enter(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);

@@ -47,7 +47,7 @@ int reader_lookup_index(struct ledger_reader *r, enum gap_kind kind,
 	int rc = reader_enter_index(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->index, rc);
-	sqlite3_stmt *s = r->stmts[by_key[kind]];
+	sqlite3_stmt *s = reader_stmt(r, by_key[kind]);
 	sqlite3_bind_blob(s, 1, key, DIGEST_SIZE, SQLITE_STATIC);
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW) {
@@ -129,7 +129,8 @@ static int match_index(struct ledger_reader *r, enum gap_kind kind, const uint8_
 	int rc = reader_enter_index(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->index, rc);
-	sqlite3_stmt *s = r->stmts[kind == GAP_COMMIT ? R_HASH_RANGE : R_BATCH_RANGE];
+	sqlite3_stmt *s =
+		reader_stmt(r, kind == GAP_COMMIT ? R_HASH_RANGE : R_BATCH_RANGE);
 	pack_prefix_range(prefix, nibbles, low, high);
 	sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
 	sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
@@ -181,7 +182,7 @@ int ledger_find(struct ledger_reader *r, const uint8_t func_hash[DIGEST_SIZE],
 int reader_read_checked(struct ledger_reader *r, enum reader_stmt which, uint64_t seq,
 			struct buf *out, uint8_t digest[DIGEST_SIZE])
 {
-	sqlite3_stmt *s = r->stmts[which];
+	sqlite3_stmt *s = reader_stmt(r, which);
 	int rc = reader_enter(r), result = 1;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);

@@ -24,7 +24,7 @@ static void collect(struct ledger_reader *r, enum gap_kind kind, const uint8_t k
 static int find_first(struct reader_list *list)
 {
 	struct ledger_reader *r = list->r;
-	sqlite3_stmt *s = r->stmts[R_NAME_FIRST];
+	sqlite3_stmt *s = reader_stmt(r, R_NAME_FIRST);
 	int rc = reader_enter_index(r);
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->index, rc);
@@ -88,7 +88,7 @@ static int next_page(struct reader_list *list)
 	list->ended |= !r->index;
 	if (list->ended)
 		return 0;
-	sqlite3_stmt *s = r->stmts[list->stmt];
+	sqlite3_stmt *s = reader_stmt(r, list->stmt);
 	int rc = reader_enter_index(r), malformed = 0;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->index, rc);

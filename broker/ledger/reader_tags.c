@@ -44,7 +44,7 @@ int ledger_each_tagged_batch(struct ledger_reader *r, const char *key, const cha
 int ledger_read_tags(struct ledger_reader *r, uint64_t seq, struct buf *arena,
 		     struct ledger_tag **tagsp, size_t *countp)
 {
-	sqlite3_stmt *s = r->stmts[R_COMMIT_TAGS];
+	sqlite3_stmt *s = reader_stmt(r, R_COMMIT_TAGS);
 	int rc = reader_enter(r), damaged = 0;
 	*tagsp = NULL;
 	*countp = 0;

@@ -27,7 +27,7 @@ static void add_row(struct use_rest *rest, const void *entries, size_t size,
 static int read_page(struct use_rest *rest, struct ledger_reader *r, uint64_t *fromp,
 		     size_t *rowsp)
 {
-	sqlite3_stmt *s = r->stmts[R_RECENT_ENDS];
+	sqlite3_stmt *s = reader_stmt(r, R_RECENT_ENDS);
 	int rc = reader_enter(r);
 	*rowsp = 0;
 	if (rc != SQLITE_OK)
