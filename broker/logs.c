@@ -157,7 +157,12 @@ void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope
 		note(b, peer->handle, e->serial, read->offset, "waiting for its inputs");
 		return;
 	case CORE_READY:
-		note(b, peer->handle, e->serial, read->offset, "waiting for a worker");
+		if (!view.epoch) {
+			note(b, peer->handle, e->serial, read->offset,
+			     "waiting for a worker");
+			return;
+		}
+		ask_worker(b, peer, e, &view); /* which may have begun it by now */
 		return;
 	case CORE_RUNNING:
 		ask_worker(b, peer, e, &view);

@@ -93,4 +93,10 @@ void worker_place_again(struct core *core, struct worker *w)
 	w->mixed = true;
 	worker_promote(core, w);
 	w->passed = 0;
+	list_for_each (pos, queued) {
+		struct lease *l = container_of(pos, struct lease, link);
+		struct execution *e = exec_find_id(core, l->exec);
+		if (e && e->state == EXEC_LEASED && e->lease == l)
+			exec_moved(core, e);
+	}
 }

@@ -111,6 +111,13 @@ static void free_leases(struct core *core)
 	table_free_all(&core->epoch_table);
 }
 
+uint64_t core_reserve_commits(struct core *core, uint64_t count)
+{
+	uint64_t first = core->next_commit;
+	core->next_commit += count;
+	return first;
+}
+
 void core_free(struct core *core)
 {
 	if (!core)

@@ -58,6 +58,10 @@ void core_step(struct core *core, const struct core_event *event,
 /** core_deadline() - monotonic ns at which a CORE_EV_TIME is due; TIME_NEVER if none. */
 uint64_t core_deadline(const struct core *core);
 
+/** core_reserve_commits() - @count numbers of commits that the core will not give to its own.
+ * Return: the first one. */
+uint64_t core_reserve_commits(struct core *core, uint64_t count);
+
 void core_effects_reset(struct core_effects *effects); /* keeps memory */
 void core_effects_fini(struct core_effects *effects);
 
@@ -70,7 +74,8 @@ struct core_task_view {
 	uint32_t upstream; /* CORE_SKIPPED */
 	bool has_fingerprint;
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
-	uint64_t epoch; /* CORE_RUNNING: current lease, and its holder */
+	/* CORE_RUNNING, and CORE_READY that waits on its worker: current lease, and its holder */
+	uint64_t epoch;
 	uint32_t worker;
 	/* CORE_RUNNING, or @waits_for_room: of its execution; equal requests have equal numbers */
 	int32_t priority;

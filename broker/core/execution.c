@@ -197,9 +197,22 @@ void exec_become(struct core *core, struct execution *e, enum exec_state state)
 	bool was_lookup = e->state == EXEC_LOOKUP;
 	count_all(core, e, -1);
 	e->state = (uint8_t)state;
+	e->flags &= (uint16_t)~EXEC_WAITS;
+	if (state == EXEC_LEASED && e->lease->place == LEASE_QUEUED)
+		e->flags |= EXEC_WAITS;
 	count_all(core, e, 1);
 	if (was_lookup)
 		follow_lookup(core, e, TASK_SUBSCRIBED);
+}
+
+void exec_moved(struct core *core, struct execution *e)
+{
+	if (e->state != EXEC_LEASED ||
+	    (e->lease->place == LEASE_QUEUED) == !!(e->flags & EXEC_WAITS))
+		return;
+	count_all(core, e, -1);
+	e->flags ^= EXEC_WAITS;
+	count_all(core, e, 1);
 }
 
 /* What @t needs of a hit, and what it brings from before a restart. */

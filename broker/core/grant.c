@@ -97,6 +97,9 @@ void lease_put(struct core *core, struct lease *l, enum lease_place place)
 	w->counts[place]++;
 	if (place == LEASE_PLACED)
 		worker_use(w, l->class, true);
+	struct execution *e = exec_find_id(core, l->exec);
+	if (e && e->state == EXEC_LEASED && e->lease == l)
+		exec_moved(core, e);
 }
 
 struct lease *lease_add(struct core *core, struct worker *w, struct execution *e,
@@ -129,6 +132,7 @@ struct lease *lease_add(struct core *core, struct worker *w, struct execution *e
 	b->pins++;
 	count_running(core, b, 1);
 	e->lease = l;
+	exec_moved(core, e);
 	return l;
 }
 
@@ -292,6 +296,7 @@ bool lease_make_current(struct core *core, struct lease *l)
 	count_running(core, task_batch(core, l->task), 1);
 	count_unproven(core, l, -1);
 	e->lease = l;
+	exec_moved(core, e);
 	return true;
 }
 

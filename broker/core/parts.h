@@ -149,6 +149,8 @@ struct execution *exec_find(const struct core *core, const struct func *func,
 			    const uint8_t *nonce);
 bool exec_has_users(const struct execution *e);
 void exec_become(struct core *core, struct execution *e, enum exec_state state);
+/** exec_moved() - its current lease is another one, or at another place. */
+void exec_moved(struct core *core, struct execution *e);
 void exec_subscribe(struct core *core, struct execution *e, struct task *t);
 void exec_unsubscribe(struct core *core, struct execution *e, struct task *t);
 /** exec_abandon() - if nobody uses it any more, it vanishes or is told to stop. */

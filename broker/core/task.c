@@ -51,7 +51,7 @@ static enum core_task_status exec_status(const struct execution *e)
 	case EXEC_BACKOFF:
 		return CORE_READY;
 	case EXEC_LEASED:
-		return CORE_RUNNING;
+		return e->flags & EXEC_WAITS ? CORE_READY : CORE_RUNNING;
 	case EXEC_BLOCKED:
 	case EXEC_DONE:
 	case EXEC_FAILED:

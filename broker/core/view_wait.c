@@ -88,6 +88,7 @@ static enum core_wait why(const struct core *core, const struct task *t,
 	case EXEC_BLOCKED:
 		return CORE_WAIT_INPUT;
 	case EXEC_LEASED:
+		return e->flags & EXEC_WAITS ? CORE_WAIT_ROOM : CORE_WAIT_NOTHING;
 	case EXEC_DONE:
 	case EXEC_FAILED:
 		break;

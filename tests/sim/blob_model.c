@@ -33,6 +33,9 @@ void blob_put(struct sim *s, const uint8_t digest[DIGEST_SIZE], bool made)
 
 	b->present = true;
 	b->made |= made;
+	b->swept = false;
+	if (model_planted != PLANT_GC_UNASKED)
+		b->doomed = false;
 }
 
 void blob_announce(struct sim *s, const struct core_effect *fx)

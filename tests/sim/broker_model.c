@@ -90,6 +90,13 @@ static void result(struct sim *s, const struct message *m)
 	}
 	memcpy(ev.result.missing, m->missing, DIGEST_SIZE);
 	ev.result.token = s->report_count;
+	for (uint32_t i = 0; i < m->slot_count; i++) {
+		const struct blob *b = blob_find(s, m->slots[i].digest);
+
+		if (b && b->swept) /* it is told so, and brings it once more */
+			blob_put(s, m->slots[i].digest, true);
+		gc_watch(s, m->slots[i].digest);
+	}
 	oracle_no_room(s, m->outcome == CORE_OUT_NO_ROOM ? m : NULL);
 	broker_step(s, &ev);
 	oracle_no_room(s, NULL);
@@ -101,8 +108,16 @@ static void answer(struct sim *s, struct message *m)
 
 	if (m->session != s->broker_life)
 		return; /* asked before a crash */
-	if (!m->answered)
+	/* The real loop answers in the turn in which it has read; here gc may have come in between. */
+	bool stale = s->gc && gc_touched_at(s) >= m->read_at &&
+		     model_planted != PLANT_GC_UNASKED;
+	if (!m->answered || stale)
 		ledger_look_up(s, m);
+	if (m->hit) {
+		gc_watch_commit(s, ledger_commit(s, m->commit));
+		if (m->lookup.lookup.need_bytes)
+			gc_watch_slots(s, m->slots, m->slot_count);
+	}
 	ev.lookup.exec = m->lookup.lookup.exec;
 	ev.lookup.hit = m->hit;
 	ev.lookup.commit = m->commit;

@@ -54,7 +54,7 @@ void disk_hold(struct sim *s, bool full)
 /* ---- what waits for it ---- */
 
 /* Everything that was recorded in step @step or before is on disk. */
-static bool is_durable(const struct sim *s, uint64_t step)
+bool disk_has(const struct sim *s, uint64_t step)
 {
 	return s->durable_count == s->record_count ||
 	       s->records[s->durable_count].step > step;
@@ -64,7 +64,7 @@ void flush_outbox(struct sim *s)
 {
 	size_t done = 0;
 
-	while (done < s->outbox_count && is_durable(s, s->outbox[done].step))
+	while (done < s->outbox_count && disk_has(s, s->outbox[done].step))
 		sim_send(s, s->outbox[done++].message);
 	if (!done)
 		return;
@@ -133,6 +133,15 @@ static void grant(struct sim *s, const struct core_effect *fx)
 		broker_send_when_durable(s, m);
 }
 
+static void note_inputs(struct sim *s, struct record *r, const uint8_t *args)
+{
+	const struct sim_task *t = &s->batches[r->sim_batch].tasks[r->index];
+
+	for (uint32_t i = 0; i < t->spec.ref_count; i++)
+		memcpy(&r->inputs[r->input_count++], args + t->refs[i].offset,
+		       CONTENT_SIZE);
+}
+
 static void commit(struct sim *s, const struct core_effect *fx)
 {
 	struct record *r = ledger_append(s, R_COMMIT, fx->batch);
@@ -157,6 +166,7 @@ static void commit(struct sim *s, const struct core_effect *fx)
 		memcpy(r->slots, report->slots, sizeof r->slots);
 		r->slot_count = report->slot_count;
 	}
+	note_inputs(s, r, fx->commit.args);
 	for (uint32_t i = 0; i < r->slot_count; i++)
 		r->lost |= !blob_is_there(s, r->slots[i].digest);
 	if (s->next_commit <= r->commit)
@@ -227,6 +237,7 @@ void effect_apply(struct sim *s, const struct core_effect *fx)
 		break;
 	case CORE_FX_LIST_BLOB:
 		blob_announce(s, fx);
+		gc_watch(s, fx->blob.digest);
 		memcpy(ledger_append(s, R_BLOB, fx->batch)->blob, fx->blob.digest,
 		       DIGEST_SIZE);
 		break;
@@ -254,6 +265,8 @@ void effect_apply(struct sim *s, const struct core_effect *fx)
 		to_worker(s, fx, M_STOP);
 		break;
 	case CORE_FX_VERDICT:
+		if (fx->verdict.token)
+			s->reports[fx->verdict.token - 1].answered = true;
 		to_worker(s, fx, M_VERDICT);
 		break;
 	case CORE_FX_WORKER_FORGOTTEN:

@@ -39,9 +39,15 @@ void ledger_cut(struct sim *s, size_t keep)
 	s->record_count = keep;
 	map_fini(&s->commits);
 	map_fini(&s->fingerprints);
-	for (size_t i = 0; i < keep; i++)
-		if (s->records[i].type == R_COMMIT)
-			ledger_index_commit(s, &s->records[i]);
+	for (size_t i = 0; i < keep; i++) {
+		struct record *r = &s->records[i];
+
+		r->removed = false;
+		if (r->type == R_COMMIT)
+			ledger_index_commit(s, r);
+		if (r->type == R_REMOVED)
+			ledger_commit(s, r->commit)->removed = true;
+	}
 }
 
 struct record *ledger_commit(const struct sim *s, uint64_t commit)
@@ -61,7 +67,7 @@ struct record *ledger_current(const struct sim *s, const uint8_t func_hash[DIGES
 		struct record *r = &s->records[number - 1];
 
 		if (r->current && (!durable || number <= s->durable_count))
-			return r;
+			return r->removed ? NULL : r;
 	}
 	return NULL;
 }
@@ -69,9 +75,13 @@ struct record *ledger_current(const struct sim *s, const uint8_t func_hash[DIGES
 /* Standard output that is not the result does not count: it is rarely read. */
 static bool is_whole(struct sim *s, const struct record *r)
 {
-	for (uint32_t i = 0; i < r->slot_count; i++)
-		if (i != 1 && !blob_is_there(s, r->slots[i].digest))
+	for (uint32_t i = 0; i < r->slot_count; i++) {
+		if (i == 1)
+			continue;
+		if (!blob_is_there(s, r->slots[i].digest))
 			return false;
+		gc_watch(s, r->slots[i].digest);
+	}
 	return true;
 }
 
@@ -81,6 +91,9 @@ void ledger_look_up(struct sim *s, struct message *m)
 					  m->lookup.lookup.args_hash, true);
 
 	m->answered = true;
+	m->read_at = s->now;
+	m->hit = false;
+	m->commit = 0;
 	if (r) {
 		if (sim_fault(s, FAULT_EXPIRE, &s->disk))
 			r->expired = true;

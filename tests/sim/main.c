@@ -49,6 +49,8 @@ static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_BOOT_REUSED] = "boot generations are reused",
 	[PLANT_ENDS_FORGOTTEN] = "a restart forgets what had ended",
 	[PLANT_PAUSE_FORGOTTEN] = "a restart forgets a pause",
+	[PLANT_GC_IGNORES_LIVE] = "gc ignores leases and batches",
+	[PLANT_GC_UNASKED] = "gc removes what is being asked for",
 };
 
 static void plant(int bug)

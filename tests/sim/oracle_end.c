@@ -62,7 +62,7 @@ static void check_batch(struct sim *s, struct sim_batch *b)
 			continue;
 		if (may_wait(s, b, &view) ||
 		    core_view_task(s->core, b->number, i, &task) ||
-		    task.status != CORE_READY)
+		    task.status != CORE_READY || task.epoch)
 			b->tasks[i].waits = 0;
 		else
 			b->tasks[i].waits++;

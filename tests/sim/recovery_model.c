@@ -160,6 +160,7 @@ void broker_crash(struct sim *s)
 	sim_trace(s, "broker crash");
 	if (s->disk_busy && sim_fault(s, FAULT_TORN_CRASH, &s->crash))
 		keep = s->writing_count; /* written, and nobody was told */
+	gc_end(s);
 	disk_keep(s, keep);
 	ledger_cut(s, keep);
 	s->next_commit = 1;

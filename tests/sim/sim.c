@@ -10,7 +10,7 @@ const char *const fault_names[FAULT_COUNT] = {
 	"torn-crash",  "worker-crash", "worker-pause", "worker-leave", "slow-disk",
 	"full-disk",   "broker-pause", "lost-blob",    "liar",	       "flaky",
 	"poison",      "cancel",       "handback",     "slow-lookup",  "expire",
-	"client-gone", "new-key",      "no-room",
+	"client-gone", "new-key",      "no-room",      "gc",
 };
 
 uint64_t rng_next(struct rng *r)
@@ -294,6 +294,8 @@ static void strike(struct sim *s)
 		disk_hold(s, !s->disk_full);
 	if (sim_fault(s, FAULT_LOST_BLOB, &s->disk))
 		rot(s);
+	if (sim_fault(s, FAULT_GC, &s->collect) && s->broker_up && !s->broker_paused)
+		gc_begin(s);
 	if (sim_fault(s, FAULT_CANCEL, &s->choice))
 		client_cancel(s, (uint32_t)rng_below(&s->choice, s->batch_count));
 }
@@ -380,6 +382,9 @@ static void act(struct sim *s, struct action *a)
 		if (!s->calm)
 			strike(s);
 		break;
+	case A_GC:
+		gc_step(s, a->arg);
+		break;
 	case A_CALM_CHECK:
 		oracle_calm(s);
 		sim_at(s, 2 * NS_PER_S, A_CALM_CHECK, 0, 0);
@@ -400,7 +405,7 @@ static void plan_faults(struct sim *s)
 	struct rng plan = {s->options.seed ^ 0x666175u};
 	bool quiet = rng_chance(&plan, 100);
 
-	for (int i = 0; i < FAULT_COUNT; i++) {
+	for (int i = 0; i < FAULT_GC; i++) {
 		bool on = rng_chance(&plan, 350);
 		unsigned rate = 1 + (unsigned)rng_below(&plan, 200);
 
@@ -409,6 +414,10 @@ static void plan_faults(struct sim *s)
 		if (on && (s->options.fault_mask >> i & 1))
 			s->rate[i] = rate;
 	}
+	/* A stream of its own: it came later, and does not move the others. */
+	struct rng collect = {s->options.seed ^ 0x6763u};
+	if (rng_chance(&collect, 350) && (s->options.fault_mask >> FAULT_GC & 1))
+		s->rate[FAULT_GC] = 100 + (unsigned)rng_below(&collect, 800);
 	if (s->rate[FAULT_BROKER_CRASH] && rng_chance(&plan, 500))
 		s->rate[FAULT_TORN_CRASH] =
 			s->options.fault_mask >> FAULT_TORN_CRASH & 1 ? 500 : 0;
@@ -445,6 +454,7 @@ static void free_all(struct sim *s)
 	oracle_free(s->oracle, s);
 	fair_free(s->fairness, s);
 	workload_free(s);
+	gc_free(s);
 	blobs_free(s);
 	while (s->queue_count) {
 		struct action a = pop(s);
@@ -467,8 +477,8 @@ static void free_all(struct sim *s)
 
 void sim_run(struct sim *s)
 {
-	struct rng *streams[] = {&s->workload, &s->network, &s->disk,
-				 &s->clock,    &s->crash,   &s->choice};
+	struct rng *streams[] = {&s->workload, &s->network, &s->disk,	&s->clock,
+				 &s->crash,    &s->choice,  &s->collect};
 	uint64_t limit;
 
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++)

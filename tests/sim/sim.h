@@ -52,6 +52,7 @@ enum fault {
 	FAULT_CLIENT_GONE, /* before all of its batch was sent; it may come back */
 	FAULT_NEW_KEY,	   /* a restarted worker draws another key, as on ipc */
 	FAULT_NO_ROOM,	   /* on the disk of a worker, for the inputs */
+	FAULT_GC,	   /* no fault, but work beside all other: garbage is collected */
 	FAULT_COUNT,
 };
 
@@ -70,6 +71,8 @@ enum model_plant {
 	PLANT_BOOT_REUSED,     /* the boot generation is not made durable */
 	PLANT_ENDS_FORGOTTEN,  /* what had ended is not told after a restart */
 	PLANT_PAUSE_FORGOTTEN, /* after a restart */
+	PLANT_GC_IGNORES_LIVE, /* gc takes what batches that go on have ended with */
+	PLANT_GC_UNASKED,      /* gc removes what somebody has just been told is there */
 	PLANT_ALL,
 };
 extern int model_planted;
@@ -161,6 +164,7 @@ struct message {
 	uint32_t ref_count;
 	struct core_effect lookup; /* LOOKUP */
 	bool answered, hit;
+	uint64_t read_at; /* when the ledger was read for it */
 	uint64_t commit;
 	uint64_t *epochs; /* ALIVE: owned */
 	uint32_t epoch_count;
@@ -189,6 +193,7 @@ enum action_type {
 	A_CLIENT_RESUME,
 	A_BATCH_IDLE, /* the loop looks after unsealed batches */
 	A_FAULT,
+	A_GC,
 	A_CALM_CHECK,
 };
 
@@ -211,6 +216,7 @@ enum record_type {
 	R_COMMIT,
 	R_BLOB, /* of a list */
 	R_BATCH_ENDED,
+	R_REMOVED, /* of a commit */
 	R_PAUSED, /* @index: function */
 	R_RESUMED,
 };
@@ -222,6 +228,10 @@ struct record {
 	enum core_task_status status;
 	bool cached, deduplicated, completed, current, quarantined, lost_input;
 	bool expired, lost; /* some of its bytes were gone once */
+	bool removed;	    /* by gc */
+	uint64_t watched;   /* by the gc of this number: it was a hit since */
+	struct content inputs[8];
+	uint32_t input_count;
 	uint64_t commit, parent, epoch;
 	uint64_t shape;	 /* of the arguments, without what was put into them */
 	uint32_t before; /* commit of the same fingerprint: its record's number + 1 */
@@ -239,6 +249,8 @@ struct blob {
 	uint8_t digest[DIGEST_SIZE];
 	bool present;
 	bool made;		 /* by a task, or by the core: can be made again */
+	bool doomed, swept;	 /* about to be removed; removed by gc */
+	uint64_t watched;	 /* by the gc of this number: somebody relies on it */
 	struct content *entries; /* of a list, once it was announced */
 	uint32_t entry_count;
 };
@@ -272,6 +284,7 @@ struct sim_worker {
 struct report {
 	struct content slots[8];
 	uint32_t slot_count;
+	bool answered;
 };
 
 struct outgoing { /* held until its step is durable */
@@ -288,7 +301,7 @@ struct oracle;
 struct sim {
 	struct sim_options options;
 	uint64_t now, order, steps, messages;
-	struct rng workload, network, disk, clock, crash, choice;
+	struct rng workload, network, disk, clock, crash, choice, collect;
 	unsigned rate[FAULT_COUNT]; /* per mille; 0: off */
 	bool quiet;		    /* nothing can make two attempts overlap */
 	bool calm;		    /* faults have stopped */
@@ -335,6 +348,8 @@ struct sim {
 
 	struct oracle *oracle;
 	struct fairness *fairness;
+	struct gc_model *gc; /* NULL: there was none yet */
+	uint64_t gc_touched_at;
 	uint64_t trace_hash;
 };
 
@@ -394,6 +409,7 @@ void broker_resume(struct sim *s);
 void effect_apply(struct sim *s, const struct core_effect *fx);
 void disk_kick(struct sim *s);
 void disk_done(struct sim *s);
+bool disk_has(const struct sim *s, uint64_t step); /* all up to it is on disk */
 void disk_keep(struct sim *s, size_t count); /* so many records are on disk now */
 void disk_hold(struct sim *s, bool full);
 void flush_outbox(struct sim *s);
@@ -412,6 +428,19 @@ void join_gone(struct sim *s, uint32_t worker);
 void join_number_gone(struct sim *s, uint32_t number);
 void join_forgotten(struct sim *s, uint32_t number);
 void join_reset(struct sim *s);
+
+/* gc_model.c */
+void gc_begin(struct sim *s);
+void gc_step(struct sim *s, uint64_t number);
+void gc_end(struct sim *s); /* the broker has crashed, or all is over */
+void gc_free(struct sim *s);
+bool gc_is_on(const struct sim *s);
+/** Somebody was told that it is there, or puts it: it stays, if gc has not removed it. */
+void gc_watch(struct sim *s, const uint8_t digest[DIGEST_SIZE]);
+void gc_watch_commit(struct sim *s, struct record *r);
+void gc_watch_slots(struct sim *s, const struct content *slots, uint32_t count);
+/** When gc last doomed or removed something: what was read before may not be so any more. */
+uint64_t gc_touched_at(const struct sim *s);
 
 /* recovery_model.c: start and crash */
 void broker_start(struct sim *s);
@@ -444,6 +473,9 @@ void oracle_effect(struct sim *s, const struct core_effect *fx);
 void oracle_assignment(struct sim *s, const struct message *m); /* one reaches a worker */
 void oracle_lookup(struct sim *s, const struct message *m);	/* was read */
 void oracle_record(struct sim *s, const struct record *r);	/* one became durable */
+/** gc removes a blob, or the record of a commit. */
+void oracle_swept(struct sim *s, const struct blob *blob, uint64_t gc);
+void oracle_dropped(struct sim *s, const struct record *r);
 void oracle_restart(struct sim *s);
 void oracle_acknowledged(struct sim *s, uint32_t batch); /* a client hears it */
 bool oracle_sealed(const struct sim *s, uint32_t batch); /* durably */

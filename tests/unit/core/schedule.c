@@ -153,6 +153,24 @@ Test(schedule, the_oldest_queued_lease_that_fits_is_promoted)
 	cr_expect_eq(worker_view(&d, 0).used[0], 1000);
 }
 
+Test(schedule, what_waits_on_its_worker_is_not_running)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	uint32_t f = add_function(&p, cpus(1000), 0);
+	add_task(&p, f, "a");
+	add_task(&p, f, "b");
+	join(&d, 0, 1, 1);
+	submit(&d, 1, &p);
+	struct core_batch_view view;
+	cr_assert_eq(core_view_batch(d.core, 1, &view), 0);
+	cr_expect_eq(view.counts.running, 1);
+	cr_expect_eq(view.counts.ready, 1);
+	cr_expect_eq(status(&d, 1, 1), CORE_READY);
+	complete(&d, 1, 0);
+	cr_expect_eq(status(&d, 1, 1), CORE_RUNNING);
+}
+
 Test(schedule, what_fits_nowhere_waits_and_holds_up_nobody)
 {
 	DRIVER(d);
