@@ -6,6 +6,7 @@
 #include "broker/care/care.h"
 #include "broker/care/guard.h"
 #include "broker/checkpoint.h"
+#include "broker/import.h"
 
 #include "common/clock.h"
 #include "common/fs.h"
@@ -464,6 +465,7 @@ void broker_free(struct broker *b)
 	known_fini(b);
 	report_fini(b);
 	checkpoints_fini(b);
+	import_fini(b);
 	pager_fini(&b->pager);
 	chunk_scratch_free();
 	buf_fini(&b->scratch);

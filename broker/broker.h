@@ -71,6 +71,7 @@ struct checkpoints; /* checkpoint.c: what attempts left for the next one */
 struct retries;	    /* retry.c */
 struct relays;	    /* logs.c */
 struct life;	    /* private.c */
+struct import;	    /* import.c: the one that is going on, or was the last */
 
 struct broker {
 	const struct options *options;
@@ -127,6 +128,7 @@ struct broker {
 	struct retries *retries;
 	struct relays *relays;
 	struct life *life;
+	struct import *import;
 
 	uint64_t started_ns, next_second_ns;
 	uint64_t refused_messages, free_bytes;

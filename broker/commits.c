@@ -2,6 +2,7 @@
  * the work was given up, of what is known; and notices of failed attempts for those who watch. */
 #include "broker/broker.h"
 
+#include "broker/import.h"
 #include "broker/report.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -166,6 +167,8 @@ void report_commit(struct broker *b, const struct core_effect *fx)
 		c.error = buf_cstr(&error);
 	bool current = fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF;
 	ledger_add_commit(b->turn, fx->commit.commit, fx->commit.parent, current, &c);
+	if (current)
+		import_made(b, &c);
 	if (fx->commit.completed)
 		presence_note_commit(b, fx->commit.commit);
 	struct worker *w = r ? worker_get(b, r->worker) : NULL;

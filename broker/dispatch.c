@@ -11,6 +11,7 @@
 
 #include "broker/care/care.h"
 #include "broker/dispatch.h"
+#include "broker/import.h"
 #include "common/log.h"
 
 #include <string.h>
@@ -87,6 +88,8 @@ const struct dispatch_row dispatch_rows[] = {
 	ROW(CARE_STOP, PEER_CLIENT, READ, false, handle_care_stop),
 	ROW(PIN_REQUEST, PEER_CLIENT, WRITE, false, handle_pin),
 	ROW(PINS_QUERY, PEER_CLIENT, READ, false, handle_question),
+	/* who imports says what tasks gave that nobody here has run */
+	ROW(IMPORT_CHUNK, PEER_CLIENT, ADMIN, false, handle_import_chunk),
 
 	ROW(WORKER_HELLO, PEER_WORKER, WORK, false, handle_worker_hello),
 	ROW(RESULTS, PEER_WORKER, WORK, true, handle_results),

@@ -20,6 +20,7 @@
 #define OLDER_MAX                                                                        \
 	16 /* commits of our own in a row that are older than what is asked for */
 #define OLDER_MS (3600u * 1000) /* by at least this much: clocks are set back */
+#define TOLD 16
 enum { ENVELOPE_COMMITS_PAGE = 61 };
 
 struct found_one {
@@ -42,6 +43,9 @@ struct walk {
 	uint32_t max, rows, looks, older;
 	uint64_t last; /* number of the commit that was looked at last */
 	bool full;
+	uint8_t told[TOLD]
+		    [DIGEST_SIZE]; /* functions whose descriptions are in the page */
+	unsigned told_next;
 	/* while looking for commits in batches: */
 	struct found *found;
 };
@@ -77,6 +81,18 @@ static bool fits(const struct walk *w, const struct commit *c)
 	return c->ended_wall_ms >= q->since_wall_ms;
 }
 
+/* What a row says beside what all rows say. */
+static unsigned row_flags(struct walk *w, const struct commit *c)
+{
+	if (!w->query->bodies)
+		return 0;
+	for (unsigned i = 0; i < TOLD; i++)
+		if (memcmp(w->told[i], c->func_hash, DIGEST_SIZE) == 0)
+			return HISTORY_ROW_CURRENT | HISTORY_ROW_BODY;
+	memcpy(w->told[w->told_next++ % TOLD], c->func_hash, DIGEST_SIZE);
+	return HISTORY_ROW_CURRENT | HISTORY_ROW_BODY | HISTORY_ROW_FUNCTION;
+}
+
 static bool is_enough(struct walk *w)
 {
 	w->full = w->rows >= w->max || w->looks >= LOOKS || w->out->size >= PAGE_BYTES;
@@ -90,7 +106,9 @@ static int take(struct walk *w, const struct history_commit *c,
 	w->looks++;
 	w->last = c->row.seq;
 	if (fits(w, &c->c)) {
-		history_add_row(w->h, w->out, 1, c, via, 0);
+		if (w->query->current && !history_is_current(w->h, c))
+			return is_enough(w);
+		history_add_row(w->h, w->out, 1, c, via, row_flags(w, &c->c));
 		w->rows++;
 	} else if (w->query->since_wall_ms && is_beyond(w, c)) {
 		return 2;

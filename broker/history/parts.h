@@ -59,7 +59,13 @@ struct history_via { /* a task by which a commit was found; batch.batch 0: none 
 	struct ledger_batch_row batch;
 	uint32_t index;
 };
-enum { HISTORY_ROW_CURRENT = 1 }; /* say whether it is */
+enum {
+	HISTORY_ROW_CURRENT = 1,  /* say whether it is */
+	HISTORY_ROW_BODY = 2,	  /* with its canonical bytes */
+	HISTORY_ROW_FUNCTION = 4, /* and those of its function */
+};
+/** history_is_current() - would a task with the fingerprint of @c be a hit on it? */
+bool history_is_current(struct history *h, const struct history_commit *c);
 /** history_add_row() - field @field, a CommitRow. @via may be NULL. */
 void history_add_row(struct history *h, struct buf *out, unsigned field,
 		     const struct history_commit *c, const struct history_via *via,

@@ -68,12 +68,20 @@ static bool is_same_task(const struct history_commit *c, const struct history_vi
 	       memcmp(c->c.batch, via->batch.batch.id, DIGEST_SIZE) == 0;
 }
 
-static bool is_current(struct history *h, const struct history_commit *c,
-		       const uint8_t args_hash[DIGEST_SIZE])
+bool history_is_current(struct history *h, const struct history_commit *c)
 {
+	uint8_t args_hash[DIGEST_SIZE];
+	sha256_digest(c->c.args, c->c.args_size, args_hash);
 	struct ledger_hit hit;
 	return ledger_find(history_reader(h), c->c.func_hash, args_hash, &hit) == 0 &&
 	       hit.seq == c->row.seq;
+}
+
+static void add_function(struct history *h, struct buf *out, const struct commit *c)
+{
+	CLEANUP_BUF struct buf description = {0};
+	if (!history_description(h, c->func_hash, c->batch, c->index, &description, NULL))
+		pb_bytes(out, 20, description.data, description.size);
 }
 
 void history_add_row(struct history *h, struct buf *out, unsigned field,
@@ -105,6 +113,10 @@ void history_add_row(struct history *h, struct buf *out, unsigned field,
 	pb_uint(out, 16, m->attempts);
 	pb_sint(out, 17, m->exit_code);
 	if (flags & HISTORY_ROW_CURRENT)
-		pb_uint(out, 18, is_current(h, c, args_hash));
+		pb_uint(out, 18, history_is_current(h, c));
+	if (flags & HISTORY_ROW_BODY)
+		pb_bytes(out, 19, c->row.body, c->row.size);
+	if (flags & HISTORY_ROW_FUNCTION)
+		add_function(h, out, m);
 	pb_close(out, mark);
 }

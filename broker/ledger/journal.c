@@ -406,6 +406,7 @@ int journal_apply(struct journal *j, const struct ledger_turn *t)
 			break;
 		case TURN_STAGED:
 		case TURN_STAGED_TAKEN:
+		case TURN_STAGED_DEMOTED:
 		case TURN_STAGED_DROPPED:
 			rc = journal_apply_import(j, r);
 			break;

@@ -54,6 +54,7 @@ enum journal_stmt {
 	/* journal_import.c */
 	J_STAGE,
 	J_STAGED,
+	J_STAGED_DEMOTED,
 	J_STAGED_GONE,
 	/* journal_chores.c */
 	J_FOLD,

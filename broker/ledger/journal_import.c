@@ -66,5 +66,9 @@ int journal_apply_import(struct journal *j, const struct turn_record *r)
 		return stage(j, r);
 	if (r->type == TURN_STAGED_TAKEN)
 		return take(j, r->batch, r->first);
+	if (r->type == TURN_STAGED_DEMOTED) {
+		sqlite3_bind_int64(j->stmts[J_STAGED_DEMOTED], 2, r->number);
+		return journal_run1(j, J_STAGED_DEMOTED, r->batch);
+	}
 	return journal_run1(j, J_STAGED_GONE, r->batch);
 }

@@ -42,6 +42,9 @@ const char *const journal_sql[J_COUNT] = {
 	[J_UNPIN] = "DELETE FROM pins WHERE name=?1",
 	[J_STAGE] = "INSERT INTO staged VALUES(?1, ?2, ?3, ?4, ?5)",
 	[J_STAGED] = "SELECT current, body, tags FROM staged WHERE import=?1 ORDER BY n",
+	[J_STAGED_DEMOTED] =
+		"UPDATE staged SET current=0 WHERE import=?1 AND n=(SELECT n FROM staged "
+		"WHERE import=?1 ORDER BY n LIMIT 1 OFFSET ?2)",
 	[J_STAGED_GONE] = "DELETE FROM staged WHERE import=?1",
 	[J_FOLD] = "SELECT seq, batch, wall_ms, entries FROM ends WHERE seq>?1 ORDER BY "
 		   "seq LIMIT ?2",

@@ -179,6 +179,8 @@ int ledger_add_staged(struct ledger_turn *t, uint64_t import, bool current,
  * caller leaves as many numbers free as it has staged. It does not look whether there are commits
  * of these hashes: that is the caller's, who makes one import at a time. */
 void ledger_add_staged_taken(struct ledger_turn *t, uint64_t import, uint64_t first);
+/** ledger_add_staged_demoted() - the @nth commit that was staged (from 0) is not to be current. */
+void ledger_add_staged_demoted(struct ledger_turn *t, uint64_t import, uint32_t nth);
 void ledger_add_staged_dropped(struct ledger_turn *t, uint64_t import);
 
 bool ledger_turn_empty(const struct ledger_turn *t);

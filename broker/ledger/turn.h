@@ -30,14 +30,16 @@ enum turn_type {
 	TURN_COUNTERS,
 	TURN_STAGED,
 	TURN_STAGED_TAKEN,
+	TURN_STAGED_DEMOTED,
 	TURN_STAGED_DROPPED,
 };
 
 struct turn_record {
 	struct turn_record *next;
 	enum turn_type type;
-	uint32_t number; /* chunk, task count, function + 1 (PAUSE; 0: resumed) */
-	uint64_t batch;	 /* or number of a commit, of a blob's row, of an import */
+	uint32_t
+		number; /* chunk, task count, function + 1 (PAUSE; 0: resumed), place (STAGED_*) */
+	uint64_t batch; /* or number of a commit, of a blob's row, of an import */
 	union {
 		struct ledger_batch opened;
 		struct {

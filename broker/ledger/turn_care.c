@@ -71,6 +71,11 @@ void ledger_add_staged_taken(struct ledger_turn *t, uint64_t import, uint64_t fi
 	turn_add(t, TURN_STAGED_TAKEN, import, 0, TURN_RECORD_SIZE(first))->first = first;
 }
 
+void ledger_add_staged_demoted(struct ledger_turn *t, uint64_t import, uint32_t nth)
+{
+	turn_add(t, TURN_STAGED_DEMOTED, import, nth, TURN_RECORD_BARE);
+}
+
 void ledger_add_staged_dropped(struct ledger_turn *t, uint64_t import)
 {
 	turn_add(t, TURN_STAGED_DROPPED, import, 0, TURN_RECORD_BARE);

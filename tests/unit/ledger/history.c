@@ -776,3 +776,22 @@ Test(ledger_history, an_import_that_did_not_end_leaves_nothing)
 	store_put(&s, t);
 	cr_assert_str_eq(walk(s.reader, 0, 0), "");
 }
+
+Test(ledger_history, a_staged_commit_whose_work_was_done_meanwhile_is_not_current)
+{
+	struct ledger_turn *t = store_turn(&s);
+	stage(t, 9, 1, true, NULL);
+	stage(t, 9, 2, true, NULL);
+	stage(t, 9, 3, true, NULL);
+	store_put(&s, t);
+	put_now(1, 2, "here", true);
+	t = store_turn(&s);
+	ledger_add_staged_demoted(t, 9, 1);
+	ledger_add_staged_demoted(t, 9, 77); /* there is none */
+	ledger_add_staged_taken(t, 9, 2);
+	store_put(&s, t);
+	cr_assert_eq(current(s.reader, 1), 2);
+	cr_assert_eq(current(s.reader, 2), 1);
+	cr_assert_eq(current(s.reader, 3), 4);
+	cr_assert_str_eq(runs(s.reader, 2), "3 1 ");
+}
