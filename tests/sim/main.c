@@ -51,6 +51,7 @@ static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_PAUSE_FORGOTTEN] = "a restart forgets a pause",
 	[PLANT_GC_IGNORES_LIVE] = "gc ignores leases and batches",
 	[PLANT_GC_UNASKED] = "gc removes what is being asked for",
+	[PLANT_GC_MARKS_EARLY] = "gc reads the ledger too early",
 };
 
 static void plant(int bug)

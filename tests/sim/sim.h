@@ -73,6 +73,7 @@ enum model_plant {
 	PLANT_PAUSE_FORGOTTEN, /* after a restart */
 	PLANT_GC_IGNORES_LIVE, /* gc takes what batches that go on have ended with */
 	PLANT_GC_UNASKED,      /* gc removes what somebody has just been told is there */
+	PLANT_GC_MARKS_EARLY,  /* before what was decided until then is on disk */
 	PLANT_ALL,
 };
 extern int model_planted;
