@@ -60,7 +60,7 @@ static void json_report(struct json *j, const struct cashet_care_report *r)
 	field_number(j, "batches", r->batches);
 	field_number(j, "blobs", r->blobs);
 	field_number(j, "bytes", r->bytes);
-	field_number(j, "compute_ns", r->compute_ns);
+	field_number(j, "compute_ms", r->compute_ns / NS_PER_MS);
 	field_number(j, "kept_in_use", r->kept_in_use);
 }
 

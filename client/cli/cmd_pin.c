@@ -54,7 +54,7 @@ static int list_pin(void *arg, const struct cashet_pin *p)
 		json_object(&l->json);
 		field_text(&l->json, "name", p->name);
 		json_hash(&l->json, "commit", true, p->commit);
-		field_number(&l->json, "pinned_wall_ms", p->pinned_wall_ms);
+		field_number(&l->json, "pinned_ms", p->pinned_wall_ms);
 		field_flag(&l->json, "gone", p->gone);
 		json_end_object(&l->json);
 		return 0;
