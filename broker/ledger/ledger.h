@@ -119,7 +119,8 @@ void ledger_add_blob(struct ledger_turn *t, const uint8_t digest[DIGEST_SIZE],
 /* ---- removing, naming, counting ----
  *
  * Numbers are never used twice. What is removed is found by nobody once its turn is durable, also
- * after a crash and with an index that was lost. Whatever is not there (any more) is passed over. */
+ * after a crash and with an index that was lost. Whatever is not there (any more) is passed over. A
+ * commit must be durable before its removal is handed in. */
 
 /** ledger_add_commit_removed() - the record of a commit goes, with its tags and uses. If it was the
  * current one of its fingerprint, there is none then: what it had superseded stays superseded. Pins
