@@ -21,10 +21,16 @@ static int get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_
 		    cashet_sink sink, void *arg, struct err *e)
 {
 	struct blob_client *blobs;
-	int r = local_may(c) ? local_blob(c, digest, offset, sink, arg, e) : LOCAL_SERVED;
-	if (r != LOCAL_SERVED)
-		return r;
-	r = handle_blobs(c, &blobs, e);
+	int r;
+	do {
+		r = local_may(c) ? local_blob(c, digest, offset, sink, arg, e)
+				 : LOCAL_SERVED;
+		if (r != LOCAL_SERVED)
+			return r;
+		c->reading = !c->submission;
+		r = handle_blobs(c, &blobs, e);
+		c->reading = false;
+	} while (r == ERR_UNREACHABLE && local_may(c)); /* it has gone again */
 	return r ? r : blob_client_get(blobs, digest, offset, 0, sink, arg, e);
 }
 

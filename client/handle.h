@@ -27,7 +27,8 @@ struct request { /* one question; its answer has the same serial */
 	uint64_t serial;
 	struct buf packed; /* an Envelope, to be said again in a new session */
 	bool done;
-	bool local;		  /* to be answered from the store's files, see local.h */
+	bool reading; /* it can be answered from the store's files, see local.h, */
+	bool local;   /* and will be */
 	struct wire_arena *arena; /* of @reply */
 	Cashet__Envelope *reply;
 	/* What comes before the answer of one that takes long; may be NULL. */
@@ -65,15 +66,16 @@ struct cashet {
 
 	void *zmq;		     /* context; NULL until something needs it */
 	struct transport *transport; /* of this session; NULL between two */
-	bool broken;		     /* the transport is of no more use */
-	bool turned_away;	     /* by a private broker that is about to end */
-	bool greeted;		     /* this session has its Welcome */
-	uint64_t began_ns;	     /* when this session began */
-	uint64_t heard_ns;	     /* anything, in this session */
-	uint64_t pumped_ns;	     /* when we last looked */
-	uint64_t ping_ns;	     /* when the next is due */
-	uint64_t lost_ns;	     /* since when there has been no greeted session */
-	uint64_t retry_ns;	     /* begin no session before */
+	bool reading;	    /* what waits now needs no broker: none is started for it */
+	bool broken;	    /* the transport is of no more use */
+	bool turned_away;   /* by a private broker that is about to end */
+	bool greeted;	    /* this session has its Welcome */
+	uint64_t began_ns;  /* when this session began */
+	uint64_t heard_ns;  /* anything, in this session */
+	uint64_t pumped_ns; /* when we last looked */
+	uint64_t ping_ns;   /* when the next is due */
+	uint64_t lost_ns;   /* since when there has been no greeted session */
+	uint64_t retry_ns;  /* begin no session before */
 	uint64_t backoff_ns;
 	unsigned handshakes_failed; /* in a row, without saying why */
 	struct welcome welcome;

@@ -53,13 +53,12 @@ static void look(const char *dir, struct sign *sign)
 
 bool local_may(const struct cashet *c)
 {
-	return c->where.dir && !c->transport && !c->welcome.known &&
-	       !private_broker_serves(c->where.dir);
+	return c->where.dir && !c->transport && !private_broker_serves(c->where.dir);
 }
 
-bool local_may_answer(const struct cashet *c, Cashet__Envelope__BodyCase question)
+bool local_answers(Cashet__Envelope__BodyCase question)
 {
-	return history_answers(question) && local_may(c);
+	return history_answers(question);
 }
 
 void local_close(struct cashet *c)

@@ -5,11 +5,10 @@
 
 #define LOCAL_SERVED 1000 /* a broker has come meanwhile: ask it */
 
-/** local_may() - is this handle's store a directory that no broker serves just now, and has this
- * handle not spoken to one either? */
+/** local_may() - is this handle's store a directory that no broker serves just now? */
 bool local_may(const struct cashet *c);
-/** local_may_answer() - and is @question one about what is recorded there? */
-bool local_may_answer(const struct cashet *c, Cashet__Envelope__BodyCase question);
+/** local_answers() - is @question one about what is recorded in a store? */
+bool local_answers(Cashet__Envelope__BodyCase question);
 /** local_open() - Return: 0; ERR_NOT_FOUND if there is no store; LOCAL_SERVED; others. */
 int local_open(struct cashet *c, struct err *e);
 void local_close(struct cashet *c);

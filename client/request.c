@@ -21,7 +21,8 @@ struct request *request_send(struct cashet *c, Cashet__Envelope *envelope)
 		return NULL;
 	}
 	list_add_tail(&c->requests, &r->node);
-	r->local = local_may_answer(c, envelope->body_case);
+	r->reading = local_answers(envelope->body_case);
+	r->local = r->reading && local_may(c);
 	if (!r->local)
 		handle_send(c, r->packed.data, r->packed.size);
 	return r;
@@ -51,17 +52,23 @@ int request_error(const Cashet__Error *error, struct err *e)
 int request_wait(struct cashet *c, struct request *r, Cashet__Envelope__BodyCase want,
 		 uint64_t patience_ns, struct err *e)
 {
-	while (r->local && !r->done) {
-		int failed = local_answer(c, r, e);
-		if (failed && failed != LOCAL_SERVED)
-			return failed;
-		r->local = !failed; /* else the session that begins now says it */
+	int failed = 0;
+	/* A broker may come or go at any time; none is started for what can be read without. */
+	c->reading = r->reading && !c->submission;
+	while (!r->done && !failed) {
+		if (r->reading && !r->local)
+			r->local = local_may(c);
+		failed = r->local ? local_answer(c, r, e)
+				  : handle_pump(c, TIME_NEVER, patience_ns, e);
+		if (failed == LOCAL_SERVED)
+			r->local = false; /* the session that begins now says it */
+		if (failed == LOCAL_SERVED ||
+		    (failed == ERR_UNREACHABLE && r->reading && local_may(c)))
+			failed = 0;
 	}
-	while (!r->done) {
-		int failed = handle_pump(c, TIME_NEVER, patience_ns, e);
-		if (failed)
-			return failed;
-	}
+	c->reading = false;
+	if (failed)
+		return failed;
 	if (r->reply->body_case == want)
 		return 0;
 	if (r->reply->body_case == CASHET__ENVELOPE__BODY_ERROR)

@@ -5,6 +5,7 @@
  *   open, greeted --Error "say Hello first": ZeroMQ had reconnected by itself--> open, as it is */
 #include "client/handle.h"
 
+#include "client/local.h"
 #include "client/private_broker.h"
 #include "common/clock.h"
 
@@ -108,7 +109,7 @@ static int locate(struct cashet *c, uint64_t patience_ns, struct err *e)
 	struct private_broker p = {
 		.dir = c->where.dir,
 		.must_exist = c->must_exist,
-		.may_start = !c->welcome.known || c->welcome.is_private,
+		.may_start = !c->reading && (!c->welcome.known || c->welcome.is_private),
 		.wait_ns = least(c->connect_ns, patience_ns),
 		.interrupted = c->interrupted,
 		.interrupted_arg = c->interrupted_arg,
@@ -292,9 +293,11 @@ static int get_session(struct cashet *c, uint64_t until_ns, uint64_t patience_ns
 	if (r == 0)
 		return 0;
 	drop(c);
+	if (r == ERR_UNREACHABLE && c->reading && local_may(c))
+		return r; /* there is another way, and whoever asks takes it */
 	/* Nobody at the address yet, or no more: that may change. Where a private broker could not
 	 * be started, it has been waited for. */
-	if (r == ERR_UNREACHABLE && (located || c->welcome.known))
+	if (r == ERR_UNREACHABLE && (located || c->welcome.known || c->reading))
 		return check_patience(c, clock_mono_ns(), patience_ns, e);
 	return r;
 }

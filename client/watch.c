@@ -375,8 +375,7 @@ int watch_wait(struct cashet *c, const char *batch,
 	int r = get_watch(c, batch, e);
 	if (r)
 		return r;
-	if (!c->watch->known && !c->submission &&
-	    local_may_answer(c, CASHET__ENVELOPE__BODY_BATCHES_QUERY))
+	if (!c->watch->known && !c->submission && local_may(c))
 		r = look_locally(c, e);
 	if (r)
 		return r;
