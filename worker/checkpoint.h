@@ -4,7 +4,7 @@
 #pragma once
 
 #include "worker/dirs.h"
-#include "worker/layout.h"
+#include "common/task/layout.h"
 #include "worker/report.h"
 
 /** checkpoint_is_empty() - also if the task removed the folder. */

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "worker/jobs.h"
-#include "worker/layout.h"
+#include "common/task/layout.h"
 
 struct prepare {
 	struct job job;

@@ -3,16 +3,12 @@
 
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
+#include "common/task/environment.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define BUCKETS 4096 /* power of two */
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
-
-/* The documented minimum that a task gets from outside: of its submitter if the broker sent it
- * (private brokers), else of the worker. */
-static const char *const minimum[] = {"PATH", "HOME", "LANG", "VIRTUAL_ENV"};
 
 static struct worker_function **bucket_of(struct functions *t, const uint8_t *hash)
 {
@@ -68,41 +64,18 @@ static struct worker_function *find(struct functions *t, const uint8_t *hash)
 
 /* ---- environment */
 
-static bool sets(const struct function *f, const char *name)
-{
-	for (size_t i = 0; i < f->env_count; i++)
-		if (strcmp(f->env[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-static void add_env(struct buf *out, uint32_t *countp, const struct function *f,
-		    const char *name, const char *value)
-{
-	if (sets(f, name) || !*name || strchr(name, '='))
-		return; /* the function's own value is filled in for each task */
-	buf_add_str(out, name);
-	buf_add_byte(out, '=');
-	buf_add(out, value, strlen(value) + 1);
-	++*countp;
-}
-
 void function_outer_env(const struct function *f, Cashet__Pair *const *pairs,
 			size_t count, struct buf *out, uint32_t *countp)
 {
 	bool has_path = false;
 	for (size_t i = 0; i < count; i++) {
-		add_env(out, countp, f, pairs[i]->key, pairs[i]->value);
+		environment_add(out, countp, f, pairs[i]->key, pairs[i]->value);
 		has_path = has_path || !strcmp(pairs[i]->key, "PATH");
 	}
-	for (size_t i = 0; i < ARRAY_LEN(minimum) && !count; i++) {
-		const char *value = getenv(minimum[i]);
-		if (value)
-			add_env(out, countp, f, minimum[i], value);
-		has_path = has_path || (value && !strcmp(minimum[i], "PATH"));
-	}
+	if (!count)
+		has_path = environment_add_ours(out, countp, f);
 	if (!has_path)
-		add_env(out, countp, f, "PATH", DEFAULT_PATH);
+		environment_add(out, countp, f, "PATH", ENVIRONMENT_PATH);
 }
 
 /* ---- the table */

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
+#include "common/task/environment.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -124,38 +125,25 @@ static void begin_prepare(struct worker *w, struct attempt *a)
 
 /* ---- starting */
 
-static void add_env(struct prepare *p, const struct function *f, const char *name,
-		    const char *value)
-{
-	for (size_t i = 0; i < f->env_count; i++)
-		if (strcmp(f->env[i].name, name) == 0)
-			return;
-	buf_add_str(&p->strings, name);
-	buf_add_byte(&p->strings, '=');
-	buf_add(&p->strings, value, strlen(value) + 1);
-	p->envc++;
-}
-
 static void complete_env(struct worker *w, struct attempt *a)
 {
 	struct prepare *p = a->prepare;
-	const struct function *f = p->function;
-	char text[HEX_DIGEST_SIZE > 512 ? HEX_DIGEST_SIZE : 512];
+	char devices[512];
 	const struct buf *outer = a->env.size ? &a->env : &a->function->env;
 	buf_add(&p->strings, outer->data, outer->size);
 	p->envc += a->env.size ? a->env_count : a->function->env_count;
-	add_env(p, f, "TMPDIR", a->dir->paths[DIR_TMP]);
-	add_env(p, f, "CASHET_CHECKPOINT", a->dir->paths[DIR_CHECKPOINT]);
-	add_env(p, f, "CASHET_TASK", a->name);
-	add_env(p, f, "CASHET_BATCH", hex_encode(text, a->lease.batch, DIGEST_SIZE));
-	snprintf(text, sizeof text, "%" PRIu32, a->lease.index);
-	add_env(p, f, "CASHET_INDEX", text);
-	snprintf(text, sizeof text, "%" PRIu32, a->number);
-	add_env(p, f, "CASHET_ATTEMPT", text);
-	if (a->grant.has_gpus) {
-		grant_devices(&w->capacity, &a->grant, text, sizeof text);
-		add_env(p, f, "CUDA_VISIBLE_DEVICES", text);
-	}
+	if (a->grant.has_gpus)
+		grant_devices(&w->capacity, &a->grant, devices, sizeof devices);
+	const struct environment_task task = {
+		.tmp = a->dir->paths[DIR_TMP],
+		.checkpoint = a->dir->paths[DIR_CHECKPOINT],
+		.name = a->name,
+		.batch = a->lease.batch,
+		.index = a->lease.index,
+		.attempt = a->number,
+		.devices = a->grant.has_gpus ? devices : NULL,
+	};
+	environment_add_task(&p->strings, &p->envc, p->function, &task);
 }
 
 static void give_back_grant(struct worker *w, struct attempt *a)

@@ -1,5 +1,5 @@
 /* What a task finds in its directory, and the cache that its inputs come from. */
-#include "worker/layout.h"
+#include "common/task/layout.h"
 
 #include "common/fs.h"
 #include "common/pure/mem.h"

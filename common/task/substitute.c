@@ -1,5 +1,5 @@
 /* substitute.c - see substitute.h. */
-#include "worker/substitute.h"
+#include "common/task/substitute.h"
 
 #include "common/template.h"
 

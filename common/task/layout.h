@@ -12,7 +12,7 @@
 #pragma once
 
 #include "common/pure/buf.h"
-#include "worker/substitute.h"
+#include "common/task/substitute.h"
 
 /* Where bytes come from: the cache of inputs, or a test's table. */
 struct layout_source {

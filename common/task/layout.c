@@ -1,6 +1,6 @@
 /* layout.c - see layout.h. Files are clones of the cached ones where the file system can do that,
  * copies elsewhere; never hard links, as the task may write into its inputs. */
-#include "worker/layout.h"
+#include "common/task/layout.h"
 
 #include "common/fs.h"
 #include "common/pure/mem.h"
@@ -145,7 +145,7 @@ static enum layout_result read_blob(struct layout *l, const uint8_t *digest,
 	}
 	if (size > FORMAT_MAX) {
 		err_set(e, ERR_USAGE,
-			"a list of files has %llu bytes, more than this worker reads",
+			"a list of files has %llu bytes, more than is read at once",
 			(unsigned long long)size);
 		result = LAYOUT_BAD;
 	} else {

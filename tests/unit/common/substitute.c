@@ -1,5 +1,5 @@
 /* Filling in ${...}. */
-#include "worker/substitute.h"
+#include "common/task/substitute.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
