@@ -187,6 +187,9 @@ struct cashet_task {
 	enum cashet_cache cache;
 	uint64_t ttl_s;	  /* 0: for ever */
 	const char *salt; /* part of the identity, or NULL */
+	/* Names of variables whose values the worker has (docs/batch-files.md); not identity. */
+	const char *const *secrets;
+	size_t secret_count;
 };
 
 struct cashet_resource {

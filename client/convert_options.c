@@ -1,6 +1,8 @@
 /* convert_options.c - see convert.h: what is not identity. */
 #include "client/convert.h"
 
+#include "common/names.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +58,54 @@ static int convert_resources(struct converter *v, size_t index, struct spec_opti
 	return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool is_in_env(const struct cashet_task *t, const char *name)
+{
+	for (size_t i = 0; i < t->env_count; i++)
+		if (strcmp(t->env[i].key, name) == 0)
+			return true;
+	return false;
+}
+
+static int convert_secrets(struct converter *v, size_t index, struct spec_options *to)
+{
+	const struct cashet_task *t = &v->tasks[index];
+	if (!t->secret_count)
+		return 0;
+	if (t->secret_count > SPEC_SECRETS_MAX)
+		return convert_fail(v, index, "a task has %d secrets at most",
+				    SPEC_SECRETS_MAX);
+	if (!(to->secrets = convert_take(v, t->secret_count, sizeof *to->secrets)))
+		return ERR_FAILED;
+	for (size_t i = 0; i < t->secret_count; i++) {
+		const char *name = t->secrets[i];
+		int r = convert_text(v, index, name, "the name of a secret");
+		if (r)
+			return r;
+		const char *problem = names_secret_problem(name);
+		if (problem)
+			return convert_fail(v, index, "\"%.128s\" cannot be a secret: %s",
+					    name, problem);
+		if (is_in_env(t, name))
+			return convert_fail(
+				v, index,
+				"\"%s\" is in env and in secrets: leave it in "
+				"one of the two",
+				name);
+		to->secrets[to->secret_count++] = name;
+	}
+	qsort(to->secrets, to->secret_count, sizeof *to->secrets, by_text);
+	for (uint32_t i = 1; i < to->secret_count; i++)
+		if (strcmp(to->secrets[i - 1], to->secrets[i]) == 0)
+			return convert_fail(v, index, "\"%s\" is in secrets twice",
+					    to->secrets[i]);
+	return 0;
+}
+
 int convert_options(struct converter *v, size_t index, struct spec_task *to)
 {
 	const struct cashet_task *t = &v->tasks[index];
@@ -85,7 +135,8 @@ int convert_options(struct converter *v, size_t index, struct spec_task *to)
 	}
 	o->best = (const char **)t->best;
 	o->best_count = (uint32_t)t->best_count;
-	return convert_resources(v, index, o);
+	int r = convert_secrets(v, index, o);
+	return r ? r : convert_resources(v, index, o);
 }
 
 _Static_assert((int)CASHET_CACHE_OFF == SPEC_OFF && (int)CASHET_CACHE_FORCE == SPEC_FORCE,

@@ -71,3 +71,27 @@ bool names_valid(const char *name, bool allow_dot)
 	}
 	return i > 0;
 }
+
+static bool is_letter(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+}
+
+const char *names_secret_problem(const char *name)
+{
+	static const char *const ours[] = {
+		"PATH", "HOME", "LANG", "VIRTUAL_ENV", "TMPDIR", "CUDA_VISIBLE_DEVICES"};
+	size_t size = strnlen(name, NAME_MAX_BYTES + 1);
+	bool fine = size && size <= NAME_MAX_BYTES && is_letter(name[0]);
+	for (size_t i = 1; fine && i < size; i++)
+		fine = is_letter(name[i]) || (name[i] >= '0' && name[i] <= '9');
+	if (!fine)
+		return "a secret's name is 1 to 128 of A-Z a-z 0-9 _ and does not begin "
+		       "with a digit";
+	if (strncmp(name, "CASHET_", 7) == 0)
+		return "variables that begin with CASHET_ are set by cashet";
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+		if (strcmp(name, ours[i]) == 0)
+			return "every task has this variable anyway";
+	return NULL;
+}

@@ -94,6 +94,12 @@ struct attempt_options *attempt_options_new(const Cashet__Options *m)
 				mem_strdup(m->externs[i]->path),
 			};
 	}
+	if (m && m->n_secrets) {
+		o->secrets = mem_alloc(m->n_secrets * sizeof *o->secrets);
+		o->secret_count = m->n_secrets;
+		for (size_t i = 0; i < m->n_secrets; i++)
+			o->secrets[i] = mem_strdup(m->secrets[i]);
+	}
 	return o;
 }
 
@@ -104,6 +110,9 @@ void attempt_options_unref(struct attempt_options *o)
 	for (size_t i = 0; i < o->extern_count; i++)
 		free(o->externs[i].path);
 	free(o->externs);
+	for (size_t i = 0; i < o->secret_count; i++)
+		free(o->secrets[i]);
+	free(o->secrets);
 	free(o);
 }
 
@@ -161,7 +170,7 @@ static void take_checkpoint(struct attempt_checkpoint *to, const Cashet__Checkpo
 bool attempt_is_plain(const struct attempt *a)
 {
 	return function_is_plain(&a->function->f) && !a->checkpoint.has_content &&
-	       !a->checkpoint.left_out;
+	       !a->checkpoint.left_out && !a->options->secret_count;
 }
 
 struct attempt *attempt_new(struct attempts *t, const Cashet__Assignment *m,

@@ -62,6 +62,8 @@ struct attempt_options { /* shared by the tasks of an Assign message */
 	bool stdout_is_result;
 	struct layout_extern *externs;
 	size_t extern_count;
+	char **secrets; /* names */
+	size_t secret_count;
 };
 
 struct attempt {

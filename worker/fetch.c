@@ -63,8 +63,13 @@ static void fill_in(struct prepare *p, const struct args *args,
 	buf_add(&p->strings, p->err, strlen(p->err) + 1);
 	p->argc = p->envc = 0;
 	if (substitute_command(&p->strings, &p->argc, &s, &p->error) ||
-	    substitute_env(&p->strings, &p->envc, &s, &p->error))
+	    substitute_env(&p->strings, &p->envc, &s, &p->error)) {
 		p->result = LAYOUT_BAD;
+		return;
+	}
+	int rc = secrets_add(&p->strings, &p->envc, &p->secrets, &p->error);
+	if (rc)
+		p->result = rc == (int)ERR_FAILED ? LAYOUT_ERROR : LAYOUT_ABSENT;
 }
 
 static int decode(struct prepare *p, struct args *args)
@@ -130,6 +135,9 @@ void prepare_free(struct prepare *p)
 {
 	if (!p)
 		return;
-	buf_fini(&p->strings);
+	if (p->secrets.count)
+		secrets_wipe(&p->strings);
+	else
+		buf_fini(&p->strings);
 	free(p);
 }

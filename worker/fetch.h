@@ -2,8 +2,9 @@
  * directory, its command line and environment filled in. */
 #pragma once
 
-#include "worker/jobs.h"
 #include "common/task/layout.h"
+#include "worker/jobs.h"
+#include "worker/secrets.h"
 
 struct prepare {
 	struct job job;
@@ -14,6 +15,7 @@ struct prepare {
 	size_t args_size;
 	const struct layout_extern *externs;
 	size_t extern_count;
+	struct secrets_want secrets;
 	const char *cwd, *out, *err, *checkpoint_dir; /* paths of its directory */
 	const uint8_t *checkpoint;		      /* digest of a folder, or NULL */
 	const char *checkpoint_left_out;	      /* or NULL */

@@ -48,6 +48,12 @@ static struct prepare *new_prepare(struct worker *w, struct attempt *a)
 	p->args_size = a->args_size;
 	p->externs = a->options->externs;
 	p->extern_count = a->options->extern_count;
+	p->secrets = (struct secrets_want){
+		.names = a->options->secrets,
+		.count = a->options->secret_count,
+		.worker = w->options->name,
+		.files_only = w->options->is_private,
+	};
 	p->cwd = a->dir->paths[DIR_TASK];
 	p->out = a->dir->paths[DIR_OUT];
 	p->err = a->dir->paths[DIR_ERR];

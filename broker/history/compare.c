@@ -414,6 +414,14 @@ static void add_resources(struct buf *out, const Cashet__Options *o)
 	}
 }
 
+static void add_secrets(struct buf *out, const Cashet__Options *o)
+{
+	for (size_t i = 0; i < o->n_secrets; i++)
+		buf_printf(out, "%s%s", i ? ", " : "", o->secrets[i]);
+	if (!o->n_secrets)
+		buf_add_str(out, "none");
+}
+
 static void report_number(struct walk *w, const char *name, uint64_t old, uint64_t now,
 			  bool is_duration)
 {
@@ -457,6 +465,13 @@ void compare_options(const struct compare_sink *sink, const uint8_t *old, size_t
 		add_resources(&is, b);
 		if (strcmp(buf_cstr(&was), buf_cstr(&is)))
 			report_text(&w, CASHET__CHANGE__WHAT__OPTION, "resources",
+				    buf_cstr(&was), buf_cstr(&is));
+		buf_reset(&was);
+		buf_reset(&is);
+		add_secrets(&was, a);
+		add_secrets(&is, b);
+		if (strcmp(buf_cstr(&was), buf_cstr(&is)))
+			report_text(&w, CASHET__CHANGE__WHAT__OPTION, "secrets",
 				    buf_cstr(&was), buf_cstr(&is));
 	}
 	if (a)

@@ -12,6 +12,7 @@
 #define NAME_MAX_BYTES 1024
 #define PAIRS_MAX 256
 #define RETRIES_MAX 1000000
+#define SECRETS_MAX 64
 
 #define ROOM(array, room, count)                                                         \
 	do {                                                                             \
@@ -63,6 +64,11 @@ static const char *check_options(const Cashet__Options *from, struct core_option
 	    from->cache != CASHET__OPTIONS__CACHE__OFF &&
 	    from->cache != CASHET__OPTIONS__CACHE__FORCE)
 		return "an unknown cache mode";
+	if (from->n_secrets > SECRETS_MAX)
+		return "more than 64 secrets";
+	for (size_t i = 0; i < from->n_secrets; i++)
+		if (names_secret_problem(from->secrets[i]))
+			return "a secret with a name that cannot be one";
 	to->retries = from->retries;
 	to->timeout_ns = from->timeout_ns;
 	to->priority = from->priority;

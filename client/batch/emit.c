@@ -124,6 +124,8 @@ static int give_options(struct emit *m, const struct spec_task *task, bool keeps
 	o.stdout_is_result = !task->outputs.count || keeps_stdout;
 	o.best = (char **)from->best;
 	o.n_best = from->best_count;
+	o.secrets = (char **)from->secrets;
+	o.n_secrets = from->secret_count;
 
 	size_t size = cashet__options__get_packed_size(&o);
 	buf_reset(&m->packed);

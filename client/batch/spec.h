@@ -10,6 +10,7 @@
 #include "client/batch/targets.h"
 
 #define SPEC_RESOURCES_MAX 16
+#define SPEC_SECRETS_MAX 64
 #define SPEC_PAIRS_MAX 1000 /* entries of env, tags, inputs, outputs */
 
 struct spec_pair {
@@ -79,6 +80,8 @@ struct spec_options {
 	enum spec_cache cache;
 	const char **best; /* "val_loss:min" */
 	uint32_t best_count;
+	const char **secrets; /* names, sorted */
+	uint32_t secret_count;
 };
 
 struct spec_task {
@@ -141,6 +144,8 @@ int spec_check_templates(struct spec *s, const struct node *run,
 /** spec_read_pairs() - merge two maps of texts by key; @own wins. */
 int spec_read_pairs(struct spec *s, const struct node *own, const struct node *common,
 		    const char *what, struct spec_pairs *pairs);
+/** spec_read_secrets() - behind env, with which they share their names. @list: or NULL. */
+int spec_read_secrets(struct spec *s, const struct node *list, struct spec_task *task);
 enum spec_option_key {
 	OPTION_RESOURCES,
 	OPTION_RETRIES,

@@ -1,5 +1,8 @@
-/* spec_options.c - see spec.h: what is not identity: resources, limits, cache, metrics. */
+/* spec_options.c - see spec.h: what is not identity: resources, limits, cache, metrics,
+ * secrets. Of secrets a client knows the names; their values are with the workers. */
 #include "client/batch/spec.h"
+
+#include "common/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +179,67 @@ static int read_metrics(struct spec *s, const struct node *own, const struct nod
 		if (e)
 			return e;
 	}
+	return 0;
+}
+
+/* ---- secrets */
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int read_one(struct spec *s, const struct node *node, struct spec_task *task)
+{
+	struct spec_options *o = &task->options;
+	const char *name;
+	int e = get_text(s->doc, node, "the name of a secret", &name);
+	if (e)
+		return e;
+	const char *problem = names_secret_problem(name);
+	if (problem)
+		return doc_fail(s->doc, node, "\"%.128s\" cannot be a secret: %s", name,
+				problem);
+	for (uint32_t i = 0; i < task->env.count; i++)
+		if (!strcmp(task->env.items[i].key, name))
+			return doc_fail(
+				s->doc, node,
+				"\"%s\" is in env of task \"%s\" too: leave it in one of "
+				"the two",
+				name, task->name);
+	for (uint32_t i = 0; i < o->secret_count; i++)
+		if (!strcmp(o->secrets[i], name))
+			return doc_fail(s->doc, node, "\"%s\" is in secrets twice", name);
+	o->secrets[o->secret_count++] = name;
+	return 0;
+}
+
+int spec_read_secrets(struct spec *s, const struct node *list, struct spec_task *task)
+{
+	struct spec_options *o = &task->options;
+	if (!list)
+		return 0;
+	if (list->kind != NODE_LIST) {
+		char is[128];
+		return doc_fail(
+			s->doc, list,
+			"secrets must be a list of names, like [API_TOKEN], not %s: "
+			"the values stay with the workers",
+			get_describe(list, is));
+	}
+	if (list->count > SPEC_SECRETS_MAX)
+		return doc_fail(s->doc, list, "a task has %d secrets at most",
+				SPEC_SECRETS_MAX);
+	if (list->count && !(o->secrets = spec_take(s, list->count, sizeof *o->secrets)))
+		return ERR_FAILED;
+	for (uint32_t i = 0; i < list->count; i++) {
+		int e = read_one(s, &list->items[i], task);
+		if (e)
+			return e;
+	}
+	/* In any order they are the same options. */
+	if (o->secret_count > 1)
+		qsort(o->secrets, o->secret_count, sizeof *o->secrets, by_text);
 	return 0;
 }
 

@@ -21,6 +21,7 @@ enum {
 	KEY_OUTPUTS,
 	KEY_ENV,
 	KEY_TAGS,
+	KEY_SECRETS,
 	KEY_DEFAULTS_END,
 	KEY_RUN = KEY_DEFAULTS_END,
 	KEY_PARAMS,
@@ -29,7 +30,6 @@ enum {
 	KEY_CALL,
 	KEY_ARGS,
 	KEY_KWARGS,
-	KEY_SECRETS,
 	KEY_NAME,
 	KEY_COUNT,
 };
@@ -40,11 +40,11 @@ _Static_assert((int)KEY_METRICS == OPTION_METRICS,
 static const char *const keys[] = {
 	"resources", "retries", "timeout", "grace",   "priority", "cache",
 	"metrics",   "code",	"inputs",  "outputs", "env",	  "tags",
-	"run",	     "params",	"sweep",   "needs",   "call",	  "args",
-	"kwargs",    "secrets", "name",	   NULL};
+	"secrets",   "run",	"params",  "sweep",   "needs",	  "call",
+	"args",	     "kwargs",	"name",	   NULL};
 static const char *const default_keys[] = {
-	"resources", "retries", "timeout", "grace", "priority", "cache", "metrics",
-	"code",	     "inputs",	"outputs", "env",   "tags",	NULL};
+	"resources", "retries", "timeout", "grace", "priority", "cache",   "metrics",
+	"code",	     "inputs",	"outputs", "env",   "tags",	"secrets", NULL};
 _Static_assert(ARRAY_LEN(keys) == KEY_COUNT + 1, "a row per key");
 _Static_assert(ARRAY_LEN(default_keys) == KEY_DEFAULTS_END + 1, "a row per key");
 
@@ -246,10 +246,6 @@ static int check_absent(struct spec *s, const struct node *map,
 				return doc_fail(s->doc, &map->pairs[k].key,
 						"call is not available yet in this "
 						"version: use run");
-	for (uint32_t k = 0; v[KEY_SECRETS] && k < map->count; k++)
-		if (&map->pairs[k].value == v[KEY_SECRETS])
-			return doc_fail(s->doc, &map->pairs[k].key,
-					"secrets are not available yet in this version");
 	return 0;
 }
 
@@ -282,6 +278,9 @@ int spec_read_task(struct spec *s, const struct node *key, const struct node *no
 		e = spec_read_options(s, v, d, task);
 	if (!e)
 		e = spec_read_pairs(s, v[KEY_ENV], d[KEY_ENV], "env", &task->env);
+	if (!e)
+		e = spec_read_secrets(s, v[KEY_SECRETS] ? v[KEY_SECRETS] : d[KEY_SECRETS],
+				      task);
 	if (!e)
 		e = read_tags(s, v[KEY_TAGS], d[KEY_TAGS], task);
 	if (!e)

@@ -72,7 +72,7 @@ static const struct sample_row rows[] = {
 	 0,
 	 "b.yaml:5:5: unknown key \"zzz\" in task \"a\"; it may have: resources, "
 	 "retries, timeout, grace, priority, cache, metrics, code, inputs, outputs, env, "
-	 "tags, run, params, sweep, needs, call, args, kwargs, secrets, name\n"
+	 "tags, secrets, run, params, sweep, needs, call, args, kwargs, name\n"
 	 "      zzz: 3\n"
 	 "      ^"},
 	{"unknown policy", "b.yaml",
@@ -92,7 +92,8 @@ static const struct sample_row rows[] = {
 	 "tasks: {a: {run: y}}\n",
 	 0,
 	 "b.yaml:2:12: unknown key \"run\" in defaults; it may have: resources, retries, "
-	 "timeout, grace, priority, cache, metrics, code, inputs, outputs, env, tags\n"
+	 "timeout, grace, priority, cache, metrics, code, inputs, outputs, env, tags, "
+	 "secrets\n"
 	 "  defaults: {run: x}\n"
 	 "             ^"},
 	{"unknown cache", "b.yaml",
@@ -324,16 +325,65 @@ static const struct sample_row rows[] = {
 	 "b.yaml:5:5: call is not available yet in this version: use run\n"
 	 "      args: [1]\n"
 	 "      ^"},
-	{"secrets", "b.yaml",
+	{"secrets with a value", "b.yaml",
 	 "version: 1\n"
 	 "tasks:\n"
 	 "  a:\n"
 	 "    run: x\n"
-	 "    secrets: [TOKEN]\n",
+	 "    secrets: {TOKEN: abc}\n",
 	 0,
-	 "b.yaml:5:5: secrets are not available yet in this version\n"
-	 "      secrets: [TOKEN]\n"
-	 "      ^"},
+	 "b.yaml:5:14: secrets must be a list of names, like [API_TOKEN], not a map: the "
+	 "values stay with the workers\n"
+	 "      secrets: {TOKEN: abc}\n"
+	 "               ^"},
+	{"secret that is a path", "b.yaml",
+	 "version: 1\n"
+	 "tasks:\n"
+	 "  a:\n"
+	 "    run: x\n"
+	 "    secrets: [TOKEN, ../keys/me.key]\n",
+	 0,
+	 "b.yaml:5:22: \"../keys/me.key\" cannot be a secret: a secret's name is 1 to "
+	 "128 "
+	 "of A-Z a-z 0-9 _ and does not begin with a digit\n"
+	 "      secrets: [TOKEN, ../keys/me.key]\n"
+	 "                       ^"},
+	{"secret that is a number", "b.yaml",
+	 "version: 1\n"
+	 "defaults: {secrets: [3]}\n"
+	 "tasks: {a: {run: x}}\n",
+	 0,
+	 "b.yaml:2:22: \"3\" cannot be a secret: a secret's name is 1 to 128 of A-Z a-z "
+	 "0-9 _ and does not begin with a digit\n"
+	 "  defaults: {secrets: [3]}\n"
+	 "                       ^"},
+	{"secret of everybody", "b.yaml",
+	 "version: 1\n"
+	 "tasks:\n"
+	 "  a: {run: x, secrets: [CASHET_KEY]}\n",
+	 0,
+	 "b.yaml:3:25: \"CASHET_KEY\" cannot be a secret: variables that begin with "
+	 "CASHET_ are set by cashet\n"
+	 "    a: {run: x, secrets: [CASHET_KEY]}\n"
+	 "                          ^"},
+	{"secret in env", "b.yaml",
+	 "version: 1\n"
+	 "defaults: {secrets: [USER, TOKEN]}\n"
+	 "tasks:\n"
+	 "  a: {run: x, env: {TOKEN: abc}}\n",
+	 0,
+	 "b.yaml:2:28: \"TOKEN\" is in env of task \"a\" too: leave it in one of the "
+	 "two\n"
+	 "  defaults: {secrets: [USER, TOKEN]}\n"
+	 "                             ^"},
+	{"secret twice", "b.yaml",
+	 "version: 1\n"
+	 "tasks:\n"
+	 "  a: {run: x, secrets: [B, A, B]}\n",
+	 0,
+	 "b.yaml:3:31: \"B\" is in secrets twice\n"
+	 "    a: {run: x, secrets: [B, A, B]}\n"
+	 "                                ^"},
 	{"task name", "b.yaml",
 	 "version: 1\n"
 	 "tasks:\n"

@@ -363,6 +363,28 @@ Test(batch_expand, force_no_cache_and_tags_of_the_command_line_are_over_the_file
 	cr_expect_str_eq(problem, "--tag \"novalue\" is not KEY=VALUE");
 }
 
+Test(batch_expand, secrets_are_options_by_name_and_no_part_of_the_function, SAMPLE)
+{
+	const char *dump;
+	sample_write("f.yaml", "version: 1\n"
+			       "defaults: {secrets: [TOKEN]}\n"
+			       "tasks:\n"
+			       "  a: {run: x}\n"
+			       "  b: {run: x, secrets: [_2, API_KEY]}\n"
+			       "  c: {run: x, secrets: [API_KEY, _2], retries: 0}\n"
+			       "  d: {run: x, secrets: []}\n");
+	const char *problem =
+		sample_run(&(struct batch_options){.path = "f.yaml"}, &dump);
+	cr_expect_str_empty(problem, "%s", problem);
+	static const char *const lines[] = {
+		"ttl=0 secret=TOKEN stdout\n", "ttl=0 secret=API_KEY secret=_2 stdout\n",
+		"function a options=0 'x'\n",  "function b options=1 'x'\n",
+		"function c options=1 'x'\n",  "function d options=2 'x'\n",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		cr_expect(strstr(dump, lines[i]), "%s in\n%s", lines[i], dump);
+}
+
 Test(batch_expand, the_private_environment_goes_beside_the_functions, SAMPLE)
 {
 	const char *dump;

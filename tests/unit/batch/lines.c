@@ -97,8 +97,8 @@ Test(batch_lines, standard_input_is_read_as_it_comes, SAMPLE)
 			 "<stdin>:2:14: unknown key \"oops\" in a task; it may have: "
 			 "resources, retries, "
 			 "timeout, grace, priority, cache, metrics, code, inputs, "
-			 "outputs, env, tags, "
-			 "run, params, sweep, needs, call, args, kwargs, secrets, name\n"
+			 "outputs, env, tags, secrets, "
+			 "run, params, sweep, needs, call, args, kwargs, name\n"
 			 "  {\"run\": \"b\", \"oops\": 1}\n"
 			 "               ^");
 }

@@ -65,6 +65,8 @@ static void dump_options(const Cashet__Options *o)
 		   o->cache, o->ttl_s);
 	for (size_t i = 0; i < o->n_best; i++)
 		buf_printf(&dump_text, " best=%s", o->best[i]);
+	for (size_t i = 0; i < o->n_secrets; i++)
+		buf_printf(&dump_text, " secret=%s", o->secrets[i]);
 	for (size_t i = 0; i < o->n_externs; i++)
 		buf_printf(&dump_text, " extern=%u.%u:%s", o->externs[i]->input,
 			   o->externs[i]->member, o->externs[i]->path);

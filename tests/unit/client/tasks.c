@@ -89,7 +89,7 @@ static const char *const file =
 	" \"metrics\": {\"from\": \"m.json\", \"best\": {\"loss\": \"min\"}},"
 	" \"resources\": {\"cpus\": 2, \"memory\": \"1GiB\"}, \"retries\": 3, "
 	"\"timeout\": \"10m\","
-	" \"cache\": {\"salt\": \"s\", \"ttl\": \"1d\"}},"
+	" \"cache\": {\"salt\": \"s\", \"ttl\": \"1d\"}, \"secrets\": [\"B\", \"A\"]},"
 	"{\"name\": \"report\", \"run\": [\"report\", \"${inputs.all}\"], \"needs\": "
 	"[\"prep\"],"
 	" \"inputs\": {\"all\": [{\"ref\": 1}, {\"ref\": \"prep.stdout\"}]}}"
@@ -121,6 +121,7 @@ static const struct cashet_param train_params[] = {
 };
 static const struct cashet_resource resources[] = {{"memory", 1 << 30}, {"cpus", 2}};
 static const struct cashet_ref needs[] = {{.task = "prep"}};
+static const char *const secrets[] = {"A", "B"};
 static const char *const best[] = {"loss:min"};
 static const char *const prep_argv[] = {"prep", "${outputs.data}", "${outputs.log}"};
 static const char *const report_argv[] = {"report", "${inputs.all}"};
@@ -152,6 +153,8 @@ static void fill(struct cashet_task tasks[3])
 					.retries = 3,
 					.timeout_ns = 600000000000ull,
 					.salt = "s",
+					.secrets = secrets,
+					.secret_count = 2,
 					.ttl_s = 86400};
 	tasks[2] = (struct cashet_task){.name = "report",
 					.argv = report_argv,
@@ -197,7 +200,8 @@ static int submit_one(struct fake *f, const struct cashet_task *task,
 Test(tasks, bad_ones_are_refused_and_nothing_is_sent)
 {
 	struct fake *f = fake_start("bad");
-	static const char *const argv[] = {"x", "${p.nope}"}, *const plain[] = {"x"};
+	static const char *const argv[] = {"x", "${p.nope}"}, *const plain[] = {"x"},
+				 *const secret[] = {"A", "A"}, *const path[] = {"../k"};
 	static const struct cashet_param nan_param = {"n",
 						      {.type = CASHET_DOUBLE, .d = NAN}};
 	static const struct cashet_param twice[] = {{"n", {.i = 1, .type = CASHET_INT}},
@@ -254,6 +258,21 @@ Test(tasks, bad_ones_are_refused_and_nothing_is_sent)
 		{{.name = "a b", .argv = plain, .argc = 1}, "a b"},
 		{{.argv = plain, .argc = 1, .salt = "\xff"}, "UTF-8"},
 		{{.argv = plain, .argc = 1, .retries = 2000000000}, "retries"},
+		{{.argv = plain, .argc = 1, .secrets = secret, .secret_count = 2},
+		 "\"A\" is in secrets twice"},
+		{{.argv = plain, .argc = 1, .secrets = path, .secret_count = 1},
+		 "\"../k\" cannot be a secret"},
+		{{.argv = plain, .argc = 1, .secrets = secret, .secret_count = 65},
+		 "64 secrets at most"},
+		{{.argv = plain,
+		  .argc = 1,
+		  .secrets = secret,
+		  .secret_count = 1,
+		  .env = env,
+		  .env_count = 2,
+		  .params = prep_params,
+		  .param_count = 1},
+		 "\"A\" is in env and in secrets"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct cashet_error e;

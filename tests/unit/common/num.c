@@ -239,6 +239,28 @@ Test(names_suggest, finds_the_slip)
 	cr_assert_null(names_suggest(long_word, commands, count));
 }
 
+Test(names_secret, is_a_variable_and_a_file_and_nothing_of_every_task)
+{
+	char longest[130];
+	memset(longest, 'A', 128);
+	longest[128] = '\0';
+	static const char *const fine[] = {"TOKEN", "_", "a1_B", "PATHS", "CASHET"};
+	static const char *const bad[] = {"",	      "1A",
+					  "A-B",      "A.B",
+					  "A/B",      "..",
+					  "A=B",      "A B",
+					  "\xc3\xbc", "PATH",
+					  "HOME",     "CASHET_",
+					  "TMPDIR",   "CUDA_VISIBLE_DEVICES"};
+	cr_assert_null(names_secret_problem(longest));
+	strcat(longest, "A");
+	cr_assert_not_null(names_secret_problem(longest));
+	for (size_t i = 0; i < ARRAY_LEN(fine); i++)
+		cr_assert_null(names_secret_problem(fine[i]), "%s", fine[i]);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		cr_assert_not_null(names_secret_problem(bad[i]), "%s", bad[i]);
+}
+
 Test(names_valid, accepts_names_and_nothing_else)
 {
 	char name[140];
