@@ -37,14 +37,21 @@ static void sort_by_age(struct graph *g)
 	free(all);
 }
 
-static bool had_bytes(const struct graph *g, const struct commit_at *c)
+/* Was there a result, which goes by this? An empty one is there as long as its record. */
+static bool goes(const struct graph *g, const struct commit_at *c, bool *emptyp)
 {
+	*emptyp = true;
+	if (!c->info.completed)
+		return false;
 	for (uint32_t i = 0; i < c->ref_count; i++) {
 		const struct ref *r = &g->refs[c->first_ref + i];
-		if (r->kind == REF_OUTPUT && g->nodes[r->node].stored)
+		if (r->kind != REF_OUTPUT)
+			continue;
+		*emptyp = false;
+		if (g->nodes[r->node].stored)
 			return true;
 	}
-	return false;
+	return *emptyp;
 }
 
 static void go(struct graph *g, uint32_t commit, struct graph_sums *sums)
@@ -56,11 +63,12 @@ static void go(struct graph *g, uint32_t commit, struct graph_sums *sums)
 		sums->kept++;
 		return;
 	}
-	if (had_bytes(g, c)) {
+	bool is_empty, is_result = goes(g, c, &is_empty);
+	graph_let_go(g, commit, false);
+	if (is_result && (!is_empty || c->fate == GRAPH_NO_RECORD)) {
 		sums->results++;
 		sums->compute_ns += c->info.duration_ns;
 	}
-	graph_let_go(g, commit, false);
 }
 
 static uint64_t left(const struct graph *g)

@@ -223,3 +223,15 @@ Test(gc, a_hundred_thousand_links_of_a_chain_go_without_recursion)
 	cr_assert_eq(sums.left_bytes, 0);
 	graph_free(g);
 }
+
+Test(gc, an_empty_result_is_one_too_as_long_as_its_record_is_there)
+{
+	struct graph *g = graph_new(11);
+	commit(g, 1, 100); /* wrote nothing */
+	graph_commit(g, &(struct graph_commit){.seq = 2, .duration_ns = 7}); /* failed */
+	struct graph_sums sums = choose(g, (struct graph_policy){.all = true});
+	cr_assert_eq(sums.results, 1);
+	cr_assert_eq(sums.records, 2);
+	cr_assert_eq(sums.compute_ns, 10);
+	graph_free(g);
+}
