@@ -1,5 +1,6 @@
 /* why.c - what the loop adds to WhyQuery about a task in memory: how it stands, what keeps it, and where
- * it runs. The rest is read from the ledger on the query thread. */
+ * it runs; and to DryRunQuery: what there is to run on. The rest is read from the ledger on the query
+ * thread. */
 #include "broker/query.h"
 
 #include "common/num.h"
@@ -115,5 +116,17 @@ void handle_why_query(struct broker *b, struct peer *peer, const Cashet__Envelop
 		return;
 	if (batch && target->index < batch->task_count)
 		add_task(b, batch, target->index, &job->live);
+	query_ask(b, peer, job);
+}
+
+void handle_dry_run_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
+{
+	struct job *job = job_new(b, peer, e->serial);
+	for (uint32_t i = 0; i < b->workers.capacity; i++) {
+		const struct worker *w = b->workers.by_number[i];
+		for (uint32_t k = 0; w && !w->draining && k < w->capacity_count; k++)
+			if (!strcmp(w->capacity[k].name, "cpus"))
+				job->live.cpus_milli += w->capacity[k].amount;
+	}
 	query_ask(b, peer, job);
 }

@@ -678,6 +678,86 @@ CASHET_API int cashet_why(struct cashet *c, const char *what, struct cashet_why 
 			  struct cashet_error *error);
 CASHET_API void cashet_why_free(struct cashet_why *why);
 
+/* ---- dry runs: what a batch would run ---- */
+
+enum cashet_forecast {
+	CASHET_WOULD_HIT,
+	CASHET_WOULD_RUN,
+	CASHET_WOULD_JOIN, /* the same work as another task of the batch, which runs */
+	CASHET_WAITS, /* a task before it runs, and what that will give is not known */
+	CASHET_HIT_IF_SAME, /* a hit, if the tasks before it give what they gave last time */
+	CASHET_RUNS_ALIKE, /* it runs, also if they do */
+};
+CASHET_API const char *cashet_forecast_name(enum cashet_forecast forecast);
+
+struct cashet_dry_task {
+	uint32_t index;
+	const char *name;
+	const struct cashet_param *params;
+	size_t param_count;
+	enum cashet_forecast forecast;
+	char commit[CASHET_HEX_SIZE];  /* of the hit; or "" */
+	char earlier[CASHET_HEX_SIZE]; /* that it was compared with; or "" */
+	enum cashet_reason reason;     /* why it would run */
+	/* what differs from @earlier; of the first 1,000 tasks of a name that would run */
+	const struct cashet_change *changes;
+	size_t change_count;
+};
+
+struct cashet_dry_cause {
+	enum cashet_reason reason;
+	uint64_t count;
+	uint32_t index; /* of the first such task, whose changes these are */
+	const struct cashet_change *changes;
+	size_t change_count;
+};
+
+struct cashet_dry_entry { /* all tasks of one name */
+	const char *name;
+	uint64_t total, counts[6]; /* by enum cashet_forecast */
+	/* Why they would run, most frequent first; of very many tasks the most frequent stands
+	 * for others that were not looked at. */
+	const struct cashet_dry_cause *causes;
+	size_t cause_count;
+	uint64_t duration_ns; /* of one, by earlier ones; 0: not known */
+	uint64_t work_ns;     /* of all that would run: durations times cpus */
+};
+
+struct cashet_dry_run {
+	uint64_t total, counts[6];
+	const struct cashet_dry_entry *entries;
+	size_t entry_count;
+	uint64_t work_ns,
+		chain_ns;     /* chain: of tasks that wait for each other, the longest */
+	uint64_t cpus_milli;  /* of all workers; of this machine, if there is none */
+	uint64_t estimate_ns; /* at least so long */
+	uint64_t
+		unknown_durations; /* tasks that it leaves out: nothing like them ran before */
+};
+
+struct cashet_dry_run_options {
+	/* Called for each task, in order; everything in it is borrowed for the call. Non-zero:
+	 * enough. */
+	int (*task)(void *arg, const struct cashet_dry_task *task);
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+/** cashet_dry_run() - what cashet_submit_file() would run just now, and why. Nothing is run, uploaded
+ * or written; a store that does not exist is not made. *@out: cashet_dry_run_free() it. */
+CASHET_API int cashet_dry_run(struct cashet *c, const char *path,
+			      const struct cashet_submit_options *submit,
+			      const struct cashet_dry_run_options *options,
+			      struct cashet_dry_run **out, struct cashet_error *error);
+/** cashet_dry_run_many() - the same of cashet_submit_many(). */
+CASHET_API int cashet_dry_run_many(struct cashet *c, const struct cashet_task *tasks,
+				   size_t count,
+				   const struct cashet_submit_options *submit,
+				   const struct cashet_dry_run_options *options,
+				   struct cashet_dry_run **out,
+				   struct cashet_error *error);
+CASHET_API void cashet_dry_run_free(struct cashet_dry_run *run);
+
 struct cashet_diff_output { /* a result, an output or standard output of two runs */
 	const char *name;   /* of the output; of a folder's file "NAME/PATH" */
 	enum cashet_how how;

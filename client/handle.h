@@ -55,6 +55,7 @@ struct cashet {
 	char *url; /* of the control socket; changes when a private broker is started anew */
 	char *name;
 	bool insecure, must_exist;
+	bool may_be_missing; /* the store: then there is nothing in it */
 	uint64_t connect_ns;
 	bool (*interrupted)(void *arg);
 	void *interrupted_arg;

@@ -88,7 +88,8 @@ static int open_anew(struct cashet *c, struct err *e)
 		return handle_no_memory(e);
 	int missing = stat(path, &st) < 0 ? errno : 0;
 	free(path);
-	if (missing == ENOENT || missing == ENOTDIR)
+	bool none = missing == ENOENT || missing == ENOTDIR;
+	if (none && !c->may_be_missing)
 		return no_store(c, e, missing);
 	struct local *l = calloc(1, sizeof *l);
 	if (!l)
@@ -96,7 +97,11 @@ static int open_anew(struct cashet *c, struct err *e)
 	log_threshold =
 		LOG_NONE; /* we are a guest in this process: errors are returned */
 	look(c->where.dir, &l->sign);
-	int r = history_open_dir(&l->history, c->where.dir, e);
+	int r = 0;
+	if (none)
+		l->history = history_open(NULL, NULL);
+	else
+		r = history_open_dir(&l->history, c->where.dir, e);
 	if (r) {
 		free(l);
 		return private_broker_serves(c->where.dir) ? LOCAL_SERVED : r;

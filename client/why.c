@@ -236,7 +236,7 @@ static int diff_texts(struct answer *a, struct cashet_change *change, struct err
 	return change->diff ? 0 : handle_no_memory(e);
 }
 
-static void fill_change(struct cashet_change *to, const Cashet__Change *from)
+void why_change(struct cashet_change *to, const Cashet__Change *from)
 {
 	*to = (struct cashet_change){
 		.component = (enum cashet_component)from->what,
@@ -270,7 +270,7 @@ int answer_changes(struct answer *a, struct cashet *c, bool diffs, struct err *e
 	for (size_t i = 0; i < a->reply->n_changes; i++) {
 		struct cashet_change *change = &a->changes[i];
 		int r = 0;
-		fill_change(change, a->reply->changes[i]);
+		why_change(change, a->reply->changes[i]);
 		if (change->how != CASHET_CHANGED)
 			continue;
 		if (change->component == CASHET_CODE && looked++ < FILES_MAX)

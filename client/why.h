@@ -41,4 +41,6 @@ void texts_fini(struct texts *t);
  * ERR_DETACHED and others that end the whole. */
 int why_fetch(struct cashet *c, const uint8_t digest[DIGEST_SIZE], struct buf *out,
 	      struct err *e);
+/** why_change() - @to borrows from @from. */
+void why_change(struct cashet_change *to, const Cashet__Change *from);
 struct cashet_content why_content(const Cashet__Content *in);

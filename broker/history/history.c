@@ -25,6 +25,7 @@ static const struct history_row_of rows[] = {
 	ROW(BATCHES_QUERY, history_batches, false),
 	ROW(COMMIT_QUERY, history_commit, false),
 	ROW(WHY_QUERY, history_why, false),
+	ROW(DRY_RUN_QUERY, history_dry_run, false),
 	ROW(LOG_READ, history_log, false),
 	ROW(STATUS_QUERY, history_status, true),
 	ROW(FSCK_REQUEST, history_fsck, false),
@@ -65,6 +66,7 @@ void history_close(struct history *h)
 	pager_fini(&h->pager);
 	history_forget_batches(h);
 	found_free(h->found);
+	history_forget_dry_runs(h, UINT64_MAX);
 	buf_fini(&h->blob);
 	if (h->owned) {
 		ledger_reader_close(h->pager.reader);

@@ -64,6 +64,7 @@ struct history_live { /* a snapshot of what only the loop knows; all of it is op
 	struct history_live_task *task; /* that is asked for; heap, or NULL */
 	bool has_commit;		/* of the task that is asked for, 0: none */
 	uint64_t commit;
+	uint64_t cpus_milli; /* of all workers; 0: not known */
 	struct buf status; /* packed fields of cashet.Status */
 };
 

@@ -27,6 +27,7 @@ struct history {
 	uint64_t uses;
 	struct buf blob;     /* scratch of history_blob() */
 	struct found *found; /* commits.c: what the next page goes on with */
+	struct dry_run *dry_runs[2]; /* that are going on, see dry_run.h */
 };
 
 static inline struct ledger_reader *history_reader(const struct history *h)
@@ -42,7 +43,7 @@ typedef int history_question(struct history *h, const Cashet__Envelope *question
 
 history_question history_results, history_batches, history_commit, history_log,
 	history_status, history_why, history_fsck, history_pins, history_commits,
-	history_runs, history_show, history_graph, history_stats;
+	history_runs, history_show, history_graph, history_stats, history_dry_run;
 
 /* ---- rows.c: commits as rows, and the tags of tasks ---- */
 
@@ -139,6 +140,11 @@ void history_forget_batches(struct history *h);
 /** history_add_info() - field @field, the BatchInfo of batch @number. */
 void history_add_info(struct history *h, struct buf *out, unsigned field,
 		      uint64_t number);
+
+/* ---- dry_run.c ---- */
+
+/** history_forget_dry_runs() - those that nobody has asked about for a minute; UINT64_MAX: all. */
+void history_forget_dry_runs(struct history *h, uint64_t now_ns);
 
 /* ---- describe.c ---- */
 

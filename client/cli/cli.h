@@ -84,6 +84,7 @@ int show_table(struct cli *cli, struct cashet_results *results, bool csv);
 void json_begin(struct json *j,
 		struct buf *out); /* {"schema":1, and the caller goes on */
 void json_counts(struct json *j, const struct cashet_counts *counts, bool live);
+void json_params(struct json *j, const struct cashet_param *params, size_t count);
 void json_result(struct json *j, const struct cashet_result *r);
 void json_hash(struct json *j, const char *key, bool is, const uint8_t digest[32]);
 void json_value(struct json *j, const struct cashet_value *v);

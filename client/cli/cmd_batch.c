@@ -1,5 +1,5 @@
 /* cmd_batch.c - submit, wait, retry, cancel, ps. */
-#include "client/cli/cli.h"
+#include "client/cli/show_why.h"
 
 #include "common/pure/mem.h"
 
@@ -176,6 +176,8 @@ static int submit(struct cli *cli, const struct cashet_pair *tags)
 		.no_sync = !s->detach,
 		.format = s->format,
 	};
+	if (s->dry_run)
+		return dry_run_file(cli, cli->words.items[0], &options);
 	if (cashet_submit_file(cli->c, cli->words.items[0], &options, batch, &e))
 		return cli_fail(cli, &e);
 	return s->detach ? print_batch(cli, batch) : follow_to_the_end(cli, batch, true);

@@ -14,12 +14,14 @@ const struct command command_table[] = {
 	 "FILE is YAML, JSON or JSONL; - is standard input. Running the same file again "
 	 "is resume:\n"
 	 "what is in the cache is not run. Ctrl-C detaches, the batch goes on.",
-	 OPTIONS_SUBMIT | OPTIONS_DETACH, 1, 1, cmd_submit},
+	 OPTIONS_SUBMIT | OPTIONS_DETACH | OPTIONS_DRY_RUN | OPTIONS_VERBOSE, 1, 1,
+	 cmd_submit},
 	{"ps", "", "list batches that are going on", NULL, OPTIONS_ALL, 0, 0, cmd_ps},
 	{"wait", "[BATCH]", "wait until a batch has ended; the newest if none is named",
 	 NULL, OPTIONS_TIMEOUT, 0, 1, cmd_wait},
 	{"results", "[BATCH]", "print parameters, metrics and states of a batch's tasks",
-	 "With --group-by or --agg a row is what several completed tasks have in common.\n"
+	 "With --group-by or --agg a row is what several completed tasks have in "
+	 "common.\n"
 	 "std is that of a sample (n - 1). What is not a number is left out, and said.",
 	 OPTIONS_CSV, 0, 1, cmd_results},
 	{"best", "[BATCH]", "print the best results of a sweep",

@@ -79,6 +79,8 @@ const struct option_row option_table[] = {
 	 "the name of the pin"},
 	{"dry-run", 0, OPTION_FLAG, OPTIONS_DRY_RUN, AT(dry_run), NULL,
 	 "only say what would happen"},
+	{"verbose", 'v', OPTION_FLAG, OPTIONS_VERBOSE, AT(verbose), NULL,
+	 "with --dry-run: say it of each task"},
 	{"yes", 'y', OPTION_FLAG, OPTIONS_YES, AT(yes), NULL, "do not ask"},
 	{"func", 0, OPTION_TEXT, OPTIONS_LOG, AT(func), "NAME",
 	 "only of tasks of this name: train, report.py:report"},

@@ -20,7 +20,7 @@ struct settings {
 		follow;
 	bool graph, dot;
 	const char *format, *by, *output_file, *output_name, *role, *name;
-	bool dry_run, yes, repair;
+	bool dry_run, yes, repair, verbose;
 	const char *older_than, *max_size, *func, *worker, *downstream, *read_data,
 		*pin_name;
 	const char *status, *batch;
@@ -43,8 +43,9 @@ enum {
 	OPTIONS_FOLLOW = 1 << 9,
 	OPTIONS_ROLE = 1 << 10, /* --role --name */
 	OPTIONS_DEADLINE = 1 << 11,
-	OPTIONS_LOG = 1 << 12,	 /* --func --tag --status --batch --since -n */
-	OPTIONS_GRAPH = 1 << 13, /* --graph --dot */
+	OPTIONS_LOG = 1 << 12,	   /* --func --tag --status --batch --since -n */
+	OPTIONS_GRAPH = 1 << 13,   /* --graph --dot */
+	OPTIONS_VERBOSE = 1 << 23, /* -v */
 	OPTIONS_DRY_RUN = 1 << 24,
 	OPTIONS_YES = 1 << 25,
 	OPTIONS_GC = 1 << 26,	  /* --older-than --max-size */

@@ -131,6 +131,17 @@ static void json_fingerprint(struct json *j, const struct cashet_result *r)
 	}
 }
 
+void json_params(struct json *j, const struct cashet_param *params, size_t count)
+{
+	json_key(j, "params");
+	json_object(j);
+	for (size_t i = 0; i < count; i++) {
+		json_key(j, params[i].name);
+		json_value(j, &params[i].value);
+	}
+	json_end_object(j);
+}
+
 void json_result(struct json *j, const struct cashet_result *r)
 {
 	json_object(j);
@@ -138,13 +149,7 @@ void json_result(struct json *j, const struct cashet_result *r)
 	json_uint(j, r->index);
 	json_key(j, "name");
 	json_string(j, r->name);
-	json_key(j, "params");
-	json_object(j);
-	for (size_t i = 0; i < r->param_count; i++) {
-		json_key(j, r->params[i].name);
-		json_value(j, &r->params[i].value);
-	}
-	json_end_object(j);
+	json_params(j, r->params, r->param_count);
 	json_key(j, "status");
 	json_string(j, cashet_status_name(r->status));
 	json_key(j, "cached");

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from harness import PATIENCE, SiteTest, main, until
+from harness import PATIENCE, SiteTest, main, processes_with, until
 
 TRAIN = """import sys
 
@@ -65,6 +65,10 @@ class WhyTest(SiteTest):
 
     def why_task(self, batch, index=1):
         return self.why(f"{batch['batch']}:{index}")
+
+    def wait_for_quiet(self):
+        """Until the private broker has left: a new one knows nothing of what was there."""
+        until(lambda: not processes_with(self.site.path(".cashet")), "the private broker to leave")
 
 
 class Why(WhyTest):
@@ -222,11 +226,6 @@ class Why(WhyTest):
         self.assert_counts(again, executed=1)
         self.assertEqual(self.why_task(again, 0)["reason"], "corrupt")
 
-    def wait_for_quiet(self):
-        """Until the private broker has left: a new one knows nothing of what was there."""
-        until(lambda: not os.path.exists(self.site.path(".cashet/run/broker.sock")),
-              "the private broker to leave")
-
     def test_a_failure_tells_attempts_error_and_logs(self):
         failed = self.one('"exit 3"', "    retries: 1\n", code=1)
         why = self.why_task(failed, 0)
@@ -302,6 +301,115 @@ tasks:
         self.assertNotIn("\x1b", self.site.run("why", f"{again['batch']}:0").out)
 
 
+class DryRun(WhyTest):
+    def dry(self, *options, code=0, **what):
+        done = self.site.run(self.sweep(**what), "--dry-run", "--json", *options,
+                             program="cashet-submit")
+        self.assertEqual(done.code, code, done.err)
+        return done.json
+
+    def forecasts(self, dry):
+        return [t["forecast"] for t in dry["tasks"]]
+
+    def test_without_a_store_all_would_run_and_none_is_made(self):
+        dry = self.dry()
+        self.assertEqual(dry["counts"]["total"], 5)
+        self.assertEqual(self.forecasts(dry), ["run"] + ["waits"] * 4)
+        self.assertEqual(dry["tasks"][0]["reason"], "first")
+        self.assertFalse(os.path.exists(self.site.path(".cashet")))
+
+    def test_what_it_says_is_what_happens(self):
+        self.submit()
+        for what, forecasts in (
+                ({}, ["cached"] * 5),
+                ({"train": TRAIN.replace("lr *", "3 * lr *")}, ["cached"] + ["run"] * 4),
+                ({"lrs": "[0.1, 0.3]"}, ["cached"] * 3 + ["run"] * 2),
+                ({"raw": "x\n"}, ["run"] + ["cached_if_same"] * 4),
+                ({"raw": "x\n", "salt": "b"}, ["run"] * 1 + ["run_alike"] * 4)):
+            with self.subTest(what=what):
+                self.assertEqual(self.forecasts(self.dry(**what)), forecasts)
+        # Upper case hides the change: what would be cached if upstream gives the same, is.
+        dry = self.dry(raw="A b c\n")
+        self.assertEqual(self.forecasts(dry), ["run"] + ["cached_if_same"] * 4)
+        again = self.submit(raw="A b c\n")
+        self.assert_counts(again, executed=1, cached=4)
+        self.assertEqual([t["commit"] for t in dry["tasks"][1:]],
+                         [t["commit"] for t in again["tasks"][1:]])
+
+    def test_why_is_said_with_the_line(self):
+        self.submit()
+        dry = self.dry(train=TRAIN.replace("split()", "split(None)"))
+        cause = dry["entries"][1]["causes"][0]
+        self.assertEqual((cause["reason"], cause["tasks"]), ("changed", 4))
+        self.assertEqual(cause["changes"][0]["where"], "train.py:load()  line 6 changed")
+        for task in dry["tasks"][1:]:
+            self.assertEqual([(c["component"], c["name"]) for c in task["changes"]],
+                             [("code", "train.py")])
+        text = self.site.run("submit", "sweep.yaml", "--dry-run").out
+        self.assertIn("4  train.py:load()  line 6 changed", text)
+        self.assertIn("5 tasks: 1 cached, 4 would run", text)
+        # And on a file as it is now: nothing was stored.
+        self.assertEqual(self.site.run("submit", "sweep.yaml", "--dry-run").out, text)
+
+    def test_forced_tasks_and_expired_ones_would_run(self):
+        self.submit()
+        dry = self.dry("--force")
+        self.assertEqual(self.forecasts(dry), ["run"] + ["run_alike"] * 4)
+        self.assertEqual({t["reason"] for t in dry["tasks"]}, {"forced"})
+
+    def test_equal_tasks_join(self):
+        file = self.site.write("same.jsonl", '{"run": ["echo", "a"]}\n' * 3)
+        done = self.site.run(file, "--dry-run", "--json", program="cashet-submit")
+        self.assertEqual([t["forecast"] for t in done.json["tasks"]], ["run", "join", "join"])
+
+    def test_it_changes_nothing_and_asks_a_broker_alike(self):
+        first = self.submit()
+        change = {"train": TRAIN.replace("lr *", "3 * lr *")}
+        served = self.dry(**change)
+        self.wait_for_quiet()
+
+        def listing():
+            return sorted((os.path.join(folder, name), os.stat(os.path.join(folder, name)).st_mtime_ns)
+                          for folder, _, names in os.walk(self.site.path(".cashet"))
+                          for name in names if name != "files.memo")
+
+        before = listing()
+        direct = self.dry(**change)
+        self.assertEqual(before, listing())
+        for dry in served, direct:
+            for key in "estimate_ms", "chain_ms", "work_ms", "cpus":
+                self.assertGreater(dry.pop(key), 0)
+        self.assertEqual(served, direct)
+        self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"][0]["batch"],
+                         first["batch"])
+
+    def test_a_bad_file_is_refused_as_ever(self):
+        file = self.site.write("bad.yaml", "version: 1\ntasks: {t: {rum: x}}\n")
+        done = self.site.run(file, "--dry-run", program="cashet-submit")
+        self.assertEqual(done.code, 2)
+        self.assertIn("bad.yaml:2", done.err)
+
+    def test_wildcards_wait_as_one(self):
+        text = """
+version: 1
+tasks:
+  part: {{run: [echo, "{word}", "${{p.i}}"], sweep: {{params: {{i: {xs}}}}}}}
+  sum: {{run: [cat, "${{inputs.all}}"], inputs: {{all: {{ref: "part.*"}}}}}}
+"""
+        self.site.submit(self.site.write("w.yaml", text.format(word="a", xs="[1, 2]")))
+
+        def dry(**what):
+            self.site.write("w.yaml", text.format(**what))
+            done = self.site.run("w.yaml", "--dry-run", "--json", program="cashet-submit")
+            return [t["forecast"] for t in done.json["tasks"]]
+
+        self.assertEqual(dry(word="a", xs="[1, 2]"), ["cached"] * 3)
+        # A new part was never seen, so the sum waits; of other words the parts' outputs are
+        # taken to be what they were.
+        self.assertEqual(dry(word="a", xs="[1, 2, 3]"), ["cached"] * 2 + ["run", "waits"])
+        self.assertEqual(dry(word="b", xs="[1, 2]"), ["run"] * 2 + ["cached_if_same"])
+
+
 class Large(WhyTest):
     def test_in_a_batch_of_many_tasks(self):
         """Prints how long it takes; what it says must be right."""
@@ -323,6 +431,13 @@ class Large(WhyTest):
             print(f"why {index} of {count}: {(time.monotonic() - began) * 1000:.1f} ms")
             self.assertEqual(self.causes(why), [("salt", None)])
             self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][index]["commit"])
+        self.site.write("many.jsonl", lines("c"))
+        began = time.monotonic()
+        done = self.site.run("many.jsonl", "--dry-run", program="cashet-submit",
+                             timeout=PATIENCE * 10)
+        print(f"dry run of {count}: {time.monotonic() - began:.2f} s")
+        self.assertIn(f"{count} would run", done.out)
+        self.assertIn(f"{count}  salt b -> c", done.out)
 
 
 if __name__ == "__main__":
