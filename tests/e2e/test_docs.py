@@ -88,6 +88,7 @@ def commands_of(block):
 
 PROGRESS = re.compile(r"^HASH (\d+)/(\d+)\b")
 NORMAL = ((re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,64}\b|\bb7f3\w*|\b4af0\w*"), "HASH"),
+          (re.compile(r"\b\d+[smhd] ago\b"), "AGO"),
           (re.compile(r"\b\d+(\.\d+)?(ms|s)\b|\b\d+[mh]\d\d[sm]\b"), "TIME"),
           (re.compile(r"\b\d+(\.\d+)?/s\b"), "RATE"),
           (re.compile(r"\beta \d[\d:]*"), "ETA"))
