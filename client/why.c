@@ -116,7 +116,9 @@ static int fill_rest(const Cashet__WhySide *side, struct run *keep, uint64_t *tt
 	CLEANUP_BUF struct buf arena = {0};
 	struct commit commit;
 	keep->description = side->description;
-	keep->function = (struct row_function){.description = &keep->description};
+	keep->function = (struct row_function){.description = &keep->description,
+					       .order = side->param_order,
+					       .order_count = side->n_param_order};
 	if (!side->body.len ||
 	    commit_decode(side->body.data, side->body.len, &commit, &arena))
 		return 0;

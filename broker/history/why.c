@@ -10,7 +10,7 @@
 #define TASKS_MAX 32 /* that are named */
 
 enum { ENVELOPE_WHY_REPLY = 71 };
-enum { FUNCTION_TAGS = 4 };
+enum { FUNCTION_PARAM_ORDER = 6 };
 
 static Cashet__WhyReply__Verdict verdict_of(const struct page_task *t)
 {
@@ -35,6 +35,23 @@ static Cashet__WhyReply__Verdict verdict_of(const struct page_task *t)
 	return CASHET__WHY_REPLY__VERDICT__CANCELLED;
 }
 
+/* Numbers come packed, or one by one. */
+static void put_order(struct buf *out, const struct subject *s)
+{
+	const uint8_t *at = s->packed.data;
+	struct pb_field f;
+	while (s->packed.size && pb_next(&at, s->packed.data + s->packed.size, &f)) {
+		if (f.number != FUNCTION_PARAM_ORDER)
+			continue;
+		if (f.type == PB_BYTES)
+			pb_bytes(out, 9, f.data, f.size);
+		else if (f.type == PB_VARINT) {
+			pb_tag(out, 9, PB_VARINT);
+			pb_varint(out, f.value);
+		}
+	}
+}
+
 static void put_side(struct buf *out, unsigned field, const struct subject *s)
 {
 	size_t mark = pb_open(out, field);
@@ -52,6 +69,7 @@ static void put_side(struct buf *out, unsigned field, const struct subject *s)
 		pb_bytes(out, 7, s->body.data, s->body.size);
 	}
 	pb_bytes(out, 8, s->description.data, s->description.size);
+	put_order(out, s);
 	pb_close(out, mark);
 }
 

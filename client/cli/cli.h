@@ -157,6 +157,7 @@ int cmd_pin(struct cli *cli);
 int cmd_unpin(struct cli *cli);
 int cmd_pins(struct cli *cli);
 int cmd_why(struct cli *cli);
+int cmd_diff(struct cli *cli);
 int cmd_log(struct cli *cli);
 int cmd_show(struct cli *cli);
 int cmd_history(struct cli *cli);

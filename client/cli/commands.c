@@ -53,6 +53,12 @@ const struct command command_table[] = {
 	 "the same "
 	 "name, and names\nthe one that changed.",
 	 0, 1, 1, cmd_why},
+	{"diff", "A B",
+	 "say what differs between two runs: function, arguments, inputs, outputs",
+	 "Each is BATCH:INDEX, a commit or a pin. Texts and JSON are compared inside, "
+	 "the rest by "
+	 "sizes and\ndigests.",
+	 0, 2, 2, cmd_diff},
 	{"cancel", "BATCH[:INDEX]", "cancel a batch or one of its tasks", NULL, 0, 1, 1,
 	 cmd_cancel},
 	{"retry", "[BATCH]",

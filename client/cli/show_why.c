@@ -192,16 +192,18 @@ static void line_of(struct lines *l, const struct cashet_change *c)
 		return;
 	}
 	escape(&line->name, c->name);
+	/* What has no name of its own stands in its column. */
+	struct buf *text = *c->name ? &line->text : &line->name;
 	if (c->component == CASHET_INPUT)
-		add_input(&line->text, c);
+		add_input(text, c);
 	else if (c->component == CASHET_VERSION)
 		buf_add_str(
-			&line->text,
+			text,
 			c->how == CASHET_SAME
 				? "unchanged"
 				: "changed; what it was is not in the store any more");
 	else
-		add_texts(&line->text, c);
+		add_texts(text, c);
 }
 
 /* What is unchanged of one kind in one line: "lr opt seed  unchanged". */

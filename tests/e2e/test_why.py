@@ -410,6 +410,92 @@ tasks:
         self.assertEqual(dry(word="b", xs="[1, 2]"), ["run"] * 2 + ["cached_if_same"])
 
 
+class Diff(WhyTest):
+    def diff(self, a, b, code=0):
+        done = self.site.run("diff", a, b, "--json")
+        self.assertEqual(done.code, code, done.err)
+        return done.json if code == 0 else done
+
+    def two(self, old, new, outputs):
+        """Diff of two commands that make the same outputs."""
+        commits = []
+        for run in old, new:
+            file = self.site.write("one.json", json.dumps({
+                "version": 1, "tasks": {"t": {"run": run, "outputs": outputs}}}))
+            commits.append(self.site.submit(file)["tasks"][0]["commit"])
+        return commits, self.diff(*commits)
+
+    def output(self, diff, name):
+        return next(o for o in diff["outputs"] if o["name"] == name)
+
+    def test_source_arguments_and_text(self):
+        first = self.submit()
+        again = self.submit(train=TRAIN.replace("lr *", "2 * lr *"), lrs="[0.1, 0.3]")
+        diff = self.diff(f"{first['batch']}:3", f"{again['batch']}:3")
+        changed = {(c["component"], c["name"]): c for c in diff["changes"] if c["how"] != "same"}
+        self.assertEqual(set(changed), {("code", "train.py"), ("param", "lr")})
+        self.assertIn("-    print(lr * len(data))\n+    print(2 * lr * len(data))\n",
+                      changed["code", "train.py"]["diff"])
+        self.assertEqual(self.output(diff, "stdout")["diff"],
+                         "@@ -1 +1 @@\n-0.6000000000000001\n+1.7999999999999998\n")
+        text = self.site.run("diff", first["tasks"][3]["commit"], again["tasks"][3]["commit"]).out
+        self.assertTrue(text.startswith(f"- {first['tasks'][3]['commit'][:8]}  train[lr=0.2,seed=0]"),
+                        text)
+        self.assertRegex(text, r"params    lr +0.2 -> 0.3")
+        self.assertIn("+    print(2 * lr * len(data))", text)
+
+    def test_json_by_path_binary_by_size_and_trees_by_entry(self):
+        outputs = {"j": "j.json", "b": "b.bin", "d": "d"}
+        run = ("mkdir d; echo '{\"a\": [1, %s], \"b\": 0}' > j.json; head -c %s /dev/zero > b.bin; "
+               "echo same > d/same; echo %s > d/changed; echo %s > d/only-%s")
+        _, diff = self.two(run % (1, 100, 1, 1, 1), run % (2, 200, 2, 2, 2), outputs)
+        self.assertEqual(self.output(diff, "j")["diff"], "a[1]: 1 -> 2\n")
+        self.assertEqual(self.output(diff, "j")["kind"], "json")
+        binary = self.output(diff, "b")
+        self.assertEqual((binary["before"]["size"], binary["after"]["size"], binary["diff"]),
+                         (100, 200, None))
+        self.assertEqual({o["name"]: o["how"] for o in diff["outputs"] if o["name"][0] == "d"},
+                         {"d": "changed", "d/changed": "changed", "d/only-1": "removed",
+                          "d/only-2": "added"})
+
+    def test_large_files_are_said_by_size_and_digest(self):
+        _, diff = self.two("seq 1 500000 > out", "seq 2 500001 > out", {"out": "out"})
+        out = self.output(diff, "out")
+        self.assertEqual((out["how"], out["diff"]), ("changed", None))
+
+    def test_a_run_and_itself_do_not_differ(self):
+        batch = self.submit()
+        diff = self.diff(f"{batch['batch']}:1", batch["tasks"][1]["commit"][:12])
+        self.assertEqual({c["how"] for c in diff["changes"]}, {"same"})
+        self.assertEqual({o["how"] for o in diff["outputs"]}, {"same"})
+
+    def test_failures_show_their_errors(self):
+        batches = [self.site.submit(self.site.write(
+            "a.yaml", f"version: 1\ntasks: {{t: {{run: exit {n}}}}}\n"), code=1) for n in (1, 2)]
+        text = self.site.run("diff", *(f"{b['batch']}:0" for b in batches)).out
+        self.assertIn("exit 1", text)
+        self.assertIn("exit 2", text)
+
+    def test_what_has_not_run_cannot_be_compared(self):
+        batch = self.submit()
+        self.diff(f"{batch['batch']}:1", "ffffffff", code=5)
+        self.diff("x:y", "ffffffff", code=2)
+        file = self.site.write("f.yaml", """
+version: 1
+tasks:
+  a: {run: exit 1}
+  b: {run: [cat, "${inputs.x}"], inputs: {x: {ref: a}}}
+""")
+        failed = self.site.submit(file, code=1)
+        done = self.diff(f"{batch['batch']}:1", f"{failed['batch']}:1", code=5)
+        self.assertIn("nothing to compare", done.err)
+
+    def test_output_is_exact_when_piped(self):
+        (a, b), _ = self.two("printf 'a\\033[31m\\n' > out", "printf 'b\\033[31m\\n' > out",
+                             {"out": "out"})
+        self.assertIn("-a\x1b[31m\n+b\x1b[31m\n", self.site.run("diff", a, b).out)
+
+
 class Large(WhyTest):
     def test_in_a_batch_of_many_tasks(self):
         """Prints how long it takes; what it says must be right."""
