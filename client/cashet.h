@@ -909,6 +909,53 @@ struct cashet_store_stats {
 CASHET_API int cashet_stats(struct cashet *c, struct cashet_store_stats *out,
 			    struct cashet_error *error);
 
+/* ---- archives: commits and all that they need, to be carried to another store ---- */
+
+struct cashet_archive_report {
+	uint64_t commits; /* export: in the archive; import: that are new */
+	uint64_t known;	  /* import: that were there already, and stay as they are */
+	uint64_t blobs;	  /* in the archive */
+	uint64_t absent;  /* that commits name, and that were not in the store any more */
+	uint64_t pins;	  /* export: in the archive; import: that are new */
+	uint64_t bytes;	  /* of all blobs, unpacked */
+	uint64_t archive_bytes;
+};
+
+struct cashet_export {
+	const char *const *commits; /* these: hashes, prefixes, BATCH:INDEX, pins; or: */
+	size_t commit_count;
+	const struct cashet_commits_filter *filter; /* NULL: everything; @max is not looked at */
+	bool all;     /* superseded results and failures too, not only what would be hit */
+	bool no_logs; /* leave out what was written to standard output and error */
+};
+
+/** cashet_export() - write an archive to the file @path, which is replaced, or to standard output if it
+ * is "-". A file appears when it is complete and on disk; an error or an interruption leaves nothing.
+ * Bounded memory: some 70 bytes for each blob and commit. options->dry_run is not looked at. */
+CASHET_API int cashet_export(struct cashet *c, const char *path,
+			     const struct cashet_export *what,
+			     const struct cashet_care_options *options,
+			     struct cashet_archive_report *report,
+			     struct cashet_error *error);
+
+struct cashet_import {
+	/* What blobs may unpack to, and at least 1000 times the archive's size. 0: 1 GiB. */
+	uint64_t max_bytes;
+	/* A pin's name stands for another commit here, and stays so. May be NULL. */
+	void (*pin_kept)(void *arg, const char *name);
+	void *arg;
+};
+
+/** cashet_import() - read the archive @path ("-": standard input) into the store: all of it or nothing.
+ * Every blob and commit is verified; what is there already stays as it is. A bad archive is
+ * CASHET_USAGE. Durable on return. With options->dry_run it is only verified: no store is needed.
+ * @how: may be NULL. Needs the role of an admin. */
+CASHET_API int cashet_import(struct cashet *c, const char *path,
+			     const struct cashet_import *how,
+			     const struct cashet_care_options *options,
+			     struct cashet_archive_report *report,
+			     struct cashet_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,7 +17,7 @@
 #define LOG_PIECE (256u << 10)
 #define LOG_PAUSE_NS (150 * NS_PER_MS) /* between looks at a log that does not grow */
 
-static int get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t offset,
+int handle_get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t offset,
 		    cashet_sink sink, void *arg, struct err *e)
 {
 	struct blob_client *blobs;
@@ -38,7 +38,7 @@ int cashet_get_blob(struct cashet *c, const uint8_t digest[32], cashet_sink sink
 		    void *arg, struct cashet_error *error)
 {
 	struct err e;
-	return error_give(error, &e, get_blob(c, digest, 0, sink, arg, &e));
+	return error_give(error, &e, handle_get_blob(c, digest, 0, sink, arg, &e));
 }
 
 static int write_to_fd(void *arg, const void *data, size_t size)
@@ -50,7 +50,7 @@ int cashet_get_blob_fd(struct cashet *c, const uint8_t digest[32], int fd,
 		       struct cashet_error *error)
 {
 	struct err e;
-	return error_give(error, &e, get_blob(c, digest, 0, write_to_fd, &fd, &e));
+	return error_give(error, &e, handle_get_blob(c, digest, 0, write_to_fd, &fd, &e));
 }
 
 struct memory {
@@ -70,7 +70,7 @@ static int write_to_memory(void *arg, const void *data, size_t size)
 static int get_memory(struct cashet *c, const uint8_t digest[DIGEST_SIZE],
 		      struct memory *m, struct err *e)
 {
-	int r = get_blob(c, digest, 0, write_to_memory, m, e);
+	int r = handle_get_blob(c, digest, 0, write_to_memory, m, e);
 	if (r || buf_reserve(&m->bytes, 0))
 		return r;
 	return handle_no_memory(e);
@@ -114,7 +114,7 @@ static int get_entry(struct cashet *c, const char *path,
 		r = err_set(e, ERR_FAILED, "%s cannot be made: %s", full,
 			    strerror(-made));
 	else if (fd >= 0)
-		r = get_blob(c, entry->content.digest, 0, write_to_fd, &fd, e);
+		r = handle_get_blob(c, entry->content.digest, 0, write_to_fd, &fd, e);
 	if (fd >= 0 && close(fd) < 0 && r == 0)
 		r = err_set(e, ERR_FAILED, "%s cannot be written: %s", full,
 			    strerror(errno));
@@ -228,7 +228,7 @@ static int give_blob(struct cashet *c, const Cashet__LogData *log, uint64_t offs
 {
 	if (!wire_is(&log->digest, DIGEST_SIZE) || log->size <= offset)
 		return 0;
-	return get_blob(c, log->digest.data, offset, sink, arg, e);
+	return handle_get_blob(c, log->digest.data, offset, sink, arg, e);
 }
 
 static int pause_pumping(struct cashet *c, struct err *e)

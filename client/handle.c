@@ -139,7 +139,7 @@ void handle_close(struct cashet *c)
 	assert(list_empty(
 		&c->requests)); /* cashet_results are closed before their handle */
 	blob_client_free(c->blobs);
-	local_close(c);
+	local_fini(c);
 	if (c->transport)
 		c->transport->kind->close(c->transport);
 	if (c->zmq)

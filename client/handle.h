@@ -49,6 +49,7 @@ struct welcome {    /* what the last Welcome said */
 struct submission;
 struct watch;
 struct local;
+struct objects;
 
 struct cashet {
 	struct where where;
@@ -91,7 +92,8 @@ struct cashet {
 	struct blob_client *blobs;
 	uint64_t kept_up_ns; /* when the session was last looked after while blobs move */
 	char *blobs_url;
-	struct local *local; /* the store's files; NULL: not needed so far */
+	struct local *local;	 /* the store's files; NULL: not needed so far */
+	struct objects *objects; /* its blobs, see local_object() */
 	struct request
 		*lent; /* whose reply a caller still reads (cashet_status() etc.) */
 };
@@ -122,6 +124,9 @@ const uint8_t *handle_identity(const struct cashet *c);
 int handle_zmq(struct cashet *c, struct err *e);
 /** handle_blobs() - the blob client, made on first use. */
 int handle_blobs(struct cashet *c, struct blob_client **blobsp, struct err *e);
+/** handle_get_blob() - bytes of a blob from @offset on, from whoever has them; as blob_client_get(). */
+int handle_get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t offset,
+		    cashet_sink sink, void *arg, struct err *e);
 /** handle_take_arena() - whoever keeps the message being dispatched takes its arena. */
 struct wire_arena *handle_take_arena(struct cashet *c);
 void handle_arena_free(struct wire_arena *arena);

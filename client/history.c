@@ -31,23 +31,15 @@ static int give_rows(const Cashet__CommitsPage *page, cashet_commit_row row, voi
 	return 0;
 }
 
-struct conditions { /* a CommitsQuery and what it points to */
-	Cashet__CommitsQuery message;
-	Cashet__BatchRef batch;
-	uint8_t bytes[DIGEST_SIZE];
-	Cashet__Pair *pairs, **pair_pointers;
-	uint32_t *any_value;
-};
-
-static void conditions_fini(struct conditions *q)
+void conditions_fini(struct conditions *q)
 {
 	free(q->pairs);
 	free(q->pair_pointers);
 	free(q->any_value);
 }
 
-static int conditions_init(struct conditions *q, const struct cashet_commits_filter *f,
-			   struct err *e)
+int conditions_init(struct conditions *q, const struct cashet_commits_filter *f,
+		    struct err *e)
 {
 	Cashet__CommitsQuery *m = &q->message;
 	*q = (struct conditions){.message = CASHET__COMMITS_QUERY__INIT,

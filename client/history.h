@@ -18,3 +18,17 @@ const struct cashet_origin *origins_from(Cashet__GraphInput *const *inputs, size
 					 size_t source_count, struct keep *k);
 /** content_from() - NONE if it is not there or malformed. */
 struct cashet_content content_from(const Cashet__Content *in);
+
+/* ---- questions about many commits ---- */
+
+struct conditions { /* a CommitsQuery and what it points to */
+	Cashet__CommitsQuery message;
+	Cashet__BatchRef batch;
+	uint8_t bytes[DIGEST_SIZE];
+	Cashet__Pair *pairs, **pair_pointers;
+	uint32_t *any_value;
+};
+/** conditions_init() - what @f asks for. Return: 0, ERR_* in @e; conditions_fini() in any case. */
+int conditions_init(struct conditions *q, const struct cashet_commits_filter *f,
+		    struct err *e);
+void conditions_fini(struct conditions *q);

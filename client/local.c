@@ -199,3 +199,69 @@ int local_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t off
 		local_close(c);
 	return rc;
 }
+
+/* ---- files of the store, also beside a broker: they never change, and are verified ---- */
+
+#define CHUNK (1u << 20)
+
+struct objects {
+	struct cas *cas; /* NULL: there are none to read */
+	uint8_t *chunk, *stored;
+};
+
+static struct objects *objects_of(struct cashet *c)
+{
+	if (c->objects)
+		return c->objects;
+	struct objects *o = c->objects = calloc(1, sizeof *o);
+	if (!o)
+		return NULL;
+	o->chunk = malloc(CHUNK);
+	o->stored = malloc(CHUNK);
+	log_threshold = LOG_NONE;
+	if (!c->where.dir || !o->chunk || !o->stored ||
+	    cas_open_dir_reading(&o->cas, c->where.dir, NULL))
+		o->cas = NULL;
+	return o;
+}
+
+static int unreadable(struct err *e, int64_t rc)
+{
+	return err_set(e, ERR_FAILED, "a file of the store cannot be read: %s",
+		       strerror((int)-rc));
+}
+
+int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chunk *fn,
+		 void *arg, struct err *e)
+{
+	struct objects *o = objects_of(c);
+	struct cas_get *get;
+	if (!o || !o->cas)
+		return LOCAL_SERVED;
+	int rc = cas_get_open(o->cas, digest, &get, NULL);
+	if (rc)
+		return rc == CAS_E_CORRUPT ? LOCAL_CORRUPT : LOCAL_SERVED;
+	int64_t n = 0, stored;
+	while (!rc && (n = cas_get_read(get, o->chunk, CHUNK)) > 0) {
+		stored = cas_get_stored(get, o->stored, CHUNK);
+		rc = stored < 0 ? unreadable(e, stored)
+				: fn(arg, o->chunk, (size_t)n, stored ? o->stored : NULL,
+				     (size_t)stored);
+	}
+	cas_get_close(get);
+	if (rc || n == 0)
+		return rc;
+	return n == -EBADMSG ? LOCAL_CORRUPT : unreadable(e, n);
+}
+
+void local_fini(struct cashet *c)
+{
+	struct objects *o = steal(c->objects);
+	local_close(c);
+	if (!o)
+		return;
+	cas_free(o->cas);
+	free(o->chunk);
+	free(o->stored);
+	free(o);
+}

@@ -14,6 +14,17 @@ int local_open(struct cashet *c, struct err *e);
 void local_close(struct cashet *c);
 /** local_answer() - @r->reply, as if a broker had sent it. Return: 0; LOCAL_SERVED; ERR_*. */
 int local_answer(struct cashet *c, struct request *r, struct err *e);
+/** local_object() - the bytes of a blob from the files of a store directory, whoever serves it, a chunk
+ * at a time: @size bytes at @data, and, if they are stored as one compressed frame, that: @stored. All
+ * are verified once 0 is returned.
+ * Return: 0; LOCAL_SERVED: it is no file, or the store is not ours: ask for the blob; LOCAL_CORRUPT;
+ * ERR_* of @fn, or if it cannot be read. */
+#define LOCAL_CORRUPT 1001
+typedef int local_chunk(void *arg, const void *data, size_t size, const void *stored,
+			size_t stored_size);
+int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chunk *fn,
+		 void *arg, struct err *e);
+void local_fini(struct cashet *c); /* local_close(), for good */
 /** local_blob() - as blob_client_get(). LOCAL_SERVED only if nothing was given to @sink. */
 int local_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t offset,
 	       cashet_sink sink, void *arg, struct err *e);

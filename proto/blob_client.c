@@ -341,6 +341,8 @@ int blob_client_put_many(struct blob_client *c, struct blob_put_item *items, siz
 			ts[i].kind = TRANSFER_PUT;
 			ts[i].fd = item->fd;
 			ts[i].data = item->data;
+			ts[i].source = item->source;
+			ts[i].source_arg = item->source_arg;
 			ts[i].base = item->offset;
 			ts[i].size = item->size;
 			ts[i].want = item->want;

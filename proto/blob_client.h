@@ -36,9 +36,18 @@ int blob_client_put_fd(struct blob_client *client, int fd, uint64_t offset, uint
 		       const uint8_t *want, uint8_t digest[DIGEST_SIZE], struct err *e);
 /** blob_client_put_many() - the same for many, several at a time: small ones cost less than a round
  * trip and a disk sync each. Ends at the first error; what was stored by then stays. */
+#define BLOB_SIZE_UNKNOWN UINT64_MAX
+/** The next bytes of a blob, at most @max of them: borrowed until the next call. *@sizep 0: that was
+ * all. Return: 0; ERR_* in @e. */
+typedef int blob_source(void *arg, size_t max, const void **datap, size_t *sizep,
+			struct err *e);
 struct blob_put_item {
 	int fd;		  /* -1: from @data */
 	const void *data; /* borrowed until return */
+	/* or from @source, which can only be read once: if the connection breaks meanwhile, the put
+	 * fails with ERR_UNREACHABLE. @size may be BLOB_SIZE_UNKNOWN. */
+	blob_source *source;
+	void *source_arg;
 	uint64_t offset, size;
 	const uint8_t *want;	     /* or NULL */
 	uint8_t digest[DIGEST_SIZE]; /* out */

@@ -24,6 +24,9 @@ struct transfer {
 	/* put */
 	int fd;
 	const uint8_t *data;
+	blob_source *source;
+	void *source_arg;
+	bool source_used; /* what it gave is gone */
 	uint64_t base, size, sent, credit;
 	bool end_sent, has_unsent;
 	zmq_msg_t unsent;

@@ -47,6 +47,14 @@ int transfer_open(struct blob_client *c, struct transfer *t, unsigned open_count
 	t->heard_ns = t->nudged_ns = c->now_ns;
 	switch (t->kind) {
 	case TRANSFER_PUT:
+		if (t->source_used) {
+			err_set(e, ERR_UNREACHABLE,
+				"the connection broke while a blob was being sent, and "
+				"it cannot be read again");
+			err_next(e,
+				 "do the same again: what was stored is not sent again");
+			return ERR_UNREACHABLE;
+		}
 		m.kind = CASHET__BLOB_MESSAGE__KIND__PUT;
 		m.size = t->size;
 		/* A small one needs no credit: everything goes in one burst. */
@@ -99,6 +107,29 @@ static int fill_piece(struct transfer *t, zmq_msg_t *msg, size_t size, struct er
 	return 0;
 }
 
+/* fill_from_source() - *@endedp: there is nothing more. */
+static int fill_from_source(struct transfer *t, zmq_msg_t *msg, size_t size, bool *endedp,
+			    struct err *e)
+{
+	const void *data = NULL;
+	t->source_used = true;
+	int rc = t->source(t->source_arg, size, &data, &size, e);
+	if (rc)
+		return rc;
+	*endedp = size == 0;
+	if (*endedp) {
+		if (t->size != BLOB_SIZE_UNKNOWN)
+			return err_set(e, ERR_FAILED,
+				       "a blob is shorter than was announced");
+		t->size = t->sent;
+		return 0;
+	}
+	if (zmq_msg_init_size(msg, size) < 0)
+		return err_set(e, ERR_FAILED, "out of memory");
+	memcpy(zmq_msg_data(msg), data, size);
+	return 0;
+}
+
 /* send_piece() - the one that could not be sent before, or the next. */
 static int send_piece(struct blob_client *c, struct transfer *t, struct err *e)
 {
@@ -106,8 +137,11 @@ static int send_piece(struct blob_client *c, struct transfer *t, struct err *e)
 	size = size < WIRE_BLOB_PIECE ? size : WIRE_BLOB_PIECE;
 	size = size < t->credit ? size : t->credit;
 	if (!t->has_unsent) {
-		int rc = fill_piece(t, &t->unsent, (size_t)size, e);
-		if (rc)
+		bool ended = false;
+		int rc = t->source ? fill_from_source(t, &t->unsent, (size_t)size, &ended,
+						      e)
+				   : fill_piece(t, &t->unsent, (size_t)size, e);
+		if (rc || ended)
 			return rc;
 		t->has_unsent = true;
 	}

@@ -5,7 +5,8 @@
  *   a name           the commits of that name, by the index
  *   otherwise        the journal from its end
  * Other conditions are checked on each. A page ends after LOOKS commits even if it is empty: nobody
- * else waits long for their answer. `since` ends a walk at the first commits that are older, but for
+ * else waits long for their answer. An export (`bodies`) goes the other way, oldest first, so that what
+ * was made later gets the higher number where it is imported; it looks at all. `since` ends a walk at the first commits that are older, but for
  * imported ones, which may be of any age. */
 #include "broker/history/parts.h"
 
@@ -110,7 +111,7 @@ static int take(struct walk *w, const struct history_commit *c,
 			return is_enough(w);
 		history_add_row(w->h, w->out, 1, c, via, row_flags(w, &c->c));
 		w->rows++;
-	} else if (w->query->since_wall_ms && is_beyond(w, c)) {
+	} else if (w->query->since_wall_ms && !w->query->bodies && is_beyond(w, c)) {
 		return 2;
 	}
 	return is_enough(w);
@@ -285,11 +286,23 @@ static int take_found(struct walk *w, const struct found_one *one)
 	return rc;
 }
 
+static void walk_found_back(struct walk *w)
+{
+	for (size_t i = w->found->count; i-- > 0;)
+		if (w->found->items[i].seq > w->query->before &&
+		    take_found(w, &w->found->items[i]))
+			break;
+}
+
 static int walk_found(struct walk *w, struct err *e)
 {
 	int rc = get_found(w, e);
 	if (rc)
 		return rc;
+	if (w->query->bodies) {
+		walk_found_back(w);
+		return 0;
+	}
 	for (size_t i = 0; i < w->found->count; i++) {
 		if (w->query->before && w->found->items[i].seq >= w->query->before)
 			continue;
@@ -305,9 +318,11 @@ static int walk_journal(struct walk *w, struct err *e)
 {
 	const Cashet__CommitsQuery *q = w->query;
 	struct ledger_reader *r = history_reader(w->h);
-	int rc = *q->func ? ledger_each_named(r, q->func, q->before, take_row, w)
-			  : ledger_each_commit(r, LEDGER_NEWEST_FIRST, q->before,
-					       take_row, w);
+	int rc = q->bodies  ? ledger_each_commit(r, LEDGER_OLDEST_FIRST, q->before,
+						 take_row, w)
+		 : *q->func ? ledger_each_named(r, q->func, q->before, take_row, w)
+			    : ledger_each_commit(r, LEDGER_NEWEST_FIRST, q->before,
+						 take_row, w);
 	return rc < 0 ? err_set(e, ERR_FAILED, "the store cannot be read: %s",
 				strerror(-rc))
 		      : 0;

@@ -394,6 +394,7 @@ const struct cas_ops cas_dir_ops = {
 	.put_free = cas_dir_put_free,
 	.get_open = cas_dir_get_open,
 	.get_read = cas_dir_get_read,
+	.get_stored = cas_dir_get_stored,
 	.get_quarantine = cas_dir_get_quarantine,
 	.get_free = cas_dir_get_free,
 	.each = dir_each,

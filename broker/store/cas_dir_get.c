@@ -33,6 +33,8 @@ struct dir_get {
 	struct slot slots[AHEAD];
 	unsigned head, count; /* oldest slot in use, slots in use */
 	size_t taken;	      /* bytes handed out of the oldest */
+	struct frame_record
+		last; /* handed out at once by the last read; else stored is 0 */
 };
 
 static struct dir_get *get_of(struct cas_get *get)
@@ -166,6 +168,9 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 	if (size > left)
 		size = left;
 	memcpy(out, slot->content + get->taken, size);
+	get->last = slot->record;
+	if (slot->record.is_raw || size < slot->record.content)
+		get->last.stored = 0;
 	get->taken += size;
 	if (get->taken == slot->record.content) {
 		get->taken = 0;
@@ -173,6 +178,22 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 		get->count--;
 	}
 	return (int64_t)size;
+}
+
+int64_t cas_dir_get_stored(struct cas_get *base, void *out, size_t room)
+{
+	struct dir_get *get = get_of(base);
+	const struct frame_record *r = &get->last;
+	if (!r->stored || r->stored > room)
+		return 0;
+	for (size_t done = 0; done < r->stored;) {
+		ssize_t n = pread(get->fd, (uint8_t *)out + done, r->stored - done,
+				  (off_t)(r->at + done));
+		if (n <= 0)
+			return n < 0 ? -errno : -EBADMSG;
+		done += (size_t)n;
+	}
+	return r->stored;
 }
 
 void cas_dir_get_quarantine(struct cas_get *base)

@@ -58,6 +58,9 @@ bool cli_interrupted(void *arg);
 void cli_catch(void);
 void cli_forget_interrupt(void);
 
+/** cli_filter() - commits that --func --tag --status --batch --since -n mean; *@memoryp: what @filter
+ * points to, to be freed. Return: 0; the exit code, printed. */
+int cli_filter(struct cli *cli, struct cashet_commits_filter *filter, void **memoryp);
 /** cli_task() - "BATCH:INDEX" to its parts. Return: 0; 1 if @word has no colon; 2, printed. */
 int cli_task(const struct cli *cli, const char *word, char batch[CASHET_HEX_SIZE],
 	     uint32_t *index);
@@ -170,5 +173,7 @@ int cmd_key_new(struct cli *cli);
 int cmd_key_trust(struct cli *cli);
 int cmd_key_ls(struct cli *cli);
 int cmd_key_revoke(struct cli *cli);
+int cmd_export(struct cli *cli);
+int cmd_import(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);

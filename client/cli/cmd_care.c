@@ -1,5 +1,6 @@
 /* cmd_care.c - gc, clear, rm, invalidate, fsck. */
 #include "client/cli/cli.h"
+#include "client/cli/drawing.h"
 #include "client/cli/fields.h"
 
 #include "common/clock.h"
@@ -14,40 +15,6 @@
 #include <unistd.h>
 
 #define ASK_ABOVE 100 /* commits that are removed without a question */
-#define DRAW_NS (NS_PER_S / 5)
-
-/* ---- progress: a line on a terminal that is drawn over ---- */
-
-struct drawing {
-	const struct cli *cli;
-	uint64_t drawn_ns;
-	bool is_drawn;
-};
-
-static void draw(void *arg, const struct cashet_care_progress *p)
-{
-	struct drawing *d = arg;
-	uint64_t now = clock_mono_ns();
-	if (!d->cli->tty_err || d->cli->settings.quiet || now - d->drawn_ns < DRAW_NS)
-		return;
-	CLEANUP_BUF struct buf line = {0};
-	text_escape(&line, p->phase, strlen(p->phase));
-	if (p->total)
-		fprintf(stderr, "\r%s  %" PRIu64 "/%" PRIu64 "\033[K", buf_cstr(&line),
-			p->done, p->total);
-	else
-		fprintf(stderr, "\r%s  %" PRIu64 "\033[K", buf_cstr(&line), p->done);
-	fflush(stderr);
-	d->drawn_ns = now;
-	d->is_drawn = true;
-}
-
-static void wipe(struct drawing *d)
-{
-	if (d->is_drawn)
-		fprintf(stderr, "\r\033[K");
-	d->is_drawn = false;
-}
 
 /* ---- reports ---- */
 
@@ -131,7 +98,7 @@ static int gc(struct cli *cli, const struct cashet_gc *what)
 {
 	struct drawing d = {.cli = cli};
 	struct cashet_care_options options = {
-		.dry_run = cli->settings.dry_run, .progress = draw, .arg = &d};
+		.dry_run = cli->settings.dry_run, .progress = drawing_draw, .arg = &d};
 	struct cashet_care_report r = {0};
 	struct cashet_error e;
 	CLEANUP_BUF struct buf out = {0};
@@ -140,7 +107,7 @@ static int gc(struct cli *cli, const struct cashet_gc *what)
 	if (code)
 		return code;
 	int failed = cashet_gc(cli->c, what, &options, &r, &e);
-	wipe(&d);
+	drawing_wipe(&d);
 	if (failed)
 		return cli_fail(cli, &e);
 	if (cli->settings.json) {
@@ -234,7 +201,7 @@ static int remove_them(struct cli *cli, const struct cashet_filter *filter, remo
 {
 	struct drawing d = {.cli = cli};
 	struct cashet_care_options options = {
-		.dry_run = true, .progress = draw, .arg = &d};
+		.dry_run = true, .progress = drawing_draw, .arg = &d};
 	struct cashet_care_report r = {0};
 	struct cashet_error e;
 	cli_catch();
@@ -242,7 +209,7 @@ static int remove_them(struct cli *cli, const struct cashet_filter *filter, remo
 	if (code)
 		return code;
 	int failed = fn(cli->c, filter, &options, &r, &e);
-	wipe(&d);
+	drawing_wipe(&d);
 	if (failed)
 		return cli_fail(cli, &e);
 	if (cli->settings.dry_run || r.stopped)
@@ -256,7 +223,7 @@ static int remove_them(struct cli *cli, const struct cashet_filter *filter, remo
 	}
 	options.dry_run = false;
 	failed = fn(cli->c, filter, &options, &r, &e);
-	wipe(&d);
+	drawing_wipe(&d);
 	return failed ? cli_fail(cli, &e) : say_removed(cli, &r, done, would);
 }
 
@@ -380,7 +347,7 @@ int cmd_fsck(struct cli *cli)
 				 s->read_data);
 	CLEANUP_BUF struct buf out = {0};
 	struct drawing d = {.cli = cli};
-	struct cashet_care_options options = {.progress = draw, .arg = &d};
+	struct cashet_care_options options = {.progress = drawing_draw, .arg = &d};
 	struct cashet_care_report r = {0};
 	struct checking c = {.is_json = s->json, .out = &out};
 	struct cashet_error e;
@@ -395,7 +362,7 @@ int cmd_fsck(struct cli *cli)
 	}
 	int failed = cashet_fsck(cli->c, (unsigned)percent, s->repair, &options,
 				 take_finding, &c, &r, &e);
-	wipe(&d);
+	drawing_wipe(&d);
 	if (failed)
 		return cli_fail(cli, &e);
 	if (s->json) {

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "key=value" or "key" to its parts; their texts are in *@copiesp. */
-static struct cashet_pair *split_tags(const struct text_list *tags, char **copiesp)
+/* "key=value" or "key" to its parts; all of it is *@memoryp. */
+static struct cashet_pair *split_tags(const struct text_list *tags, void **memoryp)
 {
-	size_t size = 1;
+	size_t size = (tags->count + 1) * sizeof(struct cashet_pair);
 	for (size_t i = 0; i < tags->count; i++)
 		size += strlen(tags->items[i]) + 1;
-	char *to = *copiesp = mem_alloc(size);
-	struct cashet_pair *pairs = mem_alloc((tags->count + 1) * sizeof *pairs);
+	struct cashet_pair *pairs = *memoryp = mem_alloc(size);
+	char *to = (char *)(pairs + tags->count + 1);
 	for (size_t i = 0; i < tags->count; i++) {
 		strcpy(to, tags->items[i]);
 		char *equals = strchr(to, '=');
@@ -33,7 +33,7 @@ static int ask(struct cli *cli, void *ctx, cashet_commit_row row, void *arg,
 	return cashet_commits(cli->c, ctx, row, arg, e);
 }
 
-int cmd_log(struct cli *cli)
+int cli_filter(struct cli *cli, struct cashet_commits_filter *filter, void **memoryp)
 {
 	const struct settings *s = &cli->settings;
 	bool completed = s->status && strcmp(s->status, "completed") == 0;
@@ -46,14 +46,10 @@ int cmd_log(struct cli *cli)
 			return cli_usage(cli, "",
 					 "--tag takes KEY or KEY=VALUE, not \"%s\"",
 					 s->tags.items[i]);
-	cli_catch();
-	int code = cli_open(cli, true, true);
-	if (code)
-		return code;
-	char *copies = NULL;
 	uint64_t now = clock_wall_ms(), since = s->since_ns / NS_PER_MS;
-	struct cashet_commits_filter filter = {
+	*filter = (struct cashet_commits_filter){
 		.func = s->func,
+		.tags = split_tags(&s->tags, memoryp),
 		.tag_count = s->tags.count,
 		.batch = s->batch,
 		.completed = completed,
@@ -61,10 +57,17 @@ int cmd_log(struct cli *cli)
 		.since_wall_ms = since && since < now ? now - since : 0,
 		.max = s->number,
 	};
-	struct cashet_pair *tags = split_tags(&s->tags, &copies);
-	filter.tags = tags;
-	code = show_commits(cli, ask, &filter);
-	free(tags);
-	free(copies);
-	return code;
+	return 0;
+}
+
+int cmd_log(struct cli *cli)
+{
+	CLEANUP_FREE void *memory = NULL;
+	struct cashet_commits_filter filter;
+	int code = cli_filter(cli, &filter, &memory);
+	if (code)
+		return code;
+	cli_catch();
+	code = cli_open(cli, true, true);
+	return code ? code : show_commits(cli, ask, &filter);
 }

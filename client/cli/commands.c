@@ -82,6 +82,16 @@ const struct command command_table[] = {
 	 cmd_pin},
 	{"unpin", "NAME", "take a pin away", NULL, 0, 1, 1, cmd_unpin},
 	{"pins", "", "list pins", NULL, 0, 0, 0, cmd_pins},
+	{"export", "FILE [COMMIT...]",
+	 "write commits and all that they need to an archive",
+	 "Everything that would be a hit, unless commits are named or conditions are "
+	 "given.\n"
+	 "- is standard output. The file appears when it is complete.",
+	 OPTIONS_EXPORT, 1, 10001, cmd_export},
+	{"import", "FILE", "read an archive into the store: all of it or nothing",
+	 "- is standard input. All of it is verified; what is there already stays as it "
+	 "is.",
+	 OPTIONS_IMPORT | OPTIONS_DRY_RUN, 1, 1, cmd_import},
 	{"fsck", "", "check the store; exit 1 if something is wrong", NULL, OPTIONS_FSCK,
 	 0, 0, cmd_fsck},
 	{"worker ls", "", "list workers", NULL, 0, 0, 0, cmd_worker_ls},

@@ -20,7 +20,7 @@ struct settings {
 		follow;
 	bool graph, dot;
 	const char *format, *by, *output_file, *output_name, *role, *name;
-	bool dry_run, yes, repair, verbose;
+	bool dry_run, yes, repair, verbose, no_logs;
 	const char *older_than, *max_size, *func, *worker, *downstream, *read_data,
 		*pin_name;
 	const char *status, *batch;
@@ -45,6 +45,8 @@ enum {
 	OPTIONS_DEADLINE = 1 << 11,
 	OPTIONS_LOG = 1 << 12,	   /* --func --tag --status --batch --since -n */
 	OPTIONS_GRAPH = 1 << 13,   /* --graph --dot */
+	OPTIONS_EXPORT = 1 << 20,  /* those of log but for -n, and --all --no-logs */
+	OPTIONS_IMPORT = 1 << 21,  /* --max-size */
 	OPTIONS_VERBOSE = 1 << 23, /* -v */
 	OPTIONS_DRY_RUN = 1 << 24,
 	OPTIONS_YES = 1 << 25,
