@@ -122,7 +122,7 @@ void handle_why_query(struct broker *b, struct peer *peer, const Cashet__Envelop
 void handle_dry_run_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	struct job *job = job_new(b, peer, e->serial);
-	for (uint32_t i = 0; i < b->workers.capacity; i++) {
+	for (uint32_t i = 0; i < b->workers.count; i++) {
 		const struct worker *w = b->workers.by_number[i];
 		for (uint32_t k = 0; w && !w->draining && k < w->capacity_count; k++)
 			if (!strcmp(w->capacity[k].name, "cpus"))

@@ -81,10 +81,10 @@ void dry_changes(struct dry_run *r, uint32_t index, struct buf *out, unsigned fi
 static char *key_of(uint8_t reason, const struct buf *changes)
 {
 	CLEANUP_BUF struct buf key = {0};
-	const uint8_t *at = changes->data, *end = at + changes->size;
+	const uint8_t *at = changes->data;
 	struct pb_field change, f;
 	buf_printf(&key, "%u", reason);
-	while (at && pb_find(&at, end, 3, &change)) {
+	while (changes->size && pb_find(&at, changes->data + changes->size, 3, &change)) {
 		const uint8_t *inside = change.data;
 		while (pb_next(&inside, change.data + change.size, &f)) {
 			if (f.type == PB_VARINT)
