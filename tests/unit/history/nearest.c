@@ -180,6 +180,7 @@ Test(nearest, what_came_later_is_never_the_earlier_one)
 	uint64_t old = add_sweep(&(struct work){.version = 1}, 1, 10);
 	uint64_t middle = add_sweep(&(struct work){.version = 2}, 2, 10);
 	add_sweep(&(struct work){.version = 3}, 3, 10);
+	add_sweep(&(struct work){.version = 1}, 4, 10); /* the old one, forced */
 	struct work w = {.version = 2, .seed = 4};
 	cr_assert_eq(find(&w, 2, 4, middle + 4), old + 4);
 }
