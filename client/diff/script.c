@@ -217,8 +217,8 @@ static int64_t ascending(struct anchor *anchors, size_t count)
 /* Return: 1 cut, 0 there is nowhere to cut, -ENOMEM. */
 static int cut(struct search *s, const struct piece *p)
 {
-	struct anchor *anchors;
-	size_t found;
+	struct anchor *anchors = NULL;
+	size_t found = 0;
 	if (p->level == LEVELS_MAX)
 		return 0;
 	int rc = find_anchors(s, p, &anchors, &found);
