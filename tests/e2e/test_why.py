@@ -226,6 +226,22 @@ class Why(WhyTest):
         self.assert_counts(again, executed=1)
         self.assertEqual(self.why_task(again, 0)["reason"], "corrupt")
 
+    def test_an_invalidated_result_says_so(self):
+        first = self.large()
+        self.assertEqual(self.site.run("invalidate", "--func", "t", "--yes").code, 0)
+        again = self.large()
+        why = self.why_task(again, 0)
+        self.assertEqual(why["reason"], "invalidated")
+        self.assertEqual(why["earlier"]["task"]["commit"], first["tasks"][0]["commit"])
+
+    def test_pins_are_named_like_commits(self):
+        first = self.large()
+        self.assertEqual(self.site.run("pin", first["tasks"][0]["commit"][:8], "--name",
+                                       "best-so-far").code, 0)
+        self.assertEqual(self.why("best-so-far")["run"]["task"]["commit"],
+                         first["tasks"][0]["commit"])
+        self.assertEqual(self.site.run("diff", "best-so-far", f"{first['batch']}:0").code, 0)
+
     def test_a_failure_tells_attempts_error_and_logs(self):
         failed = self.one('"exit 3"', "    retries: 1\n", code=1)
         why = self.why_task(failed, 0)
