@@ -1,0 +1,217 @@
+/* Archives: what is written is read again; what a reader remembers; what a disk that is full says. */
+#include "client/archive/output.h"
+#include "client/archive/read.h"
+#include "client/archive/write.h"
+#include "common/pure/mem.h"
+#include "common/pure/sha256.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int64_t read_fd(void *arg, void *out, size_t size)
+{
+	ssize_t n = read(*(int *)arg, out, size);
+	return n < 0 ? -errno : n;
+}
+
+static int scratch(void)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	cr_assert(fd >= 0);
+	return fd;
+}
+
+/* Bytes that compress, or hardly. */
+static uint8_t *make(size_t size, bool random, uint8_t digest[DIGEST_SIZE])
+{
+	uint8_t *data = mem_alloc(size + 1);
+	uint64_t x = 88172645463325252ull;
+	for (size_t i = 0; i < size; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		data[i] = random ? (uint8_t)x : (uint8_t)(i / 1000);
+	}
+	sha256_digest(data, size, digest);
+	return data;
+}
+
+static const struct blob {
+	size_t size;
+	bool random;
+} blobs[] = {{1, false},
+	     {63, true},
+	     {4096, false},
+	     {4097, true},
+	     {300000, false},
+	     {1u << 20, true},
+	     {(1u << 20) + 1, false},
+	     {5u << 20, true},
+	     {(7u << 20) - 3, false}};
+
+static void write_blobs(int fd, struct archive_counts *counts, uint64_t *bytes)
+{
+	struct archive_writer *w = archive_writer_new(fd);
+	uint8_t digest[DIGEST_SIZE];
+	cr_assert_eq(archive_write_head(w, 1, "test"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(blobs); i++) {
+		CLEANUP_FREE uint8_t *data = make(blobs[i].size, blobs[i].random, digest);
+		cr_assert_eq(archive_write_blob(w, CONTENT_FILE, digest), 0);
+		cr_assert_eq(archive_write_content(w, data, blobs[i].size, NULL, 0), 0);
+		cr_assert_eq(archive_write_blob_end(w), 0);
+	}
+	memset(digest, 7, sizeof digest);
+	cr_assert_eq(archive_write_absent(w, digest), 0);
+	cr_assert_eq(archive_write_end(w, counts, bytes), 0);
+	archive_writer_free(w);
+}
+
+Test(archive, what_is_written_is_read_again)
+{
+	int fd = scratch();
+	struct archive_counts counts;
+	struct archive_entry entry;
+	struct err e = {0};
+	uint64_t bytes;
+	write_blobs(fd, &counts, &bytes);
+	cr_assert_eq(counts.blobs, ARRAY_LEN(blobs));
+	cr_assert_eq(counts.absent, 1);
+	cr_assert_eq(bytes, (uint64_t)lseek(fd, 0, SEEK_END));
+	lseek(fd, 0, SEEK_SET);
+	struct archive_reader *r = archive_reader_new(read_fd, &fd, UINT64_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(blobs); i++) {
+		uint8_t digest[DIGEST_SIZE];
+		CLEANUP_FREE uint8_t *data = make(blobs[i].size, blobs[i].random, digest);
+		cr_assert_eq(archive_read(r, &entry, &e), 0, "%s", e.what);
+		cr_assert_eq(entry.kind, ARCHIVE_BLOB);
+		cr_assert_arr_eq(entry.digest, digest, DIGEST_SIZE);
+		if (i % 3 == 1)
+			continue; /* is verified all the same */
+		const void *part;
+		size_t at = 0, size = 1;
+		while (size) {
+			cr_assert_eq(
+				archive_read_content(r, 100000, &part, &size, NULL, &e),
+				0);
+			cr_assert(size <= blobs[i].size - at);
+			cr_assert(!size || memcmp(part, data + at, size) == 0);
+			at += size;
+		}
+		cr_assert_eq(at, blobs[i].size);
+	}
+	cr_assert_eq(archive_read(r, &entry, &e), 0, "%s", e.what);
+	cr_assert_eq(entry.kind, ARCHIVE_FINISHED);
+	cr_assert_eq(memcmp(archive_read_counts(r), &counts, sizeof counts), 0);
+	cr_assert_eq(archive_read_bytes(r), bytes);
+	archive_reader_free(r);
+	close(fd);
+}
+
+static int flip_and_read(int fd, off_t at)
+{
+	struct archive_entry entry = {0};
+	struct err e = {0};
+	uint8_t byte;
+	cr_assert_eq(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+	lseek(fd, 0, SEEK_SET);
+	struct archive_reader *r = archive_reader_new(read_fd, &fd, UINT64_MAX);
+	int rc = 0;
+	while (!rc && entry.kind != ARCHIVE_FINISHED)
+		rc = archive_read(r, &entry, &e);
+	archive_reader_free(r);
+	byte ^= 1;
+	cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+	return rc;
+}
+
+Test(archive, every_bit_that_was_flipped_is_seen)
+{
+	int fd = scratch();
+	struct archive_counts counts;
+	uint64_t bytes;
+	write_blobs(fd, &counts, &bytes);
+	for (uint64_t at = 0; at < bytes; at += at < 4096 ? 97 : 999331)
+		cr_assert_eq(flip_and_read(fd, (off_t)at), ERR_USAGE, "byte %llu",
+			     (unsigned long long)at);
+	close(fd);
+}
+
+Test(archive, a_disk_that_is_full_is_told)
+{
+	int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	struct archive_writer *w = archive_writer_new(fd);
+	struct archive_counts counts;
+	uint8_t digest[DIGEST_SIZE];
+	uint64_t bytes;
+	CLEANUP_FREE uint8_t *data = make(4u << 20, true, digest);
+	archive_write_head(w, 1, "test");
+	archive_write_blob(w, CONTENT_FILE, digest);
+	for (int i = 0; i < 8; i++)
+		archive_write_content(w, data, 4u << 20, NULL, 0);
+	archive_write_blob_end(w);
+	cr_assert_eq(archive_write_end(w, &counts, &bytes), -ENOSPC);
+	archive_writer_free(w);
+	w = archive_writer_new(fd); /* given up half way */
+	archive_write_blob(w, CONTENT_FILE, digest);
+	archive_write_content(w, data, 4u << 20, NULL, 0);
+	archive_writer_free(w);
+	close(fd);
+}
+
+Test(archive, digests_are_remembered_with_all_that_is_known_of_them)
+{
+	struct seen s = {0};
+	uint8_t digest[DIGEST_SIZE];
+	for (uint32_t i = 0; i < 20000; i++) {
+		sha256_digest(&i, sizeof i, digest);
+		cr_assert_eq(seen_bits(&s, digest), 0);
+		cr_assert_eq(seen_add(&s, digest, SEEN_FILE), 0);
+	}
+	for (uint32_t i = 0; i < 20000; i += 3) {
+		sha256_digest(&i, sizeof i, digest);
+		cr_assert_eq(seen_add(&s, digest, SEEN_TREE), 0);
+	}
+	cr_assert_eq(s.count, 20000);
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct content c = {.type = CONTENT_TREE};
+		sha256_digest(&i, sizeof i, c.digest);
+		cr_assert_eq(seen_bits(&s, c.digest),
+			     i % 3 ? SEEN_FILE : SEEN_FILE | SEEN_TREE);
+		cr_assert_eq(seen_has(&s, &c), i % 3 == 0);
+		c.type = CONTENT_EXEC;
+		cr_assert(seen_has(&s, &c));
+	}
+	seen_fini(&s);
+}
+
+Test(archive, a_file_appears_when_it_is_complete)
+{
+	char folder[] = "/tmp/cashet-archive-XXXXXX", path[64];
+	struct output o = {0};
+	struct err e = {0};
+	cr_assert(mkdtemp(folder));
+	snprintf(path, sizeof path, "%s/a", folder);
+	cr_assert_eq(output_open(&o, path, &e), 0);
+	cr_assert_eq(write(o.fd, "x", 1), 1);
+	cr_assert_eq(access(path, F_OK), -1);
+	output_close(&o);
+	cr_assert_eq(access(path, F_OK), -1);
+	for (int i = 0; i < 2; i++) { /* the second takes the place of the first */
+		cr_assert_eq(output_open(&o, path, &e), 0);
+		cr_assert_eq(write(o.fd, "xy", i + 1), i + 1);
+		cr_assert_eq(output_publish(&o, &e), 0, "%s", e.what);
+		output_close(&o);
+		struct stat st;
+		cr_assert_eq(stat(path, &st), 0);
+		cr_assert_eq(st.st_size, i + 1);
+	}
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(rmdir(folder), 0); /* nothing else is in it */
+}
