@@ -243,10 +243,14 @@ int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chun
 		return rc == CAS_E_CORRUPT ? LOCAL_CORRUPT : LOCAL_SERVED;
 	int64_t n = 0, stored;
 	while (!rc && (n = cas_get_read(get, o->chunk, CHUNK)) > 0) {
-		stored = cas_get_stored(get, o->stored, CHUNK);
+		bool raw;
+		stored = cas_get_stored(get, o->stored, CHUNK, &raw);
 		rc = stored < 0 ? unreadable(e, stored)
-				: fn(arg, o->chunk, (size_t)n, stored ? o->stored : NULL,
-				     (size_t)stored);
+				: fn(arg, o->chunk, (size_t)n,
+				     raw      ? o->chunk
+				     : stored ? o->stored
+					      : NULL,
+				     raw ? (size_t)n : (size_t)stored);
 	}
 	cas_get_close(get);
 	if (rc || n == 0)

@@ -15,8 +15,8 @@ void local_close(struct cashet *c);
 /** local_answer() - @r->reply, as if a broker had sent it. Return: 0; LOCAL_SERVED; ERR_*. */
 int local_answer(struct cashet *c, struct request *r, struct err *e);
 /** local_object() - the bytes of a blob from the files of a store directory, whoever serves it, a chunk
- * at a time: @size bytes at @data, and, if they are stored as one compressed frame, that: @stored. All
- * are verified once 0 is returned.
+ * at a time: @size bytes at @data, and, if they are stored as one compressed frame, that: @stored; which
+ * is @data where they hardly compress. All are verified once 0 is returned.
  * Return: 0; LOCAL_SERVED: it is no file, or the store is not ours: ask for the blob; LOCAL_CORRUPT;
  * ERR_* of @fn, or if it cannot be read. */
 #define LOCAL_CORRUPT 1001

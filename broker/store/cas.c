@@ -208,9 +208,11 @@ int64_t cas_get_read(struct cas_get *get, void *out, size_t size)
 	return n;
 }
 
-int64_t cas_get_stored(struct cas_get *get, void *out, size_t room)
+int64_t cas_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp)
 {
-	return get->cas->ops->get_stored ? get->cas->ops->get_stored(get, out, room) : 0;
+	*rawp = false;
+	return get->cas->ops->get_stored ? get->cas->ops->get_stored(get, out, room, rawp)
+					 : 0;
 }
 
 void cas_get_close(struct cas_get *get)

@@ -63,9 +63,10 @@ int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
  * quarantined. */
 int64_t cas_get_read(struct cas_get *get, void *out, size_t size);
 /** cas_get_stored() - the bytes that the last cas_get_read() gave, as they are stored: one zstd frame of
- * at most @room bytes. They are as good as those: only once the end was reached.
- * Return: bytes; 0 if there is no such frame (not all of a chunk was read, or it is not compressed). */
-int64_t cas_get_stored(struct cas_get *get, void *out, size_t room);
+ * at most @room bytes. They are as good as those: only once the end was reached. *@rawp: it is a whole
+ * chunk, stored as it is because it hardly compresses.
+ * Return: bytes; 0 if there is no such frame; negative errno. */
+int64_t cas_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp);
 void cas_get_close(struct cas_get *get);
 /** cas_read() - the whole blob of at most @max bytes, verified, appended to @out. -EFBIG
  * if larger. */

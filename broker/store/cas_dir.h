@@ -66,6 +66,6 @@ int cas_dir_put_commit(struct cas_put *put, const uint8_t *digest);
 void cas_dir_put_free(struct cas_put *put);
 int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **getp);
 int64_t cas_dir_get_read(struct cas_get *get, void *out, size_t size);
-int64_t cas_dir_get_stored(struct cas_get *get, void *out, size_t room);
+int64_t cas_dir_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp);
 void cas_dir_get_quarantine(struct cas_get *get);
 void cas_dir_get_free(struct cas_get *get);

@@ -169,7 +169,7 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 		size = left;
 	memcpy(out, slot->content + get->taken, size);
 	get->last = slot->record;
-	if (slot->record.is_raw || size < slot->record.content)
+	if (size < slot->record.content)
 		get->last.stored = 0;
 	get->taken += size;
 	if (get->taken == slot->record.content) {
@@ -180,11 +180,12 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 	return (int64_t)size;
 }
 
-int64_t cas_dir_get_stored(struct cas_get *base, void *out, size_t room)
+int64_t cas_dir_get_stored(struct cas_get *base, void *out, size_t room, bool *rawp)
 {
 	struct dir_get *get = get_of(base);
 	const struct frame_record *r = &get->last;
-	if (!r->stored || r->stored > room)
+	*rawp = r->stored && r->is_raw;
+	if (!r->stored || r->is_raw || r->stored > room)
 		return 0;
 	for (size_t done = 0; done < r->stored;) {
 		ssize_t n = pread(get->fd, (uint8_t *)out + done, r->stored - done,

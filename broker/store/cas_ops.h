@@ -70,7 +70,7 @@ struct cas_ops {
 	/* Bytes read; 0 at the end; -EBADMSG if what is stored makes no sense. */
 	int64_t (*get_read)(struct cas_get *get, void *out, size_t size);
 	/* See cas_get_stored(); NULL: never. */
-	int64_t (*get_stored)(struct cas_get *get, void *out, size_t room);
+	int64_t (*get_stored)(struct cas_get *get, void *out, size_t room, bool *rawp);
 	/* What @get reads is corrupt: it must be missing from now on. */
 	void (*get_quarantine)(struct cas_get *get);
 	void (*get_free)(struct cas_get *get);

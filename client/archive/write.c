@@ -2,7 +2,6 @@
  * writes them in order. A slot is bytes as they are, then at most one piece of content. */
 #include "client/archive/write.h"
 
-#include "common/fs.h"
 #include "common/pure/list.h"
 #include "common/pure/sha256.h"
 
@@ -12,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <zstd.h>
 
 #define SLOTS 4
@@ -25,6 +25,7 @@
 struct slot {
 	struct buf bytes;
 	struct buf content;
+	bool is_raw; /* the content does not compress */
 	bool full;
 };
 
@@ -55,18 +56,33 @@ static void put32(uint8_t *to, uint64_t value)
 
 /* ---- the thread ---- */
 
-static int write_bytes(struct archive_writer *w, const void *data, size_t size)
+static int write_parts(struct archive_writer *w, struct iovec *parts, int count)
 {
-	int rc = size ? fs_write_all(w->fd, data, size) : 0;
-	w->written += size;
-	if (!rc && w->written - w->flushed >= FLUSH_BYTES) {
+	while (count) {
+		ssize_t n = writev(w->fd, parts, count);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		w->written += (uint64_t)n;
+		while (count && (size_t)n >= parts->iov_len) {
+			n -= (ssize_t)parts->iov_len;
+			parts++;
+			count--;
+		}
+		if (count) {
+			parts->iov_base = (uint8_t *)parts->iov_base + n;
+			parts->iov_len -= (size_t)n;
+		}
+	}
+	if (w->written - w->flushed >= FLUSH_BYTES) {
 		/* Otherwise the last sync has everything before it. No file: no harm. */
 		(void)sync_file_range(w->fd, (off_t)w->flushed,
 				      (off_t)(w->written - w->flushed),
 				      SYNC_FILE_RANGE_WRITE);
 		w->flushed = w->written;
 	}
-	return rc;
+	return 0;
 }
 
 static size_t pack_piece(ZSTD_CCtx *cctx, const void *data, size_t size, uint8_t *out,
@@ -90,15 +106,18 @@ static int write_slot(struct archive_writer *w, struct slot *s, ZSTD_CCtx *cctx,
 		      uint8_t *out, size_t room)
 {
 	uint8_t head[PIECE_HEAD];
-	int rc = write_bytes(w, s->bytes.data, s->bytes.size);
-	if (rc || !s->content.size)
-		return rc;
-	size_t n = pack_piece(cctx, s->content.data, s->content.size, out, room);
-	const void *stored = n ? out : s->content.data;
-	size_t size = n ? n : s->content.size;
-	piece_head(head, n ? ARCHIVE_ZSTD : ARCHIVE_RAW, size, s->content.size);
-	rc = write_bytes(w, head, sizeof head);
-	return rc ? rc : write_bytes(w, stored, size);
+	struct iovec parts[3] = {{s->bytes.data, s->bytes.size}};
+	if (!s->content.size)
+		return write_parts(w, parts, 1);
+	size_t n =
+		s->is_raw ? 0
+			  : pack_piece(cctx, s->content.data, s->content.size, out, room);
+	parts[1] = (struct iovec){head, sizeof head};
+	parts[2] = n ? (struct iovec){out, n}
+		     : (struct iovec){s->content.data, s->content.size};
+	piece_head(head, n ? ARCHIVE_ZSTD : ARCHIVE_RAW, parts[2].iov_len,
+		   s->content.size);
+	return write_parts(w, parts, 3);
 }
 
 static void *writer_main(void *arg)
@@ -213,7 +232,8 @@ static int add_piece(struct archive_writer *w, enum archive_form form, const voi
 	return rc ? rc : add(w, stored, stored_size);
 }
 
-static int add_content(struct archive_writer *w, const void *data, size_t size)
+static int add_content(struct archive_writer *w, const void *data, size_t size,
+		       bool is_raw)
 {
 	if (size <= INLINE_PIECE) {
 		size_t n = pack_piece(w->small, data, size, w->small_out,
@@ -222,6 +242,7 @@ static int add_content(struct archive_writer *w, const void *data, size_t size)
 			 : add_piece(w, ARCHIVE_RAW, data, size, size);
 	}
 	struct buf *to = &w->slots[w->filling].content;
+	w->slots[w->filling].is_raw = is_raw;
 	buf_add(to, data, size);
 	return to->failed ? -ENOMEM : push(w);
 }
@@ -230,12 +251,12 @@ int archive_write_content(struct archive_writer *w, const void *data, size_t siz
 			  const void *stored, size_t stored_size)
 {
 	w->blob_bytes += size;
-	if (stored)
+	if (stored && stored != data)
 		return add_piece(w, ARCHIVE_ZSTD, stored, stored_size, size);
 	int rc = 0;
 	for (size_t at = 0; at < size && !rc; at += ARCHIVE_PIECE) {
 		size_t part = size - at < ARCHIVE_PIECE ? size - at : ARCHIVE_PIECE;
-		rc = add_content(w, (const uint8_t *)data + at, part);
+		rc = add_content(w, (const uint8_t *)data + at, part, stored == data);
 	}
 	return rc;
 }

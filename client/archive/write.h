@@ -18,7 +18,8 @@ void archive_writer_free(struct archive_writer *w);
 int archive_write_head(struct archive_writer *w, uint64_t wall_ms, const char *version);
 int archive_write_blob(struct archive_writer *w, uint64_t type,
 		       const uint8_t digest[DIGEST_SIZE]);
-/** archive_write_content() - of the blob that was begun; @stored: the same as one zstd frame, or NULL. */
+/** archive_write_content() - of the blob that was begun. @stored: the same as one zstd frame; @data: it is
+ * known not to compress; NULL: nobody knows. */
 int archive_write_content(struct archive_writer *w, const void *data, size_t size,
 			  const void *stored, size_t stored_size);
 int archive_write_blob_end(struct archive_writer *w);
