@@ -1,7 +1,9 @@
 /* noop_worker.c - a worker that runs nothing: every assignment is answered at once with
  * an empty success. What is left is the broker, the sockets and the disk.
  *
- *   noop_worker URL [SLOTS]      runs until it is killed */
+ *   noop_worker URL [SLOTS [BYTES]]      runs until it is killed
+ *
+ * With BYTES each task has so much standard output, of its own; at most 1024. */
 #include "common/clock.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
@@ -20,6 +22,7 @@ struct noop_worker {
 	struct wire_arena arena;
 	uint8_t instance[KEY_SIZE];
 	uint64_t slots;
+	size_t bytes; /* of standard output */
 };
 
 static void send_or_die(struct noop_worker *w, const Cashet__Envelope *envelope)
@@ -62,6 +65,32 @@ static void say_hello(struct noop_worker *w)
 	send_or_die(w, &envelope);
 }
 
+enum { BYTES_MAX = 1024 };
+
+struct output { /* of one task */
+	uint8_t text[BYTES_MAX], digest[DIGEST_SIZE];
+	Cashet__Content content;
+	Cashet__InlineBlob blob, *blobs;
+};
+
+static void make_output(struct output *o, const Cashet__Lease *lease, size_t bytes)
+{
+	char head[128];
+	int size = snprintf(head, sizeof head, "task %u of lease %llx\n", lease->index,
+			    (unsigned long long)lease->epoch);
+
+	for (size_t i = 0; i < bytes; i++)
+		o->text[i] = (uint8_t)head[i % (size_t)size];
+	sha256_digest(o->text, bytes, o->digest);
+	o->content = (Cashet__Content)CASHET__CONTENT__INIT;
+	o->content.type = 1;
+	o->content.size = bytes;
+	o->content.digest = (ProtobufCBinaryData){DIGEST_SIZE, o->digest};
+	o->blob = (Cashet__InlineBlob)CASHET__INLINE_BLOB__INIT;
+	o->blob.data = (ProtobufCBinaryData){bytes, o->text};
+	o->blobs = &o->blob;
+}
+
 static void answer(struct noop_worker *w, const Cashet__Assign *assign)
 {
 	static uint8_t empty[DIGEST_SIZE];
@@ -70,6 +99,8 @@ static void answer(struct noop_worker *w, const Cashet__Assign *assign)
 	Cashet__Content nothing = CASHET__CONTENT__INIT;
 	Cashet__Outcome *outcomes = mem_alloc(assign->n_tasks * sizeof *outcomes);
 	Cashet__Outcome **pointers = mem_alloc(assign->n_tasks * sizeof *pointers);
+	struct output *outputs =
+		w->bytes ? mem_alloc(assign->n_tasks * sizeof *outputs) : NULL;
 
 	memcpy(empty, sha256_empty, sizeof empty);
 	nothing.type = 1;
@@ -81,6 +112,12 @@ static void answer(struct noop_worker *w, const Cashet__Assign *assign)
 		outcomes[i].stderr_content = &nothing;
 		outcomes[i].duration_ns = 1;
 		pointers[i] = &outcomes[i];
+		if (!outputs)
+			continue;
+		make_output(&outputs[i], assign->tasks[i]->lease, w->bytes);
+		outcomes[i].stdout_content = &outputs[i].content;
+		outcomes[i].n_blobs = 1;
+		outcomes[i].blobs = (Cashet__InlineBlob **)&outputs[i].blobs;
 	}
 	results.n_outcomes = assign->n_tasks;
 	results.outcomes = pointers;
@@ -89,6 +126,7 @@ static void answer(struct noop_worker *w, const Cashet__Assign *assign)
 	send_or_die(w, &envelope);
 	free(outcomes);
 	free(pointers);
+	free(outputs);
 }
 
 static void handle(struct noop_worker *w, const Cashet__Envelope *envelope)
@@ -133,11 +171,12 @@ int main(int argc, char **argv)
 {
 	void *context = zmq_ctx_new();
 	struct noop_worker w = {.socket = zmq_socket(context, ZMQ_DEALER),
-				.slots = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000};
+				.slots = argc > 2 ? strtoull(argv[2], NULL, 10) : 20000,
+				.bytes = argc > 3 ? strtoull(argv[3], NULL, 10) : 0};
 	uint64_t beat_at = 0;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: noop_worker URL [SLOTS]\n");
+	if (argc < 2 || w.bytes > BYTES_MAX) {
+		fprintf(stderr, "usage: noop_worker URL [SLOTS [BYTES]]\n");
 		return 2;
 	}
 	wire_arena_init(&w.arena);

@@ -9,7 +9,11 @@
  *   reference hash-zstd FILE     SHA-256, then zstd level 1, in one thread, over a file
  * in memory
  *
- * Each prints one number: microseconds (p50), microseconds (p50), tasks/s, bytes/s. */
+ *   reference hash FILE          SHA-256 alone, likewise
+ *   reference open FILE          open a SQLite database, find one row, close it
+ *
+ * Each prints one number: microseconds (p50), microseconds (p50), tasks/s, bytes/s, bytes/s,
+ * microseconds (p50). */
 #include "common/clock.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
@@ -282,7 +286,7 @@ static void measure_journal(const char *dir, uint64_t total)
 	zmq_ctx_term(context);
 }
 
-static void measure_hash_zstd(const char *path)
+static void measure_hash(const char *path, bool with_zstd)
 {
 	enum { PIECE = 1 << 20 };
 	size_t room = ZSTD_compressBound(PIECE);
@@ -301,8 +305,8 @@ static void measure_hash_zstd(const char *path)
 		uint64_t start = clock_mono_ns();
 
 		sha256_update(&sha, piece, (size_t)size);
-		if (ZSTD_isError(ZSTD_compressCCtx(context, out, room, piece,
-						   (size_t)size, 1)))
+		if (with_zstd && ZSTD_isError(ZSTD_compressCCtx(context, out, room, piece,
+								(size_t)size, 1)))
 			die("zstd failed");
 		spent += clock_mono_ns() - start;
 		total += (uint64_t)size;
@@ -313,6 +317,28 @@ static void measure_hash_zstd(const char *path)
 	free(out);
 	close(fd);
 	printf("%.0f\n", (double)total / ((double)spent / 1e9));
+}
+
+static void measure_open(const char *path)
+{
+	enum { TIMES = 200 };
+	uint64_t ns[TIMES];
+
+	for (int i = 0; i < TIMES; i++) {
+		uint64_t start = clock_mono_ns();
+		sqlite3 *db;
+		sqlite3_stmt *stmt;
+
+		if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) ||
+		    sqlite3_prepare_v2(db, "SELECT * FROM sqlite_master LIMIT 1", -1,
+				       &stmt, NULL) ||
+		    sqlite3_step(stmt) != SQLITE_ROW)
+			die("cannot read the database");
+		sqlite3_finalize(stmt);
+		sqlite3_close(db);
+		ns[i] = clock_mono_ns() - start;
+	}
+	printf("%.1f\n", median_us(ns, TIMES));
 }
 
 int main(int argc, char **argv)
@@ -326,9 +352,13 @@ int main(int argc, char **argv)
 	else if (!strcmp(what, "journal") && argc > 3)
 		measure_journal(argv[2], strtoull(argv[3], NULL, 10));
 	else if (!strcmp(what, "hash-zstd"))
-		measure_hash_zstd(argv[2]);
+		measure_hash(argv[2], true);
+	else if (!strcmp(what, "hash"))
+		measure_hash(argv[2], false);
+	else if (!strcmp(what, "open"))
+		measure_open(argv[2]);
 	else
 		die("usage: reference rtt DIR | fsync DIR | journal DIR N | hash-zstd "
-		    "FILE");
+		    "FILE | hash FILE | open FILE");
 	return 0;
 }

@@ -19,6 +19,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import store  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("CASHET_BUILD", os.path.join(ROOT, "build"))
 BIN = os.path.join(BUILD, "bin")
@@ -78,8 +81,9 @@ class Cluster:
                               env=self.env, capture_output=True, text=True)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
-    def noop_worker(self, slots=20000):
-        return self.start("noop", os.path.join(TOOLS, "noop_worker"), self.url, str(slots))
+    def noop_worker(self, slots=20000, bytes=0):
+        return self.start("noop", os.path.join(TOOLS, "noop_worker"), self.url, str(slots),
+                          str(bytes))
 
     def worker(self, cpus):
         return self.start("worker", os.path.join(BIN, "cashet-worker"), "--broker", self.url,
@@ -331,6 +335,12 @@ tasks: {{t: {{run: [/bin/true], env: {{I: "${{p.i}}"}}, sweep: {{params: {{i: {{
         finally:
             cluster.close()
 
+    def bench_history(self):
+        store.history(self, sys.modules[__name__])
+
+    def bench_archive(self):
+        store.archive(self, sys.modules[__name__])
+
     def table(self):
         head = ("what", "figure", "reference in the same run", "ratio", "bar", "met")
         widths = [max(len(r[i]) for r in [head, *self.rows]) for i in range(6)]
@@ -346,7 +356,8 @@ def main():
     parser.add_argument("--only", default="", metavar="WORD", help="commands, throughput, ...")
     parser.add_argument("--dir", default=None, help="where the stores go")
     bench = Bench(parser.parse_args())
-    for name in ("commands", "throughput", "latency", "processes", "memory", "graph", "blobs"):
+    for name in ("commands", "throughput", "latency", "processes", "memory", "graph", "blobs", "history",
+                 "archive"):
         if bench.o.only in name:
             getattr(bench, "bench_" + name)()
     bench.table()
