@@ -77,6 +77,7 @@ const struct dispatch_row dispatch_rows[] = {
 	ROW(SHOW_QUERY, PEER_CLIENT, READ, false, handle_question),
 	ROW(GRAPH_QUERY, PEER_CLIENT, READ, false, handle_question),
 	ROW(STATS_QUERY, PEER_CLIENT, READ, false, handle_question),
+	ROW(BLOB_QUERY, PEER_CLIENT, READ, false, handle_question),
 	ROW(DRY_RUN_QUERY, PEER_CLIENT, WRITE, false, handle_dry_run_query),
 	ROW(LOG_READ, PEER_CLIENT, READ, false, handle_log_read),
 	ROW(STATUS_QUERY, PEER_CLIENT, READ, false, handle_status),

@@ -105,6 +105,41 @@ int history_blob(struct history *h, const uint8_t digest[DIGEST_SIZE], uint64_t 
 	return rc ? sink_failed(e, rc) : 0;
 }
 
+enum { ENVELOPE_BLOB_REPLY = 88 };
+#define SMALL_MAX (64u << 10)
+
+static int keep(void *arg, const void *data, size_t size)
+{
+	buf_add(arg, data, size);
+	return 0;
+}
+
+int history_small_blob(struct history *h, const Cashet__Envelope *question,
+		       const struct history_live *live, struct buf *out, struct err *e)
+{
+	const ProtobufCBinaryData *digest = &question->blob_query->digest;
+	CLEANUP_BUF struct buf data = {0};
+	uint64_t size = 0;
+	(void)live;
+	if (!wire_is(digest, DIGEST_SIZE)) {
+		err_set(e, ERR_USAGE, "a digest has 32 bytes");
+		return ERR_USAGE;
+	}
+	bool is_large = ledger_has_blob(history_reader(h), digest->data) == 1 && h->cas &&
+			!cas_has(h->cas, digest->data, &size) && size > SMALL_MAX;
+	int rc = is_large ? 0 : history_blob(h, digest->data, 0, 0, keep, &data, e);
+	/* It was corrupt, and was put aside: from now on it is missing. */
+	if (rc == ERR_FAILED && h->cas && cas_has(h->cas, digest->data, NULL) == 1)
+		return missing(e, digest->data);
+	if (rc)
+		return rc;
+	size_t mark = pb_open(out, ENVELOPE_BLOB_REPLY);
+	pb_bytes(out, 1, data.data, data.size);
+	pb_uint(out, 2, is_large);
+	pb_close(out, mark);
+	return 0;
+}
+
 int history_open_dir(struct history **hp, const char *dir, struct err *e)
 {
 	struct ledger_reader *reader;

@@ -35,6 +35,7 @@ static const struct history_row_of rows[] = {
 	ROW(SHOW_QUERY, history_show, false),
 	ROW(GRAPH_QUERY, history_graph, false),
 	ROW(STATS_QUERY, history_stats, false),
+	ROW(BLOB_QUERY, history_small_blob, false),
 };
 
 static const struct history_row_of *find_row(Cashet__Envelope__BodyCase what)

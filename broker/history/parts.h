@@ -25,8 +25,8 @@ struct history {
 	bool owned; /* the reader and @cas are ours */
 	struct history_batch batches[HISTORY_BATCHES];
 	uint64_t uses;
-	struct buf blob;     /* scratch of history_blob() */
-	struct found *found; /* commits.c: what the next page goes on with */
+	struct buf blob;	     /* scratch of history_blob() */
+	struct found *found;	     /* commits.c: what the next page goes on with */
 	struct dry_run *dry_runs[2]; /* that are going on, see dry_run.h */
 };
 
@@ -43,7 +43,8 @@ typedef int history_question(struct history *h, const Cashet__Envelope *question
 
 history_question history_results, history_batches, history_commit, history_log,
 	history_status, history_why, history_fsck, history_pins, history_commits,
-	history_runs, history_show, history_graph, history_stats, history_dry_run;
+	history_runs, history_show, history_graph, history_stats, history_dry_run,
+	history_small_blob;
 
 /* ---- rows.c: commits as rows, and the tags of tasks ---- */
 
