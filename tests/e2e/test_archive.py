@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -314,6 +315,35 @@ tasks:
         p.stderr.close()
         self.assertEqual(self.other.run("import", self.archive, "--json").code, 0)
         self.assertEqual(len(self.other.run("log", "--json").json["commits"]), 1)
+
+    def test_work_that_is_done_here_meanwhile_stays_what_is_hit(self):
+        file = self.site.write("many.yaml", "version: 1\ntasks: {t: {run: 'echo ${p.i}', sweep: "
+                               "{params: {i: {range: [0, 200]}}}}}\n")
+        self.good(self.site.submit(file))
+        self.site.run("export", self.archive, "--func", "t")
+        with open(self.archive, "rb") as f:
+            data = f.read()
+        self.other.broker()
+        self.other.worker(wait=True)
+        p = subprocess.Popen([os.path.join(BIN, "cashet"), "import", "-"], stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             env=self.other.env())
+        p.stdin.write(data[:-60])
+        p.stdin.flush()
+        db = sqlite3.connect(f"file:{self.other.store}/meta.db?mode=ro", uri=True)
+        self.addCleanup(db.close)
+        until(lambda: db.execute("SELECT count(*) FROM staged").fetchone()[0], "commits to be staged")
+        self.assertEqual(self.other.run("log", "--json").json["commits"], [])
+        mine = self.other.submit(self.other.write("many.yaml", self.site.read("many.yaml")))
+        self.assert_counts(mine, executed=200)
+        p.stdin.write(data[-60:])
+        p.stdin.close()
+        self.assertEqual(p.wait(), 0)
+        self.assertEqual(db.execute("SELECT count(*) FROM staged").fetchone()[0], 0)
+        self.assertEqual(len(self.other.run("log", "--json").json["commits"]), 400)
+        again = self.other.submit(self.other.path("many.yaml"))
+        self.assert_counts(again, cached=200)
+        self.assertEqual({t["commit"] for t in again["tasks"]}, {t["commit"] for t in mine["tasks"]})
 
     def test_a_second_import_waits_its_turn(self):
         self.site.run("export", self.archive, "--json")
