@@ -263,7 +263,7 @@ int archive_read_content(struct archive_reader *r, size_t max, const void **data
 		rc = next_piece(r, &is_void, e);
 	if (voidp)
 		*voidp = is_void;
-	*sizep = rc || r->piece_left < max ? r->piece_left : max;
+	*sizep = rc ? 0 : r->piece_left < max ? r->piece_left : max;
 	*datap = r->piece;
 	if (rc || !*sizep)
 		return rc;
