@@ -77,6 +77,32 @@ bool history_is_current(struct history *h, const struct history_commit *c)
 	       hit.seq == c->row.seq;
 }
 
+#define SMALL_MAX 4096
+#define SMALL_COUNT 8
+
+static void add_small(struct history *h, struct buf *out, const uint8_t *digest,
+		      struct buf *data)
+{
+	buf_reset(data);
+	if (memcmp(digest, sha256_empty, DIGEST_SIZE) != 0 &&
+	    !ledger_find_blob(history_reader(h), digest, data) && data->size <= SMALL_MAX)
+		pb_bytes(out, 21, data->data, data->size);
+}
+
+/* What whoever exports would ask for next, blob by blob. */
+static void add_small_blobs(struct history *h, struct buf *out, const struct commit *c)
+{
+	CLEANUP_BUF struct buf data = {0};
+	if (c->result.type != CONTENT_NONE)
+		add_small(h, out, c->result.digest, &data);
+	for (size_t i = 0; i < c->output_count && i < SMALL_COUNT; i++)
+		add_small(h, out, c->outputs[i].content.digest, &data);
+	if (c->has_stdout && memcmp(c->stdout_digest, c->result.digest, DIGEST_SIZE) != 0)
+		add_small(h, out, c->stdout_digest, &data);
+	if (c->has_stderr)
+		add_small(h, out, c->stderr_digest, &data);
+}
+
 static void add_function(struct history *h, struct buf *out, const struct commit *c)
 {
 	CLEANUP_BUF struct buf description = {0};
@@ -114,8 +140,10 @@ void history_add_row(struct history *h, struct buf *out, unsigned field,
 	pb_sint(out, 17, m->exit_code);
 	if (flags & HISTORY_ROW_CURRENT)
 		pb_uint(out, 18, history_is_current(h, c));
-	if (flags & HISTORY_ROW_BODY)
+	if (flags & HISTORY_ROW_BODY) {
 		pb_bytes(out, 19, c->row.body, c->row.size);
+		add_small_blobs(h, out, m);
+	}
 	if (flags & HISTORY_ROW_FUNCTION)
 		add_function(h, out, m);
 	pb_close(out, mark);

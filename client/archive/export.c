@@ -18,6 +18,7 @@
 
 #define DEPTH_MAX 16 /* lists in lists */
 #define PAGE_ROWS 1000
+#define SMALL_MAX 16
 
 struct exporter {
 	struct cashet *c;
@@ -29,6 +30,10 @@ struct exporter {
 	int code; /* what a callback failed with */
 	unsigned depth;
 	struct buf arena;
+	/* blobs that came with the commit */
+	const ProtobufCBinaryData *small;
+	uint8_t small_digests[SMALL_MAX][DIGEST_SIZE];
+	size_t small_count;
 	/* the blob that is being written */
 	const uint8_t *digest;
 	bool began;
@@ -82,8 +87,39 @@ static int take_bytes(void *arg, const void *data, size_t size)
 	return take_chunk(arg, data, size, NULL, 0) ? -ECANCELED : 0;
 }
 
+static void take_small(struct exporter *x, const Cashet__CommitRow *row)
+{
+	x->small = row->small;
+	x->small_count = row->n_small < SMALL_MAX ? row->n_small : SMALL_MAX;
+	for (size_t i = 0; i < x->small_count; i++)
+		sha256_digest(row->small[i].data, row->small[i].len, x->small_digests[i]);
+}
+
+static const ProtobufCBinaryData *find_small(const struct exporter *x,
+					     const uint8_t *digest)
+{
+	for (size_t i = 0; i < x->small_count; i++)
+		if (memcmp(x->small_digests[i], digest, DIGEST_SIZE) == 0)
+			return &x->small[i];
+	return NULL;
+}
+
+static int export_small(struct exporter *x, const uint8_t *digest,
+			const ProtobufCBinaryData *small)
+{
+	int rc = archive_write_blob(x->writer, CONTENT_FILE, digest);
+	if (!rc)
+		rc = archive_write_content(x->writer, small->data, small->len, NULL, 0);
+	if (!rc)
+		rc = archive_write_blob_end(x->writer);
+	return rc ? failed(x, rc) : mark(x, digest, SEEN_FILE);
+}
+
 static int export_file(struct exporter *x, const uint8_t *digest)
 {
+	const ProtobufCBinaryData *small = find_small(x, digest);
+	if (small)
+		return export_small(x, digest, small);
 	struct err e = {0};
 	x->digest = digest;
 	x->began = false;
@@ -124,6 +160,9 @@ static int keep_chunk(void *arg, const void *data, size_t size, const void *stor
 /* A container, whole. Return: 0; ERR_NOT_FOUND, also if it is corrupt. */
 static int fetch(struct exporter *x, const uint8_t *digest, struct buf *to, struct err *e)
 {
+	const ProtobufCBinaryData *small = find_small(x, digest);
+	if (small)
+		return keep_bytes(to, small->data, small->len) ? handle_no_memory(e) : 0;
 	int rc = local_object(x->c, digest, keep_chunk, to, e);
 	if (rc == LOCAL_SERVED)
 		rc = handle_get_blob(x->c, digest, 0, keep_bytes, to, e);
@@ -239,6 +278,7 @@ static int export_commit(struct exporter *x, const ProtobufCBinaryData *body,
 	int rc = check(x);
 	if (rc)
 		return rc;
+	take_small(x, row);
 	sha256_digest(body->data, body->len, hash);
 	if (seen_bits(&x->seen, hash) & SEEN_COMMIT)
 		return 0;
