@@ -413,8 +413,16 @@ static int seal(struct importer *x)
 		rc = wait_oldest(x);
 	if (!rc)
 		rc = send_chunk(x, true);
-	if (!rc)
-		rc = wait_oldest(x);
+	if (rc)
+		return rc;
+	rc = wait_oldest(x);
+	if (rc == ERR_DETACHED || rc == ERR_UNREACHABLE) {
+		err_set(x->e, (enum err_code)rc,
+			"%s while the archive was being taken: all of it is imported, or "
+			"nothing",
+			rc == ERR_DETACHED ? "interrupted" : "the broker went away");
+		err_next(x->e, "import it again to be sure: what is there already stays");
+	}
 	return rc;
 }
 
