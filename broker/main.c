@@ -12,6 +12,9 @@ int main(int argc, char **argv)
 	/* Fixed, so that what a large batch took goes back to the system when it is freed: by
 	 * itself malloc() raises this with every large block that it sees. */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	/* About what a stream of blobs has on its way: without it the pages of each piece come from
+	 * the system and go back to it, which cost a third of a put. */
+	mallopt(M_TOP_PAD, 4 << 20);
 	struct options options;
 	struct err e = {0};
 	enum options_do what;
