@@ -956,6 +956,33 @@ CASHET_API int cashet_import(struct cashet *c, const char *path,
 			     struct cashet_archive_report *report,
 			     struct cashet_error *error);
 
+/* ---- a task's directory, laid out by hand ---- */
+
+struct cashet_laid_out { /* everything as a worker would give it to the task */
+	char batch[CASHET_HEX_SIZE]; /* "" if the run is of another store */
+	uint32_t index;
+	const char *name;	/* of the task */
+	const char *dir, *task; /* absolute: what was asked for; the working directory */
+	const char *script;	/* runs exactly this command, with this environment */
+	const char *command;	/* quoted for a shell */
+	const char *const *argv, *const *env; /* env: NAME=VALUE; both end with NULL */
+	size_t argc, env_count;
+	const char *const *secrets; /* names; their values are not laid out */
+	size_t secret_count;
+	bool our_env;  /* PATH, HOME, ... are ours: on a cluster they are the worker's */
+	uint32_t gpus; /* that it asks for; the first ones are in CUDA_VISIBLE_DEVICES */
+};
+
+/** cashet_lay_out() - code, inputs and environment of a run, to reproduce it by hand. Nothing is run.
+ * @what: BATCH:INDEX, a commit, or a pin
+ * @dir:  made; may be there if it is empty. It gets task/ (the working directory), tmp/, checkpoint/
+ *        and run (the script). What is in it after an error is the caller's to remove.
+ * *@lp:  cashet_laid_out_free() it; the files stay.
+ * CASHET_NOT_FOUND also when inputs do not exist yet, or not any more: @error says which. */
+CASHET_API int cashet_lay_out(struct cashet *c, const char *what, const char *dir,
+			      struct cashet_laid_out **lp, struct cashet_error *error);
+CASHET_API void cashet_laid_out_free(struct cashet_laid_out *l);
+
 #ifdef __cplusplus
 }
 #endif

@@ -70,6 +70,8 @@ static void put_side(struct buf *out, unsigned field, const struct subject *s)
 	}
 	pb_bytes(out, 8, s->description.data, s->description.size);
 	put_order(out, s);
+	if (!s->seq && s->has_args)
+		pb_bytes(out, 10, s->args_bytes.data, s->args_bytes.size);
 	pb_close(out, mark);
 }
 

@@ -151,6 +151,7 @@ int cmd_results(struct cli *cli);
 int cmd_best(struct cli *cli);
 int cmd_get(struct cli *cli);
 int cmd_logs(struct cli *cli);
+int cmd_shell(struct cli *cli);
 int cmd_gc(struct cli *cli);
 int cmd_clear(struct cli *cli);
 int cmd_rm(struct cli *cli);

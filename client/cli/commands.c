@@ -59,6 +59,10 @@ const struct command command_table[] = {
 	 "the rest by "
 	 "sizes and\ndigests.",
 	 0, 2, 2, cmd_diff},
+	{"shell", "BATCH:INDEX|COMMIT", "open a shell in the exact directory of a task",
+	 "Code, inputs and environment are laid out as for the task, whose command is in "
+	 "../run.\nThe folder goes when the shell ends, unless --keep or --dir.",
+	 OPTIONS_SHELL, 1, 1, cmd_shell},
 	{"cancel", "BATCH[:INDEX]", "cancel a batch or one of its tasks", NULL, 0, 1, 1,
 	 cmd_cancel},
 	{"retry", "[BATCH]",

@@ -26,7 +26,8 @@ struct settings {
 	const char *status, *batch;
 	uint64_t timeout_ns, deadline_ns, top, since_ns, number;
 	struct text_list tags, params, metrics, group_by;
-	const char *agg;
+	const char *agg, *dir, *shell_command;
+	bool keep;
 };
 
 /* Sets of options; a command takes OPTIONS_GLOBAL and those of its row. */
@@ -48,6 +49,7 @@ enum {
 	OPTIONS_EXPORT = 1 << 20,  /* those of log but for -n, and --all --no-logs */
 	OPTIONS_IMPORT = 1 << 21,  /* --max-size */
 	OPTIONS_VERBOSE = 1 << 23, /* -v */
+	OPTIONS_SHELL = 1 << 30,   /* --command --dir --keep */
 	OPTIONS_DRY_RUN = 1 << 24,
 	OPTIONS_YES = 1 << 25,
 	OPTIONS_GC = 1 << 26,	  /* --older-than --max-size */
