@@ -229,12 +229,8 @@ static int missing(const struct lay_out *l, const uint8_t digest[DIGEST_SIZE],
 		"%s cannot be laid out: %s (%.8s) is not in the store any more, or is "
 		"damaged",
 		task, what, hex_encode(hex, digest, DIGEST_SIZE));
-	err_next(e,
-		 "submitting its batch file again brings back what comes from files; "
-		 "cashet retry %.8s makes again what tasks made",
-		 wire_is(&side_of(l)->batch, DIGEST_SIZE)
-			 ? hex_encode(hex, side_of(l)->batch.data, DIGEST_SIZE)
-			 : "BATCH");
+	err_next(e, "cashet fsck says what is damaged; submitting its batch file again "
+		    "with --force makes all of it again");
 	return ERR_NOT_FOUND;
 }
 

@@ -93,8 +93,15 @@ static void load_spec(struct history *h, struct subject *s)
 static int load_commit(struct history *h, uint64_t seq, struct subject *s, struct err *e)
 {
 	s->seq = seq;
-	if (ledger_read_commit(history_reader(h), seq, &s->body, s->hash) ||
-	    commit_decode(s->body.data, s->body.size, &s->commit, &s->arena)) {
+	int rc = ledger_read_commit(history_reader(h), seq, &s->body, s->hash);
+	if (rc == 1) {
+		err_set(e, ERR_NOT_FOUND,
+			"what it came to is not in the store any more: its commit was "
+			"removed");
+		err_next(e, "cashet retry runs what was removed again, as a new batch");
+		return ERR_NOT_FOUND;
+	}
+	if (rc || commit_decode(s->body.data, s->body.size, &s->commit, &s->arena)) {
 		err_set(e, ERR_FAILED, "the commit's record cannot be read");
 		err_next(e, "cashet fsck says what is wrong with the store");
 		return ERR_FAILED;
