@@ -42,8 +42,8 @@ static bool said(const char *variable)
 	return value && *value && strcmp(value, "0") != 0;
 }
 
-/* With keys of both sides: CURVE. With none at all: plain, which only a broker that runs
- * --insecure takes. With one of the two: an error, since a secret was meant to be kept. */
+/* Keys of both sides, or it was said that there are to be none: then plain, which only a broker that
+ * runs --insecure takes. */
 static int load_keys(struct cashet *c, const struct cashet_options *options,
 		     struct err *e)
 {
@@ -62,25 +62,26 @@ static int load_keys(struct cashet *c, const struct cashet_options *options,
 		*e = theirs;
 		return q;
 	}
-	if (r == 0 && q == 0)
-		c->secured = true;
+	c->secured = !r && !q;
 	if (r == 0 && q) {
 		err_set(e, ERR_NOT_ALLOWED, "no key of the broker at %s is trusted here",
 			host_port);
-		err_next(e,
-			 "cashet key trust PUBKEY --role broker --name %s  "
-			 "(cashet-broker prints its "
-			 "PUBKEY when it starts), or --insecure on a trusted network",
-			 host_port);
+		err_next(
+			e,
+			"cashet key trust PUBKEY --role broker --name %s  "
+			"(cashet-broker prints its "
+			"PUBKEY when it starts), or --insecure (CASHET_INSECURE=1) for a "
+			"broker that runs --insecure, on a network that you trust",
+			host_port);
 		return ERR_NOT_ALLOWED;
 	}
-	if (r && q == 0) {
+	if (r) {
 		err_set(e, ERR_NOT_ALLOWED,
-			"the broker at %s wants a key, and there is none of ours",
-			host_port);
+			"tcp://%s needs keys, and there is none of ours", host_port);
 		err_next(e, "cashet key new me, then on the broker's machine: cashet key "
-			    "trust "
-			    "PUBKEY --role client");
+			    "trust PUBKEY --role client; or --insecure "
+			    "(CASHET_INSECURE=1) for a broker that runs --insecure, on a "
+			    "network that you trust");
 		return ERR_NOT_ALLOWED;
 	}
 	return 0;

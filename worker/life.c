@@ -33,7 +33,7 @@ static int set_up(struct worker *w, struct err *e)
 	if (w->lock < 0)
 		return (int)e->code;
 	int rc = session_init(&w->session, w->options->broker, w->options->name,
-			      w->options->key_file, w->now_ns, e);
+			      w->options->key_file, w->options->insecure, w->now_ns, e);
 	if (rc)
 		return rc;
 	const struct jobs_options options = {

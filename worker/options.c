@@ -43,6 +43,8 @@ static const char help[] =
 	"                        attempt (default: 4GiB; 0: nothing is kept)\n"
 	"  --key FILE            this worker's key (default: $CASHET_KEY, or the only "
 	"key)\n"
+	"  --insecure            use no keys, towards a broker that runs --insecure "
+	"(CASHET_INSECURE=1)\n"
 	"  --drain-timeout TIME  on SIGTERM, give running tasks this long (default: no "
 	"limit)\n"
 	"  --private             started by a private broker: end when it is gone for "
@@ -65,6 +67,7 @@ enum {
 	OPT_CACHE_SIZE,
 	OPT_CHECKPOINT_MAX,
 	OPT_KEY,
+	OPT_INSECURE,
 	OPT_DRAIN_TIMEOUT,
 	OPT_PRIVATE,
 	OPT_LOG_LEVEL,
@@ -83,6 +86,7 @@ static const struct option table[] = {
 	{"cache-size", required_argument, NULL, OPT_CACHE_SIZE},
 	{"checkpoint-max", required_argument, NULL, OPT_CHECKPOINT_MAX},
 	{"key", required_argument, NULL, OPT_KEY},
+	{"insecure", no_argument, NULL, OPT_INSECURE},
 	{"drain-timeout", required_argument, NULL, OPT_DRAIN_TIMEOUT},
 	{"private", no_argument, NULL, OPT_PRIVATE},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -256,6 +260,9 @@ static int parse_one(struct options *o, int option, const char *name, const char
 	case OPT_KEY:
 		set_text(&o->key_file, value);
 		return -1;
+	case OPT_INSECURE:
+		o->insecure = true;
+		return -1;
 	case OPT_DRAIN_TIMEOUT:
 		if (num_parse_duration(value, &o->drain_timeout_ns))
 			return bad(name, value, "a time as 30s or 10m");
@@ -304,6 +311,9 @@ static int complete(struct options *o)
 		      stderr);
 		return ERR_USAGE;
 	}
+	const char *insecure = getenv("CASHET_INSECURE");
+	if (insecure && *insecure && strcmp(insecure, "0") != 0)
+		o->insecure = true;
 	struct err e = {0};
 	if (endpoint_check(o->broker, &e)) {
 		err_print(&e, PROGRAM);

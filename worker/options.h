@@ -12,6 +12,7 @@ struct options {
 	struct capacity capacity;
 	uint64_t cache_bytes, checkpoint_bytes;
 	uint64_t drain_timeout_ns; /* TIME_NEVER: none */
+	bool insecure;		   /* TCP without keys */
 	bool is_private;	   /* of a private broker: end when it is gone for good */
 	enum log_level log_level;
 };

@@ -31,37 +31,63 @@ static void open_socket(struct session *s, uint64_t now_ns)
 	session_greet(s, now_ns);
 }
 
-/* Keys are for TCP. Without a key of our own, or a known one of the broker, we come without: an
- * --insecure broker takes us, another one stays silent, which session_tick() explains. */
-static int find_keys(struct session *s, const char *key_file, struct err *e)
+static int no_key(const char *host_port, struct err *e)
+{
+	err_set(e, ERR_NOT_ALLOWED,
+		"tcp://%s needs keys, and there is none of this worker's", host_port);
+	err_next(
+		e,
+		"cashet key new NAME; on the broker's machine: cashet key trust PUBKEY "
+		"--role worker; or --insecure (CASHET_INSECURE=1) for a broker that runs "
+		"--insecure, on a network that you trust");
+	return ERR_NOT_ALLOWED;
+}
+
+static int no_broker_key(const char *host_port, struct err *e)
+{
+	err_set(e, ERR_NOT_ALLOWED, "no key of the broker at %s is trusted here",
+		host_port);
+	err_next(e,
+		 "cashet key trust PUBKEY --role broker --name %s  (cashet-broker prints "
+		 "its PUBKEY when it starts), or --insecure (CASHET_INSECURE=1) for a "
+		 "broker that runs --insecure, on a network that you trust",
+		 host_port);
+	return ERR_NOT_ALLOWED;
+}
+
+/* Keys are for TCP. Whoever answers at the address makes this machine run programs, so there is no
+ * way without keys but to say so. */
+static int find_keys(struct session *s, const char *key_file, bool insecure,
+		     struct err *e)
 {
 	if (!endpoint_is_tcp(s->url))
 		return 0;
-	struct err why = {0};
 	const char *host_port = strstr(s->url, "://") + 3;
-	if (key_load(key_file, s->name, &s->self, &why)) {
-		if (key_file) {
-			*e = why;
-			return (int)e->code;
-		}
-		log_info("no key found, connecting without", "why=%s", why.what);
+	if (insecure) {
+		log_warn("insecure",
+			 "why=\"TCP without keys: whoever answers at %s may run anything "
+			 "here\"",
+			 host_port);
 		return 0;
 	}
-	if (key_find_broker(host_port, s->server, &why)) {
-		log_warn("the broker's key is not known, connecting without keys",
-			 "broker=%s next=%s", host_port, why.next);
-		return 0;
-	}
+	const char *chosen = getenv("CASHET_KEY");
+	bool asked = key_file || (chosen && *chosen);
+	int rc = key_load(key_file, s->name, &s->self, e);
+	if (rc)
+		return rc == ERR_NOT_FOUND && !asked ? no_key(host_port, e) : rc;
+	rc = key_find_broker(host_port, s->server, e);
+	if (rc)
+		return rc == ERR_NOT_FOUND ? no_broker_key(host_port, e) : rc;
 	s->has_keys = true;
 	return 0;
 }
 
 int session_init(struct session *s, const char *url, const char *name,
-		 const char *key_file, uint64_t now_ns, struct err *e)
+		 const char *key_file, bool insecure, uint64_t now_ns, struct err *e)
 {
 	*s = (struct session){
 		.url = url, .name = name, .lost_ns = now_ns, .warned_ns = now_ns};
-	int rc = find_keys(s, key_file, e);
+	int rc = find_keys(s, key_file, insecure, e);
 	if (rc)
 		return rc;
 	gethostname(s->host, sizeof s->host - 1);
@@ -180,12 +206,14 @@ static void explain_silence(struct session *s, uint64_t now_ns)
 	    (s->warned_ns > s->lost_ns && now_ns - s->warned_ns < WARN_EVERY_NS))
 		return;
 	s->warned_ns = now_ns;
-	bool needs_keys = endpoint_is_tcp(s->url) && !s->has_keys;
-	log_warn("the broker does not answer", "url=%s%s", s->url,
-		 needs_keys ? " next=\"if it wants keys: cashet key new NAME here, then "
-			      "cashet key "
-			      "trust on both sides\""
-			    : "");
+	const char *next = "";
+	if (s->has_keys)
+		next = " next=\"on the broker's machine, cashet key ls: is this worker's "
+		       "key "
+		       "trusted there as worker?\"";
+	else if (endpoint_is_tcp(s->url))
+		next = " next=\"if it wants keys: run this worker without --insecure\"";
+	log_warn("the broker does not answer", "url=%s%s", s->url, next);
 }
 
 static void ping(struct session *s, uint64_t now_ns)

@@ -35,9 +35,10 @@ struct session {
 	char *blob_url;
 };
 
-/** session_init() - @url, @name: borrowed. Finds keys for TCP. Return: 0 or ERR_* in @e. */
+/** session_init() - @url, @name: borrowed. Finds keys for TCP; with @insecure there are none.
+ * Return: 0 or ERR_* in @e. */
 int session_init(struct session *s, const char *url, const char *name,
-		 const char *key_file, uint64_t now_ns, struct err *e);
+		 const char *key_file, bool insecure, uint64_t now_ns, struct err *e);
 void session_fini(struct session *s);
 /** session_fd() - to poll for reading; edge-triggered as ZMQ_FD is. -1 while DOWN. */
 int session_fd(struct session *s);

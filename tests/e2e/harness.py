@@ -162,6 +162,8 @@ class Site:
             self.url = f"ipc://{self.dir}/b.sock"
         elif listen == "tcp" and not (self.url or "").startswith("tcp"):
             self.url = f"tcp://127.0.0.1:{free_port()}"
+        if "--insecure" in options:
+            self.variables["CASHET_INSECURE"] = "1"
         broker = Process(self, "broker", [*prefix, os.path.join(BIN, "cashet-broker"), "--listen",
                                           self.url, "--store", self.store, *options])
         if wait:

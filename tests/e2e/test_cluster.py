@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import subprocess
 import unittest
 
 from harness import BIN, Process, SiteTest, free_port, main, until
@@ -73,6 +74,38 @@ class Keys(SiteTest):
         self.assertIn("cashet key new", broker.text())
         self.assertIn("--insecure", broker.text())
 
+    def test_a_worker_without_keys_is_refused_with_the_fix(self):
+        url = f"tcp://127.0.0.1:{free_port()}"
+        def starts(*options, **env):
+            worker = subprocess.run([os.path.join(BIN, "cashet-worker"), "--broker", url, *options],
+                                    capture_output=True, text=True, env=self.site.env(**env), timeout=60)
+            self.assertEqual((worker.returncode, worker.stdout), (4, ""), worker.stderr)
+            return worker.stderr
+        for word in ("cashet key new", "--role worker", "--insecure", "CASHET_INSECURE=1", url):
+            self.assertIn(word, starts(CASHET_INSECURE="0"))
+        self.key("new", "w")
+        for word in ("cashet key trust", "--role broker", url[len("tcp://"):], "--insecure"):
+            self.assertIn(word, starts())
+        # a key that cannot be used is no reason to do without
+        os.chmod(self.site.path("config/keys/w.key"), 0o644)
+        self.assertIn("chmod 600", starts())
+
+    def test_a_client_without_keys_is_refused_with_the_fix(self):
+        self.site.url = f"tcp://127.0.0.1:{free_port()}"
+        done = self.site.run("ps")
+        self.assertEqual(done.code, 4, done.err)
+        for word in ("cashet key new", "--role client", "--insecure", "CASHET_INSECURE=1", self.site.url):
+            self.assertIn(word, done.err)
+
+    def test_a_worker_with_insecure_uses_no_key_though_it_has_one(self):
+        self.key("new", "w")
+        self.site.broker("--insecure", listen="tcp")
+        del self.site.variables["CASHET_INSECURE"]
+        worker = self.site.worker("node-1", 2, "--insecure")
+        until(lambda: any(w["name"] == "node-1" for w in self.site.run(
+            "worker", "ls", "--json", "--insecure").json["workers"]), "it to join")
+        self.assertIn("insecure", worker.text())
+
     def test_key_files_are_private_and_names_are_not_taken_twice(self):
         self.key("new", "a")
         path = os.path.join(self.site.dir, "config", "keys", "a.key")
@@ -83,7 +116,7 @@ class Keys(SiteTest):
 class Network(SiteTest):
     def test_nobody_there_is_exit_3_and_says_what_was_tried(self):
         self.site.url = f"tcp://127.0.0.1:{free_port()}"
-        done = self.site.run("ps")
+        done = self.site.run("ps", "--insecure")
         self.assertEqual(done.code, 3, done.err)
         self.assertIn(self.site.url, done.err)
         self.assertIn("cashet-broker", done.err)

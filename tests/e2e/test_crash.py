@@ -83,7 +83,7 @@ tasks: {{t: {{run: "echo ${{p.i}} >> {ran}", sweep: {{params: {{i: {{range: [0, 
 
     def test_worker_and_client_may_be_there_before_the_broker(self):
         self.site.url = f"tcp://127.0.0.1:{free_port()}"
-        worker = self.site.worker()
+        worker = self.site.worker("node-1", 2, "--insecure")
         until(lambda: "broker" in worker.text(), "the worker to look for its broker")
         self.site.broker("--insecure", listen="tcp")
         self.assert_counts(self.site.submit(sweep(self.site, 5)), executed=6)

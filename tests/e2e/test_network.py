@@ -80,7 +80,7 @@ class Network(SiteTest):
         workers = {}
         for number, (name, host) in enumerate((("deaf", deaf), ("mute", mute)), 1):
             site.url = f"tcp://10.250.{number}.1:7410"
-            workers[name] = site.worker(name, 2, prefix=["ip", "netns", "exec", host])
+            workers[name] = site.worker(name, 2, "--insecure", prefix=["ip", "netns", "exec", host])
         site.url = None
         state = lambda name: next((w["state"] for w in site.workers() if w["name"] == name), None)
         until(lambda: state("deaf") == state("mute") == "ready", "both to join")
