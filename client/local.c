@@ -159,8 +159,10 @@ int local_answer(struct cashet *c, struct request *r, struct err *e)
 	}
 	int rc = question && r->arena ? answer(c, r, question, e) : handle_no_memory(e);
 	wire_arena_fini(&asked);
-	if (rc == LOCAL_SERVED)
+	if (rc == LOCAL_SERVED) { /* the broker's reply comes with an arena of its own */
+		handle_arena_free(steal(r->arena));
 		local_close(c);
+	}
 	return rc;
 }
 
