@@ -151,6 +151,8 @@ void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
 	cashet__error__init(&s->error);
 	s->error.code = code;
 	s->error.what = (char *)what;
+	if (s->rc == CAS_E_FULL)
+		s->error.next = (char *)(uintptr_t)BLOBS_FULL_NEXT;
 	m.kind = CASHET__BLOB_MESSAGE__KIND__ERROR;
 	m.error = &s->error;
 	blobs_finish(b, s, &m);

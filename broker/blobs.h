@@ -15,6 +15,12 @@
 #include "proto/endpoint.h"
 #include "proto/wire.h"
 
+/* What to do when the store has no room. gc works then: the last FREE_BYTES_MIN are kept for records. */
+#define BLOBS_FULL_NEXT                                                                  \
+	"make room: cashet gc --max-size SIZE removes what was used least recently "     \
+	"(cashet stats shows how much there is), or free space on the broker's disk; "   \
+	"what was accepted then goes on by itself, the rest is submitted again"
+
 #define BLOBS_JOBS 4
 #define BLOBS_LARGE 8	 /* large puts, and as many gets, that move at the same time */
 #define BLOBS_STREAMS 64 /* per peer */

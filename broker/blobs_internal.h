@@ -76,7 +76,7 @@ struct blob_stream {
 	uint64_t consumed; /* put: bytes taken from job_pieces */
 	bool do_commit, is_done;
 	uint8_t owner[KEY_SIZE]; /* key of the peer */
-	int rc; /* positive cas_code, negative errno */
+	int rc;			 /* positive cas_code, negative errno */
 	struct cas_put *put;
 	struct cas_get *get;
 	struct buf
@@ -154,7 +154,8 @@ void blobs_say_error(struct blobs *b, unsigned endpoint, const struct wire_frame
 void blobs_credit(struct blobs *b, struct blob_stream *s, uint64_t credit);
 /** blobs_finish() - say the last word of the stream and end it. What @m points to is the stream's. */
 void blobs_finish(struct blobs *b, struct blob_stream *s, const Cashet__BlobMessage *m);
-/** blobs_fail() - the last word is an error. @what: a literal. */
+/** blobs_fail() - the last word is an error. @what: a literal. What to do next is said, too, where the
+ * store has no room. */
 void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
 		const char *what);
 /** blobs_retry() - say what waits. */

@@ -104,8 +104,9 @@ static void hold(struct broker *b, bool on)
 		return;
 	b->holding = on;
 	if (on)
-		log_error("disk full: no new work is taken or granted", "free=%llu",
-			  (unsigned long long)b->free_bytes);
+		log_error("disk full: no new work is taken or granted",
+			  "free=%llu next=\"%s\"", (unsigned long long)b->free_bytes,
+			  BLOBS_FULL_NEXT);
 	else
 		log_info("disk has room again", "free=%llu",
 			 (unsigned long long)b->free_bytes);

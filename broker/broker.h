@@ -303,8 +303,7 @@ void handle_batches_query(struct broker *b, struct peer *peer, const Cashet__Env
 /** handle_question() - any that history_answer() answers without knowing what the loop knows. */
 void handle_question(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_why_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
-void handle_dry_run_query(struct broker *b, struct peer *peer,
-			  const Cashet__Envelope *e);
+void handle_dry_run_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void handle_log_data(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 void relays_sweep(struct broker *b);

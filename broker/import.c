@@ -96,6 +96,15 @@ static void drop(struct broker *b, const char *why)
 	import_free(im);
 }
 
+bool import_is_open(struct broker *b)
+{
+	struct import *im = b->import;
+	if (im && !im->sealed && !peer_get(b, im->owner) &&
+	    b->now - im->heard_ns >= LEFT_NS)
+		drop(b, "its client has gone");
+	return b->import && !b->import->sealed;
+}
+
 void import_made(struct broker *b, const struct commit *c)
 {
 	struct import *im = b->import;
@@ -149,8 +158,11 @@ static bool is_known(struct broker *b, const uint8_t hash[DIGEST_SIZE])
 {
 	uint64_t seq;
 	size_t count = 0;
-	return !ledger_find_commit(b->reader, hash, 2 * DIGEST_SIZE, &seq, 1, &count) &&
-	       !guard_is_dying_commit(b, seq);
+	if (ledger_find_commit(b->reader, hash, 2 * DIGEST_SIZE, &seq, 1, &count) ||
+	    guard_is_dying_commit(b, seq))
+		return false;
+	guard_commit(b, seq);
+	return true;
 }
 
 static int take_tags(const Cashet__ImportCommit *m, struct ledger_tag **tagsp,
@@ -359,6 +371,7 @@ void handle_import_chunk(struct broker *b, struct peer *peer, const Cashet__Enve
 	} else if (!rc && !im->sealed && m->chunk > im->next) {
 		rc = malformed(&error, "a chunk of an import out of order");
 	} else if (!rc && !im->sealed && m->chunk == im->next) {
+		guard_close(b);
 		rc = take_chunk(b, peer, m, &error);
 		im->next++;
 		if (rc)

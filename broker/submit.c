@@ -96,7 +96,7 @@ static int admit(struct broker *b, const struct submission *s)
 		return refuse(
 			b, s, ERR_FAILED,
 			"the disk of the broker's store is full: it takes no new work",
-			"make room there; what was accepted goes on by itself then");
+			BLOBS_FULL_NEXT);
 	return 0;
 }
 

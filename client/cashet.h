@@ -924,8 +924,9 @@ struct cashet_archive_report {
 struct cashet_export {
 	const char *const *commits; /* these: hashes, prefixes, BATCH:INDEX, pins; or: */
 	size_t commit_count;
-	const struct cashet_commits_filter *filter; /* NULL: everything; @max is not looked at */
-	bool all;     /* superseded results and failures too, not only what would be hit */
+	const struct cashet_commits_filter
+		*filter; /* NULL: everything; @max is not looked at */
+	bool all; /* superseded results and failures too, not only what would be hit */
 	bool no_logs; /* leave out what was written to standard output and error */
 };
 

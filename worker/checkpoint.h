@@ -3,8 +3,8 @@
  * the next attempt's standard error begins with the reason. */
 #pragma once
 
-#include "worker/dirs.h"
 #include "common/task/layout.h"
+#include "worker/dirs.h"
 #include "worker/report.h"
 
 /** checkpoint_is_empty() - also if the task removed the folder. */

@@ -141,7 +141,7 @@ static bool any_value(const Cashet__RemoveRequest *r, size_t tag)
 	return false;
 }
 
-/* A task's own tag hides one of the batch with the same key. */
+/* A task has its own tags and those of its batch, as for `log --tag`. */
 static bool fits(const struct tagged *t, const Cashet__Function *f,
 		 const Cashet__BatchInfo *info)
 {
@@ -149,9 +149,8 @@ static bool fits(const struct tagged *t, const Cashet__Function *f,
 	for (size_t i = 0; i < r->n_tags; i++) {
 		const char *key = r->tags[i]->key;
 		const char *value = any_value(r, i) ? NULL : r->tags[i]->value;
-		bool own = has_tag(f->tags, f->n_tags, key, NULL);
-		if (own ? !has_tag(f->tags, f->n_tags, key, value)
-			: !info || !has_tag(info->tags, info->n_tags, key, value))
+		if (!has_tag(f->tags, f->n_tags, key, value) &&
+		    (!info || !has_tag(info->tags, info->n_tags, key, value)))
 			return false;
 	}
 	return true;

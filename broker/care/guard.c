@@ -8,6 +8,7 @@
 
 #include "broker/broker.h"
 #include "broker/care/set64.h"
+#include "broker/import.h"
 #include "common/clock.h"
 #include "common/pure/mem.h"
 
@@ -24,7 +25,7 @@ struct claims { /* by digest: who, and when */
 };
 
 struct guard {
-	bool on;
+	bool on, closed;
 	struct set64 digests;
 	struct set64 commit_set;
 	uint64_t *commits;
@@ -85,6 +86,12 @@ void guard_watch(struct broker *b, bool on)
 	set64_fini(&g->commit_set);
 	g->commit_count = 0;
 	g->on = on;
+	g->closed = on && import_is_open(b);
+}
+
+void guard_close(struct broker *b)
+{
+	b->guard->closed = true;
 }
 
 void guard_digest(struct broker *b, const uint8_t digest[DIGEST_SIZE])
@@ -179,7 +186,7 @@ static bool stands(struct broker *b, const struct claims *c, uint64_t digest)
 bool guard_doom(struct broker *b, const uint8_t digest[DIGEST_SIZE], bool object)
 {
 	struct guard *g = b->guard;
-	if (set64_has(&g->digests, word(digest)))
+	if (g->closed || set64_has(&g->digests, word(digest)))
 		return false;
 	pthread_mutex_lock(&g->lock);
 	bool claimed =

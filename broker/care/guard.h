@@ -36,6 +36,9 @@ const uint64_t *guard_commits(const struct broker *b, size_t *from, size_t *coun
 /** guard_doom() - if nothing relies on @digest: forget that it is there. @object: and cas_doom() it.
  * Return: false if it stays. */
 bool guard_doom(struct broker *b, const uint8_t digest[DIGEST_SIZE], bool object);
+/** guard_close() - until the next watch begins, no more blobs are doomed: an import names some that the
+ * gc which is at work has not seen. */
+void guard_close(struct broker *b);
 
 void guard_dying(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
 void guard_dying_commit(struct broker *b, uint64_t seq);

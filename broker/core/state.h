@@ -237,7 +237,8 @@ enum exec_flag {
 	EXEC_CHECK = 1 << 7,   /* who pays for it may have changed since it was queued */
 	EXEC_INDEXED = 1 << 8, /* in core->fingerprints */
 	EXEC_FORCED = 1 << 9,  /* its bytes are known to be gone: a hit does not count */
-	EXEC_WAITS = 1 << 10,  /* LEASED, and waits on its worker for room: not running yet */
+	EXEC_WAITS =
+		1 << 10, /* LEASED, and waits on its worker for room: not running yet */
 };
 
 struct exec_extra {	   /* what a simple execution never needs */

@@ -65,7 +65,7 @@ struct history_live { /* a snapshot of what only the loop knows; all of it is op
 	bool has_commit;		/* of the task that is asked for, 0: none */
 	uint64_t commit;
 	uint64_t cpus_milli; /* of all workers; 0: not known */
-	struct buf status; /* packed fields of cashet.Status */
+	struct buf status;   /* packed fields of cashet.Status */
 };
 
 /** history_answers() - is this a question that can be answered without a broker's loop? */

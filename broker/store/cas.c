@@ -277,6 +277,21 @@ int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE])
 	return rc;
 }
 
+void cas_count(struct cas *cas, int sign, uint64_t bytes, uint64_t stored)
+{
+	__atomic_add_fetch(&cas->counts.objects, sign, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&cas->counts.bytes, sign * (int64_t)bytes, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&cas->counts.stored, sign * (int64_t)stored, __ATOMIC_RELAXED);
+}
+
+void cas_take_counts(struct cas *cas, struct cas_counts *delta)
+{
+	struct cas_counts *c = &cas->counts;
+	delta->objects = __atomic_exchange_n(&c->objects, 0, __ATOMIC_RELAXED);
+	delta->bytes = __atomic_exchange_n(&c->bytes, 0, __ATOMIC_RELAXED);
+	delta->stored = __atomic_exchange_n(&c->stored, 0, __ATOMIC_RELAXED);
+}
+
 int cas_broken(struct cas *cas)
 {
 	return cas->ops->broken ? cas->ops->broken(cas) : 0;

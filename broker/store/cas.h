@@ -96,6 +96,11 @@ void cas_save(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
 /** cas_remove_doomed() - Return: 0 removed; CAS_E_SAVED; CAS_E_MISSING; negative errno. In any case it
  * is not doomed any more. Not synced: after a power loss the blob may be there again. */
 int cas_remove_doomed(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
+struct cas_counts { /* files, bytes of the blobs in them, bytes that they take */
+	int64_t objects, bytes, stored;
+};
+/** cas_take_counts() - what has changed since it was asked last. Thread: any. */
+void cas_take_counts(struct cas *cas, struct cas_counts *delta);
 /** cas_broken() - 0; negative errno once a sync has failed: from then on no put succeeds, because the
  * disk may not hold what was written before. The store has to be opened anew. */
 int cas_broken(struct cas *cas);

@@ -120,11 +120,14 @@ int dir_publish(struct cas_dir *d, const char *temp, const uint8_t *digest,
 	folder[2] = '\0';
 	pthread_mutex_lock(&d->names);
 	int rc = 0;
+	bool is_new = false;
 	if (is_there(d, digest, blob_size)) {
 		unlinkat(d->tmp, temp, 0);
 	} else if (!is_synced) {
 		rc = 1;
 	} else {
+		struct stat old; /* not whole: what takes its place is not one more */
+		is_new = fstatat(d->objects, path, &old, AT_SYMLINK_NOFOLLOW) < 0;
 		/* The folder is there but for the first blob of its kind. */
 		rc = renameat(d->tmp, temp, d->objects, path) < 0 ? -errno : 0;
 		if (rc == -ENOENT) {
@@ -133,6 +136,9 @@ int dir_publish(struct cas_dir *d, const char *temp, const uint8_t *digest,
 				rc = -errno;
 		}
 	}
+	struct stat st;
+	if (rc == 0 && is_new && fstatat(d->objects, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		cas_count(&d->cas, 1, blob_size, (uint64_t)st.st_size);
 	pthread_mutex_unlock(&d->names);
 	return rc ? rc : sync_folder(d, &d->syncs[digest[0]], folder);
 }
@@ -152,6 +158,20 @@ static int dir_has(struct cas *cas, const uint8_t *digest, uint64_t *sizep)
 	return rc == -EBADMSG ? CAS_E_MISSING : rc;
 }
 
+/* count_gone() - the file that @fd reads has lost its name. */
+static void count_gone(struct cas_dir *d, int fd)
+{
+	uint8_t header[FRAME_HEADER_SIZE];
+	uint64_t size = 0;
+	struct stat st = {0};
+	if (fd >= 0 && (pread(fd, header, sizeof header, 0) != sizeof header ||
+			frame_get_header(header, &size)))
+		size = 0;
+	if (fd >= 0 && fstat(fd, &st) < 0)
+		st.st_size = 0;
+	cas_count(&d->cas, -1, size, (uint64_t)st.st_size);
+}
+
 void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd)
 {
 	char path[OBJECT_PATH_SIZE], hex[HEX_DIGEST_SIZE], aside[HEX_DIGEST_SIZE + 24];
@@ -169,6 +189,8 @@ void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd)
 	bool is_moved = is_same && renameat(d->objects, path, d->quarantine, aside) == 0;
 	/* A corrupt blob must not be served again, even where it cannot be moved. */
 	bool is_gone = is_moved || (is_same && unlinkat(d->objects, path, 0) == 0);
+	if (is_gone)
+		count_gone(d, fd);
 	pthread_mutex_unlock(&d->names);
 	if (is_gone)
 		log_error("blob was corrupt", "digest=%s quarantine=%s", hex,
@@ -185,10 +207,12 @@ static int dir_remove(struct cas *cas, const uint8_t *digest, int *leftp)
 	if (d->quarantine < 0)
 		return -EROFS;
 	/* While it is open its blocks stay; freeing those of a large file takes long. */
-	*leftp = openat(d->objects, path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	*leftp = openat(d->objects, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	pthread_mutex_lock(&d->names);
 	int rc = unlinkat(d->objects, path, 0) < 0 ? -errno : 0;
 	pthread_mutex_unlock(&d->names);
+	if (rc == 0)
+		count_gone(d, *leftp);
 	return rc == -ENOENT ? CAS_E_MISSING : rc;
 }
 

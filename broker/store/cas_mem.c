@@ -113,6 +113,7 @@ static int memory_put_commit(struct cas_put *base, const uint8_t *digest)
 		memcpy(blob->digest, digest, DIGEST_SIZE);
 		blob->data = buf_steal(&put->data, &blob->size);
 		*at = blob;
+		cas_count(base->cas, 1, blob->size, blob->size);
 	}
 	pthread_mutex_unlock(&m->lock);
 	return 0;
@@ -160,6 +161,7 @@ static void memory_get_quarantine(struct cas_get *base)
 	struct blob **at = slot_of(get->store, base->digest);
 	if (*at && *at == get->blob) {
 		*at = get->blob->next;
+		cas_count(base->cas, -1, get->blob->size, get->blob->size);
 		blob_unref(get->blob);
 	}
 	pthread_mutex_unlock(&get->store->lock);
@@ -210,6 +212,7 @@ static int memory_remove(struct cas *cas, const uint8_t *digest, int *leftp)
 	struct blob **at = slot_of(m, digest), *blob = *at;
 	if (blob) {
 		*at = blob->next;
+		cas_count(cas, -1, blob->size, blob->size);
 		blob_unref(blob);
 	}
 	pthread_mutex_unlock(&m->lock);

@@ -21,7 +21,11 @@ struct cas {
 	const struct cas_ops *ops;
 	uint64_t losses; /* atomic; of the front, see cas_losses() */
 	struct doomed doomed;
+	struct cas_counts counts; /* atomic members; what nobody has taken yet */
 };
+
+/** cas_count() - by a backend: a blob came (@sign 1) or went (-1). */
+void cas_count(struct cas *cas, int sign, uint64_t bytes, uint64_t stored);
 
 /** cas_init(), cas_fini() - the front's part of @cas; a backend calls them. */
 void cas_init(struct cas *cas, const struct cas_ops *ops);

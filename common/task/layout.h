@@ -27,7 +27,7 @@ enum layout_result {
 	LAYOUT_MISSING, /* the store does not have @missing */
 	LAYOUT_BAD,	/* malformed, contradictory: this can never run */
 	LAYOUT_ABSENT, /* an input or secret of this machine is not there: the task's failure here */
-	LAYOUT_FULL,   /* no space on this worker */
+	LAYOUT_FULL, /* no space on this worker */
 	LAYOUT_CANCELLED,
 	LAYOUT_ERROR, /* anything else that is no fault of the task */
 };

@@ -90,8 +90,7 @@ void fair_grant(struct sim *s, const struct core_effect *fx)
 	struct core_task_view granted;
 
 	if (worker >= s->worker_count ||
-	    core_view_task(s->core, fx->batch, fx->index, &granted) ||
-	    !granted.epoch)
+	    core_view_task(s->core, fx->batch, fx->index, &granted) || !granted.epoch)
 		return;
 	for (uint32_t b = 0; b < s->batch_count; b++)
 		for (uint32_t i = 0; s->fairness->batches[b] && s->batches[b].number &&

@@ -218,7 +218,7 @@ enum record_type {
 	R_BLOB, /* of a list */
 	R_BATCH_ENDED,
 	R_REMOVED, /* of a commit */
-	R_PAUSED, /* @index: function */
+	R_PAUSED,  /* @index: function */
 	R_RESUMED,
 };
 
@@ -411,7 +411,7 @@ void effect_apply(struct sim *s, const struct core_effect *fx);
 void disk_kick(struct sim *s);
 void disk_done(struct sim *s);
 bool disk_has(const struct sim *s, uint64_t step); /* all up to it is on disk */
-void disk_keep(struct sim *s, size_t count); /* so many records are on disk now */
+void disk_keep(struct sim *s, size_t count);	   /* so many records are on disk now */
 void disk_hold(struct sim *s, bool full);
 void flush_outbox(struct sim *s);
 

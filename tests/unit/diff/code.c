@@ -2,6 +2,7 @@
 #include "client/diff/code.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static void expect(const char *path, const char *a, const char *b, const char *want)
