@@ -245,9 +245,7 @@ static int find_pin(struct history *h, const char *name, uint64_t *seqp, struct 
 		return unreadable(e, rc);
 	if (rc) {
 		err_set(e, ERR_NOT_FOUND,
-			"\"%s\" is neither a pin nor the beginning of a "
-			"hash",
-			name);
+			"\"%s\" is neither a pin nor 4 or more digits of a hash", name);
 		err_next(e, "cashet pins lists the pins, cashet log the commits");
 		return ERR_NOT_FOUND;
 	}

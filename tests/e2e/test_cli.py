@@ -71,7 +71,9 @@ class Commands(SiteTest):
         self.cashet("get", "0" * 64, code=5)
         self.cashet("get", f"{batch}:99", code=5)
         self.cashet("logs", batch, code=2)
-        self.cashet("get", "abc", code=2)  # three digits name nothing
+        short = self.cashet("get", "abc", code=5)  # no prefix, but it could be a pin
+        self.assertIn('"abc" is neither a pin nor 4 or more digits of a hash', short.err)
+        self.cashet("get", "a/b", code=2)  # nothing can be called that
 
     def test_parameters_stand_in_the_order_of_the_file(self):
         self.site.write("o.yaml", """version: 1
