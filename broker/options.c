@@ -1,48 +1,20 @@
-/* options.c - see options.h. To add an option: a row in long_options, a line in options_help(), a
- * case in take(). */
+/* options.c - see options.h. The table of options is in common/usage.c, which says how to add one. */
 #include "broker/options.h"
 
 #include "common/log.h"
 #include "common/names.h"
 #include "common/num.h"
 #include "common/pure/mem.h"
+#include "common/usage.h"
 #include "proto/endpoint.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define IDLE_NS (60 * NS_PER_S)
-
-enum {
-	OPT_LISTEN = 1000,
-	OPT_BLOB_LISTEN,
-	OPT_STORE,
-	OPT_LOG_LEVEL,
-	OPT_KEY,
-	OPT_INSECURE,
-	OPT_PRIVATE,
-	OPT_DRAIN_TIMEOUT,
-	OPT_VERSION,
-	OPT_HELP,
-};
-
-static const struct option long_options[] = {
-	{"listen", required_argument, NULL, OPT_LISTEN},
-	{"blob-listen", required_argument, NULL, OPT_BLOB_LISTEN},
-	{"store", required_argument, NULL, OPT_STORE},
-	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-	{"key", required_argument, NULL, OPT_KEY},
-	{"insecure", no_argument, NULL, OPT_INSECURE},
-	{"private", no_argument, NULL, OPT_PRIVATE},
-	{"drain-timeout", required_argument, NULL, OPT_DRAIN_TIMEOUT},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{"help", no_argument, NULL, OPT_HELP},
-	{0},
-};
 
 /* Subcommands look at a running broker; the `cashet` program beside this one does them. */
 static const struct {
@@ -56,33 +28,7 @@ static const struct {
 
 void options_help(void)
 {
-	fputs("usage: cashet-broker [OPTIONS]\n"
-	      "       cashet-broker status|workers|queue|drain [--broker URL]\n"
-	      "\n"
-	      "Takes batches, finds what is cached, leases the rest to workers, keeps "
-	      "the "
-	      "results.\n"
-	      "\n"
-	      "  --listen URL         tcp://HOST:PORT or ipc://PATH; may be repeated. "
-	      "The store's own\n"
-	      "                       socket, DIR/run/broker.sock, is always there\n"
-	      "  --blob-listen URL    where blobs of the --listen of the same position "
-	      "go (PORT + 1,\n"
-	      "                       PATH.blobs)\n"
-	      "  --store DIR          the store (CASHET_DIR, else ./.cashet)\n"
-	      "  --key FILE           secret key for TCP (CASHET_KEY, else the one in "
-	      "~/.config/cashet)\n"
-	      "  --insecure           TCP without keys, for a network that you trust\n"
-	      "  --drain-timeout DUR  at SIGTERM wait this long for running tasks (until "
-	      "they "
-	      "have ended)\n"
-	      "  --log-level LEVEL    error, warn, info or debug\n"
-	      "  --private            as clients start it for a store directory: with "
-	      "one local "
-	      "worker,\n"
-	      "                       ends a minute after the last client\n"
-	      "  --version, --help\n",
-	      stdout);
+	daemon_help(&daemon_broker);
 }
 
 #define usage(e, ...)                                                                    \
@@ -101,55 +47,50 @@ static int add_url(const char **urls, unsigned *count, const char *url, struct e
 
 static int take(struct options *o, int option, enum options_do *what, struct err *e)
 {
-	switch (option) {
-	case OPT_LISTEN:
+	switch ((enum broker_flag)option) {
+	case BROKER_LISTEN:
 		return add_url(o->listen, &o->listen_count, optarg, e);
-	case OPT_BLOB_LISTEN:
+	case BROKER_BLOB_LISTEN:
 		return add_url(o->blob_listen, &o->blob_listen_count, optarg, e);
-	case OPT_STORE:
+	case BROKER_STORE:
 		o->store = optarg;
 		return *optarg ? 0 : usage(e, "--store needs a directory");
-	case OPT_LOG_LEVEL:
+	case BROKER_LOG_LEVEL:
 		if (log_level_parse(optarg, &log_threshold))
 			return usage(e, "--log-level %s: error, warn, info or debug",
 				     optarg);
 		return 0;
-	case OPT_KEY:
+	case BROKER_KEY:
 		o->key = optarg;
 		return 0;
-	case OPT_INSECURE:
+	case BROKER_INSECURE:
 		o->insecure = true;
 		return 0;
-	case OPT_PRIVATE:
+	case BROKER_PRIVATE:
 		o->is_private = true;
 		return 0;
-	case OPT_DRAIN_TIMEOUT:
+	case BROKER_DRAIN_TIMEOUT:
 		if (num_parse_duration(optarg, &o->drain_timeout_ns))
 			return usage(e,
 				     "--drain-timeout %s: a duration such as 30s or 10m",
 				     optarg);
 		return 0;
-	case OPT_VERSION:
+	case BROKER_VERSION:
 		*what = OPTIONS_VERSION;
 		return 0;
-	case OPT_HELP:
+	case BROKER_HELP:
 		*what = OPTIONS_HELP;
 		return 0;
-	default:
-		return usage(e, "unknown option");
+	case BROKER_FLAGS:
+		break;
 	}
+	return usage(e, "unknown option");
 }
 
 static int unknown_option(const char *word, struct err *e)
 {
-	const char *names[ARRAY_LEN(long_options)];
-	size_t count = 0;
-	for (const struct option *o = long_options; o->name; o++)
-		names[count++] = o->name;
-	while (*word == '-')
-		word++;
-	const char *near = names_suggest(word, names, count);
-	err_set(e, ERR_USAGE, "unknown option or missing value: --%s", word);
+	const char *near = daemon_suggest(&daemon_broker, word);
+	err_set(e, ERR_USAGE, "there is no option %s", word);
 	err_next(e, "cashet-broker --help lists the options");
 	if (near)
 		err_next(e, "did you mean --%s?", near);
@@ -179,13 +120,17 @@ int options_parse(struct options *o, int argc, char **argv, enum options_do *wha
 			return 0;
 		}
 	}
+	struct option long_options[DAEMON_FLAGS_MAX + 1];
+	daemon_getopt(&daemon_broker, long_options);
 	optind = 0;
 	opterr = 0;
 	int option;
-	while ((option = getopt_long(argc, argv, "+", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+:", long_options, NULL)) != -1) {
+		if (option == ':')
+			return usage(e, "%s needs a value", argv[optind - 1]);
 		if (option == '?')
 			return unknown_option(argv[optind - 1], e);
-		int rc = take(o, option, what, e);
+		int rc = take(o, option - DAEMON_FLAG, what, e);
 		if (rc)
 			return rc;
 	}

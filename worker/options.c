@@ -5,11 +5,11 @@
 #include "common/names.h"
 #include "common/num.h"
 #include "common/pure/mem.h"
+#include "common/usage.h"
 #include "proto/endpoint.h"
 #include "version.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,81 +19,6 @@
 #define PROGRAM "cashet-worker"
 #define CACHE_BYTES (2ull << 30)
 #define CHECKPOINT_BYTES (4ull << 30)
-
-static const char help[] =
-	"usage: cashet-worker --broker URL [options]\n"
-	"\n"
-	"Executes tasks of a broker.\n"
-	"\n"
-	"  --broker URL          tcp://HOST:PORT or ipc://PATH (default: "
-	"$CASHET_BROKER)\n"
-	"  --name NAME           how people see this worker (default: the host's name)\n"
-	"  --cpus N              cores to offer; 0.5 is half a one (default: all "
-	"available)\n"
-	"  --memory SIZE         memory to offer, as 8GiB (default: 90% of the "
-	"machine's)\n"
-	"  --gpus N | I,J,...    number of GPUs, or device indices ('2,' is device 2 "
-	"alone)\n"
-	"  --resource NAME=N     anything else that tasks ask for; may be repeated\n"
-	"  --work-dir DIR        directories of tasks and cache of inputs\n"
-	"                        (default: ${TMPDIR:-/var/tmp}/cashet-UID/NAME-PID)\n"
-	"  --cache-size SIZE     bound of the cache of inputs (default: 2GiB)\n"
-	"  --checkpoint-max SIZE what a task may keep in $CASHET_CHECKPOINT for its "
-	"next\n"
-	"                        attempt (default: 4GiB; 0: nothing is kept)\n"
-	"  --key FILE            this worker's key (default: $CASHET_KEY, or the only "
-	"key)\n"
-	"  --insecure            use no keys, towards a broker that runs --insecure "
-	"(CASHET_INSECURE=1)\n"
-	"  --drain-timeout TIME  on SIGTERM, give running tasks this long (default: no "
-	"limit)\n"
-	"  --private             started by a private broker: end when it is gone for "
-	"good\n"
-	"  --log-level LEVEL     error, warn, info or debug (default: info)\n"
-	"  --version, --help\n"
-	"\n"
-	"SIGTERM or SIGINT drains: running tasks finish, unstarted ones go back. A "
-	"second one stops\n"
-	"running tasks as well.\n";
-
-enum {
-	OPT_BROKER = 256,
-	OPT_NAME,
-	OPT_CPUS,
-	OPT_MEMORY,
-	OPT_GPUS,
-	OPT_RESOURCE,
-	OPT_WORK_DIR,
-	OPT_CACHE_SIZE,
-	OPT_CHECKPOINT_MAX,
-	OPT_KEY,
-	OPT_INSECURE,
-	OPT_DRAIN_TIMEOUT,
-	OPT_PRIVATE,
-	OPT_LOG_LEVEL,
-	OPT_VERSION,
-	OPT_HELP
-};
-
-static const struct option table[] = {
-	{"broker", required_argument, NULL, OPT_BROKER},
-	{"name", required_argument, NULL, OPT_NAME},
-	{"cpus", required_argument, NULL, OPT_CPUS},
-	{"memory", required_argument, NULL, OPT_MEMORY},
-	{"gpus", required_argument, NULL, OPT_GPUS},
-	{"resource", required_argument, NULL, OPT_RESOURCE},
-	{"work-dir", required_argument, NULL, OPT_WORK_DIR},
-	{"cache-size", required_argument, NULL, OPT_CACHE_SIZE},
-	{"checkpoint-max", required_argument, NULL, OPT_CHECKPOINT_MAX},
-	{"key", required_argument, NULL, OPT_KEY},
-	{"insecure", no_argument, NULL, OPT_INSECURE},
-	{"drain-timeout", required_argument, NULL, OPT_DRAIN_TIMEOUT},
-	{"private", no_argument, NULL, OPT_PRIVATE},
-	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{"help", no_argument, NULL, OPT_HELP},
-	{NULL, 0, NULL, 0},
-};
 
 /* ---- what there is */
 
@@ -219,81 +144,77 @@ static void set_text(char **place, const char *text)
 static int parse_one(struct options *o, int option, const char *name, const char *value)
 {
 	uint64_t number;
-	switch (option) {
-	case OPT_BROKER:
+	switch ((enum worker_flag)option) {
+	case WORKER_BROKER:
 		set_text(&o->broker, value);
 		return -1;
-	case OPT_NAME:
+	case WORKER_NAME:
 		if (!names_valid(value, true))
 			return bad(name, value,
 				   "a name of letters, digits, '_', '-', '.'");
 		set_text(&o->name, value);
 		return -1;
-	case OPT_CPUS:
+	case WORKER_CPUS:
 		if (parse_milli(value, &number) || number == 0)
 			return bad(name, value, "a number above 0");
 		return capacity_add(&o->capacity, "cpus", number) ? ERR_USAGE : -1;
-	case OPT_MEMORY:
+	case WORKER_MEMORY:
 		if (num_parse_size(value, &number) || number == 0)
 			return bad(name, value, "a size as 8GiB");
 		return capacity_add(&o->capacity, "memory", number) ? ERR_USAGE : -1;
-	case OPT_GPUS:
+	case WORKER_GPUS:
 		if (parse_gpus(&o->capacity, value))
 			return bad(name, value, "a number, or device indices as 0,2,3");
 		return -1;
-	case OPT_RESOURCE:
+	case WORKER_RESOURCE:
 		if (parse_resource(&o->capacity, value))
 			return bad(name, value, "NAME=NUMBER of an own name");
 		return -1;
-	case OPT_WORK_DIR:
+	case WORKER_WORK_DIR:
 		set_text(&o->work_dir, value);
 		o->work_dir_given = true;
 		return -1;
-	case OPT_CACHE_SIZE:
+	case WORKER_CACHE_SIZE:
 		if (num_parse_size(value, &o->cache_bytes))
 			return bad(name, value, "a size as 2GiB");
 		return -1;
-	case OPT_CHECKPOINT_MAX:
+	case WORKER_CHECKPOINT_MAX:
 		if (num_parse_size(value, &o->checkpoint_bytes))
 			return bad(name, value, "a size as 4GiB, or 0");
 		return -1;
-	case OPT_KEY:
+	case WORKER_KEY:
 		set_text(&o->key_file, value);
 		return -1;
-	case OPT_INSECURE:
+	case WORKER_INSECURE:
 		o->insecure = true;
 		return -1;
-	case OPT_DRAIN_TIMEOUT:
+	case WORKER_DRAIN_TIMEOUT:
 		if (num_parse_duration(value, &o->drain_timeout_ns))
 			return bad(name, value, "a time as 30s or 10m");
 		return -1;
-	case OPT_PRIVATE:
+	case WORKER_PRIVATE:
 		o->is_private = true;
 		return -1;
-	case OPT_LOG_LEVEL:
+	case WORKER_LOG_LEVEL:
 		if (log_level_parse(value, &o->log_level))
 			return bad(name, value, "error, warn, info or debug");
 		return -1;
-	case OPT_VERSION:
+	case WORKER_VERSION:
 		puts(PROGRAM " " CASHET_VERSION);
 		return ERR_NONE;
-	case OPT_HELP:
-		fputs(help, stdout);
+	case WORKER_HELP:
+		daemon_help(&daemon_worker);
 		return ERR_NONE;
-	default:
-		return ERR_USAGE;
+	case WORKER_FLAGS:
+		break;
 	}
+	return ERR_USAGE;
 }
 
 static void suggest(const char *word)
 {
-	const char *names[ARRAY_LEN(table)];
-	size_t count = 0;
-	while (strncmp(word, "--", 2) == 0 && table[count].name) {
-		names[count] = table[count].name;
-		count++;
-	}
-	const char *near = count ? names_suggest(word + 2, names, count) : NULL;
+	const char *near =
+		strncmp(word, "--", 2) == 0 ? daemon_suggest(&daemon_worker, word) : NULL;
 	fprintf(stderr, PROGRAM ": unknown option %s%s%s%s\n", word,
 		near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
 	fputs("  cashet-worker --help lists the options\n", stderr);
@@ -352,6 +273,8 @@ int options_parse(struct options *o, int argc, char **argv)
 			      .checkpoint_bytes = CHECKPOINT_BYTES,
 			      .drain_timeout_ns = TIME_NEVER,
 			      .log_level = LOG_INFO};
+	struct option table[DAEMON_FLAGS_MAX + 1];
+	daemon_getopt(&daemon_worker, table);
 	opterr = 0;
 	for (;;) {
 		int at = optind, index = 0;
@@ -366,7 +289,7 @@ int options_parse(struct options *o, int argc, char **argv)
 			suggest(argv[at]);
 			return ERR_USAGE;
 		}
-		int rc = parse_one(o, option, table[index].name, optarg);
+		int rc = parse_one(o, option - DAEMON_FLAG, table[index].name, optarg);
 		if (rc >= 0)
 			return rc;
 	}
