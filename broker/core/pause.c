@@ -2,8 +2,9 @@
  *
  * A sweep is what one entry of a batch file makes: the tasks of one function of the batch (a function
  * carries the entry's name, so no two entries share one). What other entries do neither helps nor
- * harms it. What runs goes on; leases that wait on workers are taken back. Hits and successes count alike; what was skipped or cancelled says nothing. Each sweep
- * pauses its batch once at most: who resumed it has seen it.
+ * harms it. What runs goes on; leases that wait on workers are taken back. Hits and successes count
+ * alike; what was skipped or cancelled says nothing. Each sweep pauses its batch once at most: who
+ * resumed it has seen it.
  *
  * struct function counts: @live, tasks that are not over; @failed, as long as none has succeeded and it
  * has not paused, then SWEEP_DECIDED. Both follow from how tasks ended, so that after a restart they
