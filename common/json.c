@@ -64,6 +64,15 @@ static bool is_c1(const uint8_t *at, size_t step)
 	return step == 2 && at[0] == 0xc2 && at[1] < 0xa0;
 }
 
+/* is_bidi() - U+202A to U+202E, U+2066 to U+2069: they show text in another order than it has. */
+static bool is_bidi(const uint8_t *at, size_t step)
+{
+	if (step != 3 || at[0] != 0xe2)
+		return false;
+	return at[1] == 0x80 ? at[2] >= 0xaa && at[2] <= 0xae
+			     : at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9;
+}
+
 static void add_quoted(struct buf *out, const char *text, size_t size)
 {
 	const uint8_t *at = (const uint8_t *)text, *end = at + size;
@@ -168,7 +177,7 @@ void text_escape(struct buf *out, const char *text, size_t size)
 		if (at == end)
 			break;
 		size_t step = utf8_sequence(at, (size_t)(end - at));
-		if (step > 1 && !is_c1(at, step)) {
+		if (step > 1 && !is_c1(at, step) && !is_bidi(at, step)) {
 			buf_add(out, at, step);
 			at += step;
 			continue;

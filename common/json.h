@@ -28,6 +28,7 @@ void json_bool(struct json *j, bool value);
 void json_null(struct json *j);
 void json_hex(struct json *j, const void *data, size_t size);
 
-/** text_escape() - append @text with control characters (C0 except none, DEL, C1) and invalid
- * UTF-8 as \xNN, \n and \t as such two-character escapes: safe on a terminal, one line. */
+/** text_escape() - append @text with control characters (C0 except none, DEL, C1, those that change
+ * the direction of text) and invalid UTF-8 as \xNN, \n and \t as such two-character escapes: safe on
+ * a terminal, one line. */
 void text_escape(struct buf *out, const char *text, size_t size);

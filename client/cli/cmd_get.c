@@ -72,16 +72,20 @@ static int choose(struct cli *cli, const struct cashet_result *r, struct chosen 
 	} else if (!s->want_stdout && r->result.type != CASHET_CONTENT_NONE) {
 		out->content = r->result;
 	}
-	if (out->content.type == CASHET_CONTENT_NONE) {
-		CLEANUP_BUF struct buf why = {0};
-		buf_printf(&why, "the task %s %s",
-			   r->status == CASHET_TASK_FAILED ? "" : "is",
-			   r->status == CASHET_TASK_FAILED
-				   ? "failed"
-				   : cashet_status_name(r->status));
+	/* What a failed task printed is no result; asked for by its name, it is given. */
+	bool failed = r->status == CASHET_TASK_FAILED;
+	bool named = s->want_stdout || s->want_stderr || s->output_name;
+	if ((failed && !named) || out->content.type == CASHET_CONTENT_NONE) {
+		CLEANUP_BUF struct buf next = {0};
+		buf_add_str(&next, *r->error ? r->error : "");
+		if (!named && r->output.type != CASHET_CONTENT_NONE)
+			buf_printf(&next, "%swhat it printed: --stdout, --stderr",
+				   next.size ? "; " : "");
 		return CHOICE_FAILED +
-		       fail(cli, CASHET_NOT_FOUND, *r->error ? r->error : "",
-			    "there is no %s: %s", out->what, buf_cstr(&why));
+		       fail(cli, CASHET_NOT_FOUND, next.size ? buf_cstr(&next) : "",
+			    "there is no %s: the task %s%s", named ? out->what : "result",
+			    failed ? "failed" : "is ",
+			    failed ? "" : cashet_status_name(r->status));
 	}
 	return 0;
 }
@@ -150,7 +154,7 @@ static int write_content(struct cli *cli, const struct cashet_content *content,
 	bool is_file = path && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
 		       !S_ISDIR(st.st_mode);
 	if (content->type == CASHET_CONTENT_TREE) {
-		if (!path)
+		if (!path || strcmp(path, "-") == 0)
 			return cli_usage(cli, "name a new one: -o DIR",
 					 "that output is a folder, not a file");
 		return cashet_get_tree(cli->c, content->digest, path, &e)
@@ -237,7 +241,8 @@ static int get(struct cli *cli, const struct cashet_result *r)
 	int choice = choose(cli, r, &chosen), code = 0;
 	if (choice >= CHOICE_FAILED)
 		return choice - CHOICE_FAILED;
-	if (choice == CHOICE_SEVERAL && !path && !s->json) {
+	bool to_stream = path ? strcmp(path, "-") == 0 : !s->json;
+	if (choice == CHOICE_SEVERAL && to_stream) {
 		CLEANUP_BUF struct buf outputs = {0};
 		list_outputs(r, &outputs);
 		return cli_usage(

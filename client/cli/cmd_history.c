@@ -64,7 +64,10 @@ static void draw_origin(struct tree *t, const struct cashet_origin *o, bool last
 		return;
 	}
 	show_origin(t->cli, &t->out, o);
-	if (o->supplied)
+	if (o->supplied && o->source_count)
+		buf_printf(&t->out, "  %" PRIu32 " of them supplied by the client",
+			   o->supplied);
+	else if (o->supplied)
 		buf_add_str(&t->out, "  supplied by the client");
 	if (o->unknown)
 		buf_add_str(&t->out, "  from where is not recorded here");

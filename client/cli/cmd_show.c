@@ -1,6 +1,7 @@
 /* cmd_show.c - show: all that is known of one commit. */
 #include "client/cli/cli.h"
 
+#include "common/num.h"
 #include "common/pure/hex.h"
 
 #include <inttypes.h>
@@ -233,6 +234,25 @@ static void add_inputs(const struct cli *cli, struct buf *out,
 		buf_add_str(out, "  none\n");
 }
 
+static void add_metrics(const struct cli *cli, struct buf *out,
+			const struct cashet_result *r)
+{
+	if (r->metric_count)
+		buf_add_str(out, "Metrics:\n");
+	for (size_t i = 0; i < r->metric_count; i++) {
+		const struct cashet_metric *m = &r->metrics[i];
+		char number[32];
+		buf_add_str(out, "  ");
+		show_text(cli, out, m->name);
+		buf_add_str(out, " = ");
+		if (m->is_text)
+			show_text(cli, out, m->text);
+		else
+			buf_add_str(out, num_format_double(number, m->number));
+		buf_add_byte(out, '\n');
+	}
+}
+
 /* ---- the error ---- */
 
 struct tail { /* the last bytes of a stream */
@@ -416,6 +436,7 @@ int cmd_show(struct cli *cli)
 		add_source(cli, &out, s->function);
 		add_args(cli, &out, s->result);
 		add_inputs(cli, &out, s);
+		add_metrics(cli, &out, s->result);
 		add_error(cli, &out, s);
 		code = cli_write(cli, &out);
 	}

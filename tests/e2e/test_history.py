@@ -396,6 +396,36 @@ class Get(History):
 
         self.both(check)
 
+    def test_what_a_failed_task_printed_is_no_result(self):
+        file = self.site.write("half.yaml", """
+version: 1
+tasks:
+  half: {run: "echo half; echo why >&2; echo 1 > o; mkdir d; exit 3", outputs: {o: o, d: d}}
+  missing: {run: "true", outputs: {o: o}}
+  two: {run: "echo 1 > o; mkdir d", outputs: {o: o, d: d}}
+""")
+        self.broker, self.workers = self.site.broker(), self.site.worker()
+        batch = self.site.submit(file, code=1)["batch"]
+        self.stop()
+
+        def check():
+            for index, why in ((0, "exit 3"), (1, "o was not created")):
+                for target in (["-o", self.site.path("out")], []):
+                    got = self.site.run("get", f"{batch}:{index}", *target)
+                    self.assertEqual((got.code, got.out), (5, ""), got.err)
+                    self.assertIn("there is no result: the task failed", got.err)
+                    self.assertIn(why, got.err)
+            self.assertFalse(os.path.exists(self.site.path("out")))
+            for options, want in ((["--stdout"], "half\n"), (["--stderr"], "why\n")):
+                got = self.site.run("get", f"{batch}:0", *options)
+                self.assertEqual((got.code, got.out), (0, want))
+            for options in ([], ["--output", "d"]):  # a folder is no stream
+                got = self.site.run("get", f"{batch}:2", "-o", "-", *options)
+                self.assertEqual((got.code, got.out), (2, ""), got.err)
+            self.assertFalse(os.path.exists(self.site.path("-")))
+
+        self.both(check)
+
     def test_any_size_in_bounded_memory(self):
         big = self.site.write("big.yaml", """
 version: 1

@@ -110,6 +110,10 @@ Test(text_escape, leaves_nothing_that_a_terminal_obeys)
 		       "1m",
 		       4, "\\xc2\\x9b1m");
 	expect_escaped("\xff\xc3", 2, "\\xff\\xc3");
+	expect_escaped("a\xe2\x80\xae"
+		       "b",
+		       5, "a\\xe2\\x80\\xaeb"); /* right to left */
+	expect_escaped("\xe2\x81\xa9\xe2\x80\xa6", 6, "\\xe2\\x81\\xa9\xe2\x80\xa6");
 }
 
 Test(err, keeps_the_code_and_the_text)
