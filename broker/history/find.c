@@ -270,8 +270,17 @@ static int find_task(struct history *h, const Cashet__Target *target, uint64_t *
 			       hex, target->index, row.task_count);
 	const struct ledger_end *end = &history_ends(h, &row)->items[target->index];
 	*seqp = end->commit;
-	if (end->commit)
+	if (end->commit && history_has(h, end->commit))
 		return 0;
+	if (end->commit) {
+		err_set(e, ERR_NOT_FOUND,
+			"the commit that task %.8s:%u ended with was removed", hex,
+			target->index);
+		err_next(e,
+			 "cashet retry %.8s runs what was removed again, as a new batch",
+			 hex);
+		return ERR_NOT_FOUND;
+	}
 	err_set(e, ERR_NOT_FOUND, "task %.8s:%u has no commit: it %s", hex, target->index,
 		end->status == CORE_SKIPPED	? "was skipped"
 		: end->status == CORE_CANCELLED ? "was cancelled"

@@ -44,22 +44,30 @@ static void rehash(struct history_sources *s)
 	}
 }
 
-uint32_t sources_number(struct history_sources *s, uint64_t seq)
+/* Return: the slot of commit @seq, or the free one where it belongs. */
+static uint32_t *slot_of(struct history_sources *s, uint64_t seq)
 {
 	rehash(s);
 	uint32_t at = (uint32_t)seq * 2654435761u;
-	for (; s->slots[at & (s->slot_count - 1)]; at++) {
-		uint32_t number = s->slots[at & (s->slot_count - 1)] - 1;
-		if (s->seqs[number] == seq)
-			return number;
+	for (;; at++) {
+		uint32_t *slot = &s->slots[at & (s->slot_count - 1)];
+		if (!*slot || s->seqs[*slot - 1] == seq)
+			return slot;
 	}
+}
+
+uint32_t sources_number(struct history_sources *s, uint64_t seq)
+{
+	uint32_t *slot = slot_of(s, seq);
+	if (*slot)
+		return *slot - 1;
 	if (s->count >= s->max) {
 		s->cut = true;
 		return UINT32_MAX;
 	}
 	mem_grow(s->seqs, s->count, s->room);
 	s->seqs[s->count++] = seq;
-	s->slots[at & (s->slot_count - 1)] = s->count;
+	*slot = s->count;
 	return s->count - 1;
 }
 
@@ -96,7 +104,8 @@ static void from_task(struct lookup *l, struct origin *o, uint64_t index)
 {
 	uint64_t seq = index < l->ends->count ? l->ends->items[index].commit : 0;
 	o->parts++;
-	if (seq)
+	/* It may have been removed since. */
+	if (seq && (*slot_of(l->sources, seq) || history_has(l->h, seq)))
 		add_source(o, l->sources, seq);
 	else
 		o->unknown++;

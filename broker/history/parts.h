@@ -56,6 +56,8 @@ struct history_commit { /* one that was read; history_commit_fini() it */
 /** history_read() - Return: 0; 1 if it is not there or cannot be read. */
 int history_read(struct history *h, uint64_t seq, struct history_commit *out);
 void history_commit_fini(struct history_commit *c);
+/** history_has() - is there a commit of this number? What a batch's record names may be removed. */
+bool history_has(struct history *h, uint64_t seq);
 
 struct history_via { /* a task by which a commit was found; batch.batch 0: none */
 	struct ledger_batch_row batch;

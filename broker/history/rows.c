@@ -25,6 +25,13 @@ int history_read(struct history *h, uint64_t seq, struct history_commit *out)
 	return 0;
 }
 
+bool history_has(struct history *h, uint64_t seq)
+{
+	CLEANUP_BUF struct buf body = {0};
+	struct ledger_commit_row row;
+	return ledger_read_commit_row(history_reader(h), seq, &body, &row) == 0;
+}
+
 int history_batch_of(struct history *h, const uint8_t id[DIGEST_SIZE],
 		     struct ledger_batch_row *row)
 {

@@ -364,6 +364,30 @@ class Lineage(History):
 
         self.both(check)
 
+    def test_a_commit_that_was_removed_is_no_origin(self):
+        self.fill()
+        self.start()
+        prep = next(t for t in self.result["tasks"] if t["name"] == "prep")
+        self.assertEqual(self.site.run("rm", prep["commit"]).code, 0)
+        self.stop()
+        task = f"{self.result['batch'][:8]}:{prep['index']}"
+
+        def check():
+            train = self.commit("train", 0.2)
+            graph = self.site.run("history", train, "--graph").out
+            self.assertEqual(len(graph.splitlines()), 2, graph)
+            self.assertIn("from where is not recorded here", graph)
+            self.assertIn("not recorded here", self.site.run("show", train).out)
+            self.assertEqual(len(self.json("history", train, "--graph")["nodes"]), 1)
+            self.assertNotIn("c1", self.site.run("history", train, "--dot").out)
+            for argv in (["show"], ["why"], ["history"]):
+                done = self.site.run(*argv, task)
+                self.assertEqual((done.code, done.out), (5, ""), argv)
+                self.assertIn("was removed", done.err)
+                self.assertIn("cashet retry", done.err)
+
+        self.both(check)
+
 
 class Get(History):
     def test_exact_bytes_when_piped(self):
