@@ -262,6 +262,22 @@ static void walk_function(struct walk *w, const struct compare_side *old,
 
 /* ---- the arguments ---- */
 
+/* 1 and "1" are two values: only where they would look alike a text is quoted. */
+static void format_values(const struct value *old, struct buf *was,
+			  const struct value *now, struct buf *is)
+{
+	if (old)
+		value_format(was, old);
+	if (now)
+		value_format(is, now);
+	if (!old || !now || (old->type == VALUE_STRING) == (now->type == VALUE_STRING) ||
+	    strcmp(buf_cstr(was), buf_cstr(is)) != 0)
+		return;
+	struct buf *text = old->type == VALUE_STRING ? was : is;
+	buf_reset(text);
+	buf_printf(text, "\"%s\"", old->type == VALUE_STRING ? old->text : now->text);
+}
+
 static void walk_params(struct walk *w, const struct compare_side *old,
 			const struct compare_side *now)
 {
@@ -284,10 +300,8 @@ static void walk_params(struct walk *w, const struct compare_side *old,
 		if (w->sink) {
 			buf_reset(&was);
 			buf_reset(&is);
-			if (c.has_old)
-				value_format(&was, &old->args->values[i]);
-			if (c.has_now)
-				value_format(&is, &now->args->values[k]);
+			format_values(c.has_old ? &old->args->values[i] : NULL, &was,
+				      c.has_now ? &now->args->values[k] : NULL, &is);
 			c.old = buf_cstr(&was);
 			c.now = buf_cstr(&is);
 			c.old_size = was.size;

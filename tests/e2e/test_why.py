@@ -115,6 +115,12 @@ class Why(WhyTest):
         self.assertEqual(why["earlier"]["task"]["params"]["seed"], 1)
         self.assertEqual(self.why_task(again, 1)["verdict"], "hit")
 
+    def test_a_number_and_its_text_are_told_apart(self):
+        self.submit(lrs="[0.1]")
+        again = self.submit(lrs='["0.1"]')
+        change = next(c for c in self.why_task(again)["changes"] if c["cause"])
+        self.assertEqual((change["before"], change["after"]), ("0.1", '"0.1"'))
+
     def test_a_changed_input_file_is_followed_through_the_chain(self):
         first = self.submit()
         again = self.submit(raw="a b c d\n")
