@@ -28,6 +28,7 @@ static void report_from(struct cashet_care_report *to, const Cashet__CareReport 
 		.bytes = r->bytes,
 		.compute_ns = r->compute_ns,
 		.kept_in_use = r->kept_in_use,
+		.kept_pinned = r->kept_pinned,
 		.store_bytes = r->store_bytes,
 		.journal_bytes = r->file_bytes,
 		.journal_free = r->free_bytes,

@@ -490,6 +490,7 @@ struct cashet_care_report {
 	uint64_t bytes;		/* of blobs and records that went */
 	uint64_t compute_ns;	/* what the results that went had cost */
 	uint64_t kept_in_use;	/* that would have gone, but something needs them */
+	uint64_t kept_pinned;	/* that cashet_remove() passed over: they are pinned */
 	uint64_t store_bytes;	/* blobs and records that are left (gc) */
 	uint64_t journal_bytes; /* size of meta.db, */
 	uint64_t journal_free;	/* and how much of it new rows will use first */
@@ -533,12 +534,14 @@ struct cashet_filter { /* all that is given must hold; nothing given is CASHET_U
 	const char *downstream; /* this commit and all that was made from it */
 };
 /** cashet_remove() - take records out of the store; bytes that nothing else needs go with the next
- * gc. */
+ * gc. If one of filter.commits is pinned nothing is removed, and the error names the pin; of what the
+ * rest of the filter means, pinned ones are passed over. */
 CASHET_API int cashet_remove(struct cashet *c, const struct cashet_filter *filter,
 			     const struct cashet_care_options *options,
 			     struct cashet_care_report *report,
 			     struct cashet_error *error);
-/** cashet_invalidate() - current results that are hits no more; their records stay. */
+/** cashet_invalidate() - current results that are hits no more; their records stay, and so do their
+ * pins. */
 CASHET_API int cashet_invalidate(struct cashet *c, const struct cashet_filter *filter,
 				 const struct cashet_care_options *options,
 				 struct cashet_care_report *report,

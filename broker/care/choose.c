@@ -1,5 +1,7 @@
 /* choose.c - who goes: what has expired; then, least recently used first, what is too old or too much.
- * When there is too much, all logs leave before the first result does. */
+ * When there is too much, all logs leave before the first result does; and a result takes along what
+ * it alone had read and run, even if its record has to stay: otherwise a small input of the first task
+ * of a chain would be there until the last one of its readers has gone. */
 #include "broker/care/graph_impl.h"
 
 #include "common/pure/mem.h"
@@ -54,7 +56,8 @@ static bool goes(const struct graph *g, const struct commit_at *c, bool *emptyp)
 	return *emptyp;
 }
 
-static void go(struct graph *g, uint32_t commit, struct graph_sums *sums)
+static void go(struct graph *g, uint32_t commit, enum graph_part part,
+	       struct graph_sums *sums)
 {
 	struct commit_at *c = &g->commits[commit];
 	if (c->fate != GRAPH_KEPT)
@@ -64,7 +67,7 @@ static void go(struct graph *g, uint32_t commit, struct graph_sums *sums)
 		return;
 	}
 	bool is_empty, is_result = goes(g, c, &is_empty);
-	graph_let_go(g, commit, false);
+	graph_let_go(g, commit, part);
 	if (is_result && (!is_empty || c->fate == GRAPH_NO_RECORD)) {
 		sums->results++;
 		sums->compute_ns += c->info.duration_ns;
@@ -76,15 +79,21 @@ static uint64_t left(const struct graph *g)
 	return g->held_bytes + g->record_bytes;
 }
 
+/* Those that went by another rule have left what they read and ran where it was: it goes first. */
 static void go_until_it_fits(struct graph *g, uint64_t max, struct graph_sums *sums)
 {
 	for (uint32_t i = 0; i < g->commit_count && left(g) > max; i++) {
 		const struct commit_at *c = &g->commits[g->order[i]];
 		if (c->fate == GRAPH_KEPT && !c->is_kept)
-			graph_let_go(g, g->order[i], true);
+			graph_let_go(g, g->order[i], GRAPH_LOGS);
 	}
-	for (uint32_t i = 0; i < g->commit_count && left(g) > max; i++)
-		go(g, g->order[i], sums);
+	for (uint32_t i = 0; i < g->commit_count && left(g) > max; i++) {
+		const struct commit_at *c = &g->commits[g->order[i]];
+		if (c->fate == GRAPH_NO_BYTES)
+			graph_let_go(g, g->order[i], GRAPH_ALL_BYTES);
+		else
+			go(g, g->order[i], GRAPH_ALL_BYTES, sums);
+	}
 }
 
 void graph_choose(struct graph *g, const struct graph_policy *policy,
@@ -100,13 +109,13 @@ void graph_choose(struct graph *g, const struct graph_policy *policy,
 	for (uint32_t i = 0; i < g->commit_count; i++) {
 		const struct graph_commit *c = &g->commits[i].info;
 		if (policy->all || is_expired(c, policy->now_ms))
-			go(g, i, sums);
+			go(g, i, GRAPH_RESULT, sums);
 	}
 	for (uint32_t i = 0; i < g->commit_count; i++) {
 		const struct graph_commit *c = &g->commits[g->order[i]].info;
 		if (c->used_ms >= policy->before_ms)
 			break;
-		go(g, g->order[i], sums);
+		go(g, g->order[i], GRAPH_RESULT, sums);
 	}
 	if (policy->has_max)
 		go_until_it_fits(g, policy->max_bytes, sums);

@@ -53,8 +53,14 @@ static int run(struct gc *gc, const Cashet__GcRequest *r)
 	gc->report->compute_ns = sums.compute_ns;
 	gc->report->kept_in_use = sums.kept;
 	gc->report->store_bytes = sums.left_bytes;
-	if (!r->dry_run)
-		return gc_sweep(gc);
+	if (!r->dry_run) {
+		rc = gc_sweep(gc);
+		/* What was stopped, or was asked for meanwhile, is there still. */
+		gc->report->store_bytes += sums.bytes > gc->report->bytes
+						   ? sums.bytes - gc->report->bytes
+						   : 0;
+		return rc;
+	}
 	gc->report->commits = sums.records;
 	gc->report->objects = sums.objects;
 	gc->report->bytes = sums.bytes;

@@ -371,18 +371,35 @@ void graph_keep(struct graph *g, uint32_t commit, bool inputs)
 	}
 }
 
-void graph_let_go(struct graph *g, uint32_t commit, bool only_logs)
+static bool is_in_part(const struct ref *r, enum graph_part part)
+{
+	switch ((enum ref_kind)r->kind) {
+	case REF_LOG:
+		return true;
+	case REF_OUTPUT:
+		return part != GRAPH_LOGS;
+	case REF_INPUT:
+	case REF_CODE:
+		return part == GRAPH_ALL_BYTES;
+	}
+	return false;
+}
+
+void graph_let_go(struct graph *g, uint32_t commit, enum graph_part part)
 {
 	struct commit_at *c = &g->commits[commit];
 	for (uint32_t i = 0; i < c->ref_count; i++) {
 		struct ref *r = &g->refs[c->first_ref + i];
-		bool goes = r->kind == REF_LOG || (r->kind == REF_OUTPUT && !only_logs);
-		if (!goes || !r->holds)
+		if (!r->holds || !is_in_part(r, part))
 			continue;
+		if (r->kind == REF_CODE && !r->lists) {
+			r->lists = true;
+			hold_list(g, r->node);
+		}
 		r->holds = false;
 		release(g, r->node, 0);
 	}
-	if (only_logs)
+	if (part == GRAPH_LOGS)
 		return;
 	c->fate = GRAPH_NO_BYTES;
 	if (!is_read(g, c))

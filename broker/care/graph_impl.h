@@ -53,8 +53,13 @@ struct graph {
 	uint64_t record_bytes; /* of commits whose record stays */
 };
 
-/** graph_let_go() - a commit's logs, or all its bytes, and then its record unless somebody reads what
- * it made. */
-void graph_let_go(struct graph *g, uint32_t commit, bool only_logs);
+enum graph_part {
+	GRAPH_LOGS,
+	GRAPH_RESULT,	/* and logs */
+	GRAPH_ALL_BYTES /* and what it read and ran, which only clients can bring again */
+};
+/** graph_let_go() - these bytes of a commit; unless it is only the logs, its record goes as well if
+ * nobody reads what it made. Of a function whose code goes the description stays with the record. */
+void graph_let_go(struct graph *g, uint32_t commit, enum graph_part part);
 void graph_drop_considered(struct graph *g);
 bool graph_is_made(const struct graph *g, uint32_t node, unsigned depth);

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/names.h"
+#include "common/pure/hex.h"
 
 /* A name must not look like the beginning of a hash. */
 static int check_name(const char *name, struct err *e)
@@ -35,9 +36,20 @@ static void watch(struct broker *b, uint64_t seq, const struct commit *c)
 		presence_is_whole(b, &c->outputs[i].content);
 }
 
+/* What a name stood for would be let go without a word. */
+static int is_taken(const char *name, const uint8_t hash[DIGEST_SIZE], struct err *e)
+{
+	char hex[HEX_DIGEST_SIZE];
+	hex_encode(hex, hash, DIGEST_SIZE);
+	err_set(e, ERR_FAILED, "%s is a pin already: it stands for commit %.8s", name,
+		hex);
+	err_next(e, "choose another name, or cashet unpin %s first", name);
+	return ERR_FAILED;
+}
+
 static int pin(struct broker *b, const Cashet__PinRequest *p, struct err *e)
 {
-	uint8_t hash[DIGEST_SIZE];
+	uint8_t hash[DIGEST_SIZE], before[DIGEST_SIZE];
 	struct commit c;
 	uint64_t seq;
 	int rc = check_name(p->name, e);
@@ -60,6 +72,9 @@ static int pin(struct broker *b, const Cashet__PinRequest *p, struct err *e)
 		return rc;
 	if (guard_is_dying_commit(b, seq) || pager_commit(&b->pager, seq, &c, hash))
 		return err_set(e, ERR_NOT_FOUND, "the commit is being removed");
+	if (!ledger_find_pin(b->reader, p->name, before) &&
+	    memcmp(before, hash, DIGEST_SIZE) != 0)
+		return is_taken(p->name, before, e);
 	watch(b, seq, &c);
 	ledger_add_pin(b->turn, p->name, hash, clock_wall_ms());
 	log_info("pinned", "name=%s seq=%llu", p->name, (unsigned long long)seq);

@@ -1,12 +1,14 @@
 /* remove.c - rm and invalidate: which commits are meant, and that they are found no more.
  *
- * rm takes the record away; the bytes that nobody else needs go with the next gc. invalidate leaves the
- * record in the history. What a batch that goes on has ended a task with is not removed: its readers
+ * rm takes the record away; the bytes that nobody else needs go with the next gc. A pinned commit is
+ * refused when it is named, and passed over when it is one of many, so that no pin ever stands for
+ * nothing. invalidate leaves the record in the history, with its pins. What a batch that goes on has ended a task with is not removed: its readers
  * may need it, also after a restart; it may be invalidated, which changes nothing for those who were
  * told of it before. */
 #include "broker/care/find.h"
 #include "broker/care/guard.h"
 #include "common/log.h"
+#include "common/pure/hex.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 
@@ -15,6 +17,7 @@
 
 #define LOT 128
 #define NAMED_MAX 1000
+#define PINS_MAX 100
 #define STOP 1
 
 struct removing {
@@ -22,7 +25,10 @@ struct removing {
 	const Cashet__RemoveRequest *request;
 	Cashet__CareReport *report;
 	struct set64 targets, tagged, stream;
-	struct set64 live; /* commits that batches that go on name */
+	struct set64 live;   /* commits that batches that go on name */
+	struct set64 pinned; /* by hash: place of the name + 1 */
+	struct buf names;    /* of pins, each with its NUL */
+	char *kept[PINS_MAX];
 	bool has_targets, has_tags, has_stream;
 	struct buf arena;
 	struct buf hashes;
@@ -93,6 +99,29 @@ static int keep_batch(void *arg, const struct ledger_batch_row *row)
 	return ledger_each_end(r->care->reader, row->batch.batch, keep_end, r);
 }
 
+static int add_pin(void *arg, const struct ledger_pin *pin)
+{
+	struct removing *r = arg;
+	set64_put(&r->pinned, care_word(pin->hash), r->names.size + 1);
+	buf_add(&r->names, pin->name, strlen(pin->name) + 1);
+	return r->names.failed ? -ENOMEM : 0;
+}
+
+static const char *pin_of(const struct removing *r, const uint8_t hash[DIGEST_SIZE])
+{
+	uint64_t at;
+	if (!set64_get(&r->pinned, care_word(hash), &at))
+		return NULL;
+	return (const char *)r->names.data + at - 1;
+}
+
+static void keep_pinned(struct removing *r, const char *name)
+{
+	r->report->kept_pinned++;
+	if (r->report->n_pins < PINS_MAX)
+		r->kept[r->report->n_pins++] = (char *)(uintptr_t)name;
+}
+
 static int lot(struct removing *r)
 {
 	bool acts = !r->request->dry_run;
@@ -133,6 +162,11 @@ static int consider(void *arg, const struct ledger_commit_row *row)
 	    (q->worker.len && memcmp(q->worker.data, c.worker_key, KEY_SIZE) != 0) ||
 	    (q->keep_record && !is_current(r, row, &c)))
 		return 0;
+	const char *name = q->keep_record ? NULL : pin_of(r, row->hash);
+	if (name) {
+		keep_pinned(r, name);
+		return 0;
+	}
 	if (!q->keep_record && set64_has(&r->live, row->seq)) {
 		r->report->kept_in_use++;
 		return 0;
@@ -162,6 +196,30 @@ static int find_targets(struct removing *r, struct err *e)
 	return 0;
 }
 
+/* What is named one by one goes as a whole or not at all: nobody meant to lose what is pinned. */
+static int refuse_pinned(struct removing *r, struct err *e)
+{
+	CLEANUP_BUF struct buf body = {0};
+	for (size_t i = 0; i < r->targets.capacity; i++) {
+		struct ledger_commit_row row;
+		char hex[HEX_DIGEST_SIZE];
+		buf_reset(&body);
+		if (!r->targets.keys[i] ||
+		    ledger_read_commit_row(r->care->reader, r->targets.keys[i], &body,
+					   &row))
+			continue;
+		const char *name = pin_of(r, row.hash);
+		if (!name)
+			continue;
+		hex_encode(hex, row.hash, DIGEST_SIZE);
+		err_set(e, ERR_FAILED, "commit %.8s is pinned as %s; nothing was removed",
+			hex, name);
+		err_next(e, "cashet unpin %s first", name);
+		return ERR_FAILED;
+	}
+	return 0;
+}
+
 /* The smallest walk that sees all of them. */
 static int walk(struct removing *r)
 {
@@ -188,6 +246,24 @@ static int walk(struct removing *r)
 	return 0;
 }
 
+static int remove_all(struct removing *r, struct err *e)
+{
+	const Cashet__RemoveRequest *q = r->request;
+	int rc = care_call(r->care, begin, NULL, true);
+	if (!rc && !q->keep_record)
+		rc = ledger_each_open_batch(r->care->reader, keep_batch, r);
+	if (!rc && !q->keep_record)
+		rc = ledger_each_pin(r->care->reader, add_pin, r);
+	if (!rc && !q->keep_record)
+		rc = refuse_pinned(r, e);
+	if (!rc)
+		rc = walk(r);
+	if (!rc && r->count)
+		rc = lot(r);
+	int ended = care_call(r->care, end, NULL, false);
+	return rc ? rc : ended;
+}
+
 static int run(struct removing *r, struct err *e)
 {
 	const Cashet__RemoveRequest *q = r->request;
@@ -207,15 +283,9 @@ static int run(struct removing *r, struct err *e)
 		rc = find_downstream(r->care, root, &r->stream);
 	}
 	if (!rc)
-		rc = care_call(r->care, begin, NULL, true);
-	if (!rc && !q->keep_record)
-		rc = ledger_each_open_batch(r->care->reader, keep_batch, r);
-	if (!rc)
-		rc = walk(r);
-	if (!rc && r->count)
-		rc = lot(r);
-	int ended = care_call(r->care, end, NULL, false);
-	rc = rc ? rc : ended;
+		rc = remove_all(r, e);
+	if (e->code)
+		return e->code;
 	if (rc < 0)
 		return care_broken(e, rc);
 	r->report->stopped = rc != 0;
@@ -231,6 +301,7 @@ static void report(struct removing *r)
 						 r->hashes.data + i * DIGEST_SIZE};
 	r->report->n_commits_found = count;
 	r->report->commits_found = found;
+	r->report->pins = r->kept;
 	care_report(r->care, r->report);
 	free(found);
 }
@@ -275,6 +346,8 @@ int care_remove(struct care *care, const Cashet__Envelope *request, struct err *
 	set64_fini(&r->tagged);
 	set64_fini(&r->stream);
 	set64_fini(&r->live);
+	set64_fini(&r->pinned);
+	buf_fini(&r->names);
 	buf_fini(&r->arena);
 	buf_fini(&r->hashes);
 	free(r);

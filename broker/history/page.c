@@ -24,6 +24,16 @@ void pager_fini(struct pager *p)
 		free(p->recent[i]);
 }
 
+static void forget_recent(struct pager *p)
+{
+	uint64_t changes = ledger_changes(p->reader);
+	if (changes == p->changes)
+		return;
+	p->changes = changes;
+	for (unsigned i = 0; i < PAGER_RECENT; i++)
+		free(steal(p->recent[i]));
+}
+
 static void keep_recent(struct pager *p, uint64_t seq, const uint8_t hash[DIGEST_SIZE])
 {
 	struct pager_commit **slot = &p->recent[seq % PAGER_RECENT];
@@ -40,8 +50,9 @@ static void keep_recent(struct pager *p, uint64_t seq, const uint8_t hash[DIGEST
 int pager_commit(struct pager *p, uint64_t seq, struct commit *c,
 		 uint8_t hash[DIGEST_SIZE])
 {
-	const struct pager_commit *known = p->recent[seq % PAGER_RECENT];
 	uint8_t read_hash[DIGEST_SIZE];
+	forget_recent(p);
+	const struct pager_commit *known = p->recent[seq % PAGER_RECENT];
 	buf_reset(&p->arena);
 	if (known && known->seq == seq) {
 		if (hash)
@@ -49,8 +60,10 @@ int pager_commit(struct pager *p, uint64_t seq, struct commit *c,
 		return commit_decode(known->body, known->size, c, &p->arena);
 	}
 	buf_reset(&p->body);
-	if (ledger_read_commit(p->reader, seq, &p->body, read_hash) ||
-	    commit_decode(p->body.data, p->body.size, c, &p->arena)) {
+	int rc = ledger_read_commit(p->reader, seq, &p->body, read_hash);
+	if (rc == 1)
+		return 1; /* removed */
+	if (rc || commit_decode(p->body.data, p->body.size, c, &p->arena)) {
 		log_error("commit not readable", "seq=%llu", (unsigned long long)seq);
 		return 1;
 	}

@@ -32,6 +32,7 @@ struct pager { /* scratch, reused; and commits that were read lately, since they
 	struct ledger_reader *reader;
 	struct buf body, arena;
 	struct pager_commit *recent[PAGER_RECENT];
+	uint64_t changes; /* of the ledger, when they were read */
 };
 void pager_fini(struct pager *p);
 /** pager_commit() - read and decode commit @seq. @c and @hash (may be NULL) are valid until the

@@ -36,6 +36,7 @@ struct ledger {
 		version; /* counts transactions of the journal: old snapshots are noticed */
 
 	_Atomic uint64_t durable, queued_bytes;
+	_Atomic uint64_t changes; /* the last one that is durable, see ledger_changes() */
 	_Atomic uint64_t
 		changes_safe; /* up to this one index.db itself has all changes */
 	atomic_bool signalled;

@@ -358,6 +358,9 @@ struct ledger_tops { /* the highest numbers ever given; 0: none */
 	uint64_t commit, batch, blob;
 };
 int ledger_read_tops(struct ledger_reader *r, struct ledger_tops *tops);
+/** ledger_changes() - grows whenever something is removed or demoted: what was read before may not be
+ * there any more. Costs nothing. Without a ledger always 0. */
+uint64_t ledger_changes(const struct ledger_reader *r);
 int ledger_read_counters(struct ledger_reader *r, struct ledger_counters *counters);
 /** ledger_count() - the same as it really is, by reading every commit and small blob (fsck): all
  * but objects and what was summed over the life of the store, which are 0. Takes long. */

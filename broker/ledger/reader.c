@@ -295,3 +295,8 @@ void ledger_reader_close(struct ledger_reader *r)
 	free(r->dir);
 	free(r);
 }
+
+uint64_t ledger_changes(const struct ledger_reader *r)
+{
+	return r->ledger ? atomic_load(&r->ledger->changes) : 0;
+}

@@ -207,6 +207,7 @@ static void finish_group(struct ledger *l, struct group *g, bool durable)
 	if (durable && g->open) {
 		struct journal *j = &l->journal;
 		gap_add(&l->gap, j->adds, j->add_count, &j->now.mark, clock_mono_ns());
+		atomic_store(&l->changes, j->now.mark.change);
 	}
 	if (durable) {
 		atomic_fetch_add(&l->version, 1);

@@ -205,6 +205,9 @@ static int read_ranking(struct cli *cli, struct cashet_results *results,
 		if (g->direction)
 			rank(g, r, m->number);
 	}
+	/* What has only just ended may not be on disk yet. */
+	if (!cashet_results_batch(results)->ended)
+		g->met.removed = 0;
 	if (g->count)
 		qsort_r(g->items, g->count, sizeof *g->items, cmp_ranked, g);
 	return 0;
@@ -242,10 +245,37 @@ static int no_number(struct cli *cli, const struct ranking *g, const char *batch
 	return cli_fail(cli, &e);
 }
 
+/* gc, rm or clear: the batch remembers that its tasks were done, not what came of them. */
+static int were_removed(struct cli *cli, const struct ranking *g, const char *batch)
+{
+	struct cashet_error e = {.code = CASHET_NOT_FOUND};
+	if (g->met.removed < g->met.completed)
+		snprintf(
+			e.what, sizeof e.what,
+			"%" PRIu64 " of %" PRIu64
+			" results of batch %.*s were removed from the store, and what is "
+			"left has no metric%s%s",
+			g->met.removed, g->met.completed, SHORT_HASH, batch,
+			*g->metric ? " " : "", g->metric);
+	else
+		snprintf(e.what, sizeof e.what,
+			 "the results of batch %.*s (%" PRIu64
+			 " tasks) were removed from the store",
+			 SHORT_HASH, batch, g->met.completed);
+	snprintf(e.next, sizeof e.next,
+		 "cashet retry %.*s runs them again; cashet pin COMMIT --name NAME keeps "
+		 "a result from gc",
+		 SHORT_HASH, batch);
+	return cli_fail(cli, &e);
+}
+
 static int check_ranking(struct cli *cli, const struct ranking *g, const char *batch)
 {
 	CLEANUP_BUF struct buf next = {0};
 	bool any = g->met.metrics.count > 0;
+	if (g->met.removed && !g->numbers && !(g->texts + g->nans) &&
+	    (g->met.removed == g->met.completed || !any || *g->metric))
+		return were_removed(cli, g, batch);
 	if (any) {
 		buf_add_str(&next, "there is: ");
 		met_list(&next, &g->met.metrics);
@@ -368,6 +398,11 @@ static int best_of(struct cli *cli, struct cashet_results *results, struct ranki
 	if (g->texts + g->nans)
 		cli_note(cli, "without a number for it, so not ranked: %" PRIu64,
 			 g->texts + g->nans);
+	if (g->met.removed)
+		cli_note(cli,
+			 "removed from the store, so not ranked: %" PRIu64 " of %" PRIu64
+			 " results",
+			 g->met.removed, g->met.completed);
 	return g->json ? json_ranking(cli, g, batch) : render_ranking(cli, g, batch);
 }
 

@@ -29,6 +29,7 @@ static void json_report(struct json *j, const struct cashet_care_report *r)
 	field_number(j, "bytes", r->bytes);
 	field_number(j, "compute_ms", r->compute_ns / NS_PER_MS);
 	field_number(j, "kept_in_use", r->kept_in_use);
+	field_number(j, "kept_pinned", r->kept_pinned);
 }
 
 static void add_size(struct buf *out, const char *before, uint64_t bytes,
@@ -44,7 +45,8 @@ static void count(struct buf *out, uint64_t n, const char *one)
 	buf_printf(out, "%" PRIu64 " %s%s", n, one, n == 1 ? "" : "s");
 }
 
-static void add_gc(struct buf *out, const struct cashet_care_report *r)
+static void add_gc(struct buf *out, const struct cashet_gc *what,
+		   const struct cashet_care_report *r)
 {
 	buf_add_str(out, r->dry_run ? "would remove " : "removed ");
 	count(out, r->results, "result");
@@ -75,6 +77,10 @@ static void add_gc(struct buf *out, const struct cashet_care_report *r)
 		add_size(out, ", of which new records use ", r->journal_free, " first");
 	}
 	buf_add_str(out, "\n");
+	if (what->has_max_bytes && r->store_bytes > what->max_bytes && !r->stopped)
+		add_size(out, "that is more than ", what->max_bytes,
+			 ": the rest is pinned (cashet pins) or needed just now "
+			 "(cashet ps)\n");
 }
 
 static int stopped(const struct cli *cli, const struct cashet_care_report *r, int code)
@@ -119,7 +125,7 @@ static int gc(struct cli *cli, const struct cashet_gc *what)
 		field_number(&j, "journal_free_bytes", r.journal_free);
 		return stopped(cli, &r, json_finish(cli, &j));
 	}
-	add_gc(&out, &r);
+	add_gc(&out, what, &r);
 	return stopped(cli, &r, cli_write(cli, &out));
 }
 
@@ -191,8 +197,11 @@ static int say_removed(struct cli *cli, const struct cashet_care_report *r,
 	show_duration(&out, r->compute_ns);
 	buf_add_str(&out, " of computing\n");
 	if (r->kept_in_use)
-		buf_printf(&out, "kept %" PRIu64 ": a batch that goes on needs them\n",
-			   r->kept_in_use);
+		buf_printf(&out, "kept %" PRIu64 ": a batch that goes on needs %s\n",
+			   r->kept_in_use, r->kept_in_use == 1 ? "it" : "them");
+	if (r->kept_pinned)
+		buf_printf(&out, "kept %" PRIu64 ": pinned (cashet pins lists them)\n",
+			   r->kept_pinned);
 	return stopped(cli, r, cli_write(cli, &out));
 }
 

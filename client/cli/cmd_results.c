@@ -23,6 +23,7 @@ void met_note(struct met *m, const struct cashet_result *r)
 {
 	m->tasks++;
 	m->completed += r->status == CASHET_COMPLETED;
+	m->removed += r->status == CASHET_COMPLETED && !r->has_commit;
 	for (size_t i = 0; i < r->param_count; i++)
 		intern_add(&m->params, r->params[i].name, strlen(r->params[i].name) + 1);
 	for (size_t i = 0; i < r->metric_count; i++)

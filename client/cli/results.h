@@ -8,6 +8,7 @@
 struct met { /* names of parameters and metrics that a batch has, each with its NUL */
 	struct intern params, metrics;
 	uint64_t tasks, completed;
+	uint64_t removed; /* completed, and the result is not in the store any more */
 };
 
 void met_fini(struct met *m);

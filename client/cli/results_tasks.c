@@ -56,11 +56,12 @@ static void put_error(struct grid *g, const char *error)
 	grid_cell(g, column, buf_cstr(&text));
 }
 
-static void put_task(struct grid *g, const struct cashet_result *r, const char *batch)
+static void put_task(struct grid *g, const struct cashet_result *r,
+		     const struct cashet_batch *batch)
 {
 	CLEANUP_BUF struct buf time = {0};
 	char task[64], commit[SHORT_HASH + 1] = "";
-	snprintf(task, sizeof task, "%.*s:%" PRIu32, SHORT_HASH, batch, r->index);
+	snprintf(task, sizeof task, "%.*s:%" PRIu32, SHORT_HASH, batch->batch, r->index);
 	put(g, GRID_BEFORE, "task", task);
 	put(g, GRID_BEFORE, "name", r->name);
 	put_values(g, r);
@@ -70,7 +71,8 @@ static void put_task(struct grid *g, const struct cashet_result *r, const char *
 	put(g, GRID_AFTER, "time", buf_cstr(&time));
 	if (r->has_commit)
 		show_short(commit, r->commit);
-	put(g, GRID_AFTER, "commit", commit);
+	bool removed = batch->ended && r->status == CASHET_COMPLETED && !r->has_commit;
+	put(g, GRID_AFTER, "commit", removed ? "removed" : commit);
 	put_error(g, r->error);
 }
 
@@ -102,7 +104,7 @@ static int read_tasks(struct cli *cli, struct cashet_results *results, struct gr
 {
 	struct cashet_error e;
 	const struct cashet_result *r;
-	const char *batch = cashet_results_batch(results)->batch;
+	const struct cashet_batch *batch = cashet_results_batch(results);
 	for (;;) {
 		if (cashet_results_next(results, &r, &e))
 			return cli_fail(cli, &e);

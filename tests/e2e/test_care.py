@@ -54,6 +54,14 @@ class Care(SiteTest):
     def fine(self):
         self.assertEqual(self.json("fsck", "--read-data", "100")["problems"], 0)
 
+    def flip(self, path):
+        os.chmod(path, 0o600)
+        with open(path, "r+b") as f:
+            f.seek(os.path.getsize(path) // 2)
+            byte = f.read(1)[0]
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte ^ 4]))
+
 
 class Gc(Care):
     def test_it_keeps_what_is_fresh_and_clear_leaves_nothing(self):
@@ -116,6 +124,68 @@ tasks:
         self.assert_counts(again, executed=5, cached=3)
         self.assertEqual(self.commits(first)[0], self.commits(again)[0])
         self.fine()
+
+    def test_max_size_frees_enough_and_no_more_on_a_sweep_whoever_serves_the_store(self):
+        self.start()
+        self.site.write("src.bin", "s" * 30000)
+        self.site.submit(self.site.write("sweep.yaml", """
+version: 1
+tasks:
+  prep:
+    run: "cat ${inputs.src} > p; head -c 20000 /dev/urandom >> p"
+    inputs: {src: {file: src.bin}}
+    outputs: {p: p}
+  train:
+    run: "head -c 3000 /dev/urandom > w; echo '{\\"loss\\": ${p.s}}' > m.json; wc -c < ${inputs.p}"
+    inputs: {p: {ref: prep.p}}
+    sweep: {params: {s: {range: [0, 12]}}}
+    outputs: {w: w}
+    metrics: {from: m.json, best: {loss: min}}
+"""))
+        whole = self.json("gc", "--dry-run")["store_bytes"]
+        sizes = [self.json("gc", "--dry-run", "--max-size", str(n)) for n in range(0, whole + 2000, 1500)]
+        for n, gone in zip(range(0, whole + 2000, 1500), sizes):
+            self.assertLessEqual(gone["store_bytes"], n)
+            self.assertEqual(gone["store_bytes"] + gone["bytes"], whole)
+            if gone["results"] > 1:
+                self.assertGreater(gone["store_bytes"] + 5000, n, "no more than one result too much")
+        self.assertEqual(len({g["results"] for g in sizes}), 14, "one after the other")
+        self.broker.popen.terminate()
+        self.assertEqual(self.broker.wait(), 0)
+        self.site.url = None
+        store = ("--store", self.site.store)
+        dry = self.json("gc", "--max-size", "25k", "--dry-run", *store)
+        gone = self.json("gc", "--max-size", "25k", *store)
+        for key in ("commits", "results", "blobs", "bytes", "store_bytes"):
+            self.assertEqual(gone[key], dry[key], key)
+        self.assertLessEqual(gone["store_bytes"], 25000)
+        self.assertGreater(gone["store_bytes"], 20000)
+        best = self.site.run("best", *store)
+        self.assertEqual(best.code, 0)
+        self.assertIn("removed from the store, so not ranked: ", best.err)
+        self.json("clear", "--yes", *store)
+
+    def test_best_says_that_results_were_removed(self):
+        self.start()
+        self.site.submit(self.site.write("m.yaml", """
+version: 1
+tasks:
+  t:
+    run: "echo '{\\"loss\\": ${p.s}}' > m.json"
+    sweep: {params: {s: {range: [0, 3]}}}
+    metrics: {from: m.json, best: {loss: min}}
+"""))
+        self.assertEqual(self.json("best")["tasks"][0]["index"], 0)
+        self.json("gc", "--max-size", "0")
+        for _ in range(2):
+            done = self.site.run("best")
+            self.assertEqual(done.code, 5)
+            self.assertIn("were removed from the store", done.err)
+            self.assertIn("cashet retry", done.err)
+            self.assertIn("removed", self.site.run("results").out)
+            self.site.run("retry")
+            self.assertEqual(self.site.run("best").code, 0)
+            self.json("rm", *[t["commit"] for t in self.json("results")["tasks"]])
 
     def test_older_than_looks_at_the_last_use(self):
         self.start()
@@ -325,10 +395,50 @@ class Pins(Care):
         self.assertEqual(self.site.run("pin", commit).code, 2)
         for good in ("abc", "v1.2", "x" * 128, "beef-12"):
             self.assertEqual(self.site.run("pin", commit, "--name", good).code, 0, good)
-        self.assertEqual(self.json("rm", "v1.2")["commits"], 1)
-        self.assertTrue(all(p["gone"] for p in self.json("pins")["pins"]))
-        self.assertEqual(self.json("fsck", code=1)["problems"], 4)
-        self.assertEqual(self.json("fsck", "--repair", code=1)["repaired"], 4)
+        self.assertEqual(self.site.run("pin", commit, "--name", "abc").code, 0, "again")
+        done = self.site.run("pin", self.commits(result)[1], "--name", "abc")
+        self.assertEqual(done.code, 1)
+        self.assertIn("unpin abc first", done.err)
+        self.assertEqual({p["commit"] for p in self.json("pins")["pins"]}, {commit})
+
+    def test_what_is_pinned_is_not_removed_and_invalidate_leaves_the_pin(self):
+        self.start()
+        result = self.site.submit(self.chain())
+        pinned, other = self.commits(result, "train")[:2]
+        self.json("pin", pinned, "--name", "best-model")
+        for words in ([pinned], [pinned[:8].upper()], ["best-model"], [other, pinned],
+                      [f"{result['batch'][:8]}:1"]):
+            for dry in ([], ["--dry-run"]):
+                done = self.site.run("rm", *words, *dry)
+                self.assertEqual(done.code, 1, words)
+                self.assertIn("pinned as best-model", done.err)
+                self.assertIn("unpin best-model first", done.err)
+        self.assertEqual(len(self.json("log")["commits"]), 5, "nothing was removed")
+        self.assertEqual(self.json("invalidate", "--func", "train")["commits"], 3)
+        again = self.site.submit(self.chain())
+        self.assert_counts(again, executed=3, cached=2)
+        self.assertEqual(self.json("pins")["pins"][0]["commit"], pinned)
+        self.assertFalse(self.json("pins")["pins"][0]["gone"])
+        self.json("clear", "--yes")
+        self.assertEqual(self.json("show", "best-model")["commit"], pinned)
+        self.assertEqual(self.site.run("get", "best-model", "-o", "best").code, 0)
+        self.json("unpin", "best-model")
+        self.assertEqual(self.json("rm", pinned)["commits"], 1)
+        self.fine()
+
+    def test_a_pin_of_nothing_is_found_and_repaired(self):
+        self.start()
+        self.site.submit(self.chain())
+        self.broker.popen.terminate()
+        self.assertEqual(self.broker.wait(), 0)
+        db = sqlite3.connect(os.path.join(self.site.store, "meta.db"))
+        db.execute("INSERT INTO pins SELECT 'lost', x'00112233' || zeroblob(28), 1")
+        db.commit()
+        db.close()
+        self.broker = self.site.broker()
+        self.assertTrue(self.json("pins")["pins"][0]["gone"])
+        self.assertEqual(self.json("fsck", code=1)["problems"], 1)
+        self.assertEqual(self.json("fsck", "--repair", code=1)["repaired"], 1)
         self.assertEqual(self.json("pins")["pins"], [])
         self.fine()
 
@@ -349,16 +459,8 @@ class Pins(Care):
         self.assertEqual(self.json("fsck", "--read-data", "100", *store, code=1)["problems"], 1)
         self.assertEqual(len(self.objects()), 5, "reading changes nothing")
 
-    def flip(self, path):
-        os.chmod(path, 0o600)
-        with open(path, "r+b") as f:
-            f.seek(os.path.getsize(path) // 2)
-            byte = f.read(1)[0]
-            f.seek(-1, os.SEEK_CUR)
-            f.write(bytes([byte ^ 4]))
 
-
-class Fsck(Pins):
+class Fsck(Care):
     def test_a_flipped_bit_is_found_and_the_task_named(self):
         self.start()
         result = self.site.submit(self.chain())

@@ -104,6 +104,81 @@ Test(gc, logs_leave_before_any_result_and_then_the_least_recently_used)
 	graph_free(g);
 }
 
+/* The shape of any sweep: one input, one preparation, many results of it, one report. */
+static struct graph *sweep(void)
+{
+	struct graph *g = graph_new(21);
+	commit(g, 1, 100);
+	graph_output(g, stored(g, "data", 3000));
+	graph_input(g, stored(g, "file", 500));
+	graph_code(g, stored(g, "prep", 50));
+	for (uint64_t i = 2; i < 12; i++) {
+		char name[24] = "model x";
+		name[6] = (char)('a' + i);
+		commit(g, i, 100 * i);
+		graph_output(g, stored(g, name, 100));
+		graph_input(g, node(g, "data"));
+		graph_code(g, stored(g, "train", i == 2 ? 40 : 0));
+	}
+	commit(g, 12, 2000);
+	graph_output(g, stored(g, "report", 10));
+	for (char x = 'c'; x < 'm'; x++) {
+		char name[24] = "model x";
+		name[6] = x;
+		graph_input(g, node(g, name));
+	}
+	return g;
+}
+
+Test(gc, whatever_the_limit_is_what_is_left_fits_and_the_last_to_go_was_needed_for_that)
+{
+	const uint64_t all = 3000 + 500 + 50 + 1000 + 40 + 10 + 12;
+	for (uint64_t max = 0; max <= all + 10; max += 7) {
+		struct graph *g = sweep();
+		struct graph_sums sums = choose(
+			g, (struct graph_policy){.has_max = true, .max_bytes = max});
+		cr_assert_leq(sums.left_bytes, max);
+		cr_assert_eq(sums.bytes + sums.left_bytes, all);
+		/* In the order of use: each but the last one alone had not been enough. */
+		uint64_t before = all, gone = 0;
+		if (sums.results > 0)
+			before -= 3500, gone++; /* what it alone had read, too */
+		for (; gone < sums.results && gone < 11; gone++) {
+			cr_assert_gt(before, max, "%zu: %zu", (size_t)max, (size_t)gone);
+			before -= 100;
+		}
+		if (max >= 10 + 12 + 90) /* records, with what ran */
+			cr_assert_eq(graph_fate(g, 11), GRAPH_KEPT, "%zu", (size_t)max);
+		for (uint32_t i = 0; i < sums.results; i++)
+			cr_assert_neq(graph_fate(g, i), GRAPH_KEPT);
+		graph_free(g);
+	}
+}
+
+Test(gc, of_what_ran_the_description_stays_as_long_as_the_record)
+{
+	struct graph *g = chain();
+	uint32_t function = stored(g, "description", 7), code = stored(g, "train.py", 70);
+	graph_child(g, function, code);
+	commit(g, 4, 50);
+	graph_output(g, stored(g, "d", 10));
+	graph_input(g, stored(g, "other", 600));
+	graph_code(g, function);
+	commit(g, 5, 400);
+	graph_output(g, stored(g, "e", 10));
+	graph_input(g, node(g, "d"));
+	struct graph_sums sums = choose(
+		g, (struct graph_policy){.has_max = true, .max_bytes = 6555 + 27 + 5});
+	cr_assert_eq(sums.results, 1);
+	cr_assert_eq(graph_fate(g, 3), GRAPH_NO_BYTES);
+	cr_assert_not(graph_is_needed(g, node(g, "other")));
+	cr_assert_not(graph_is_needed(g, code));
+	cr_assert(graph_is_needed(g, function));
+	graph_keep(g, 3, false); /* a hit, meanwhile */
+	cr_assert(graph_is_needed(g, code));
+	graph_free(g);
+}
+
 Test(gc, expired_entries_go_first_and_always)
 {
 	struct graph *g = graph_new(1);
