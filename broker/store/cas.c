@@ -3,11 +3,14 @@
  * stored. */
 #include "broker/store/cas_ops.h"
 
+#include "broker/store/piece.h"
 #include "common/pure/buf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 /* To add a backend: implement struct cas_ops, declare it in cas_ops.h, open it by a
  * function of its own that is declared in cas.h, and add a row here and one in
@@ -61,18 +64,58 @@ int cas_put_open(struct cas *cas, struct cas_put **putp)
 	return 0;
 }
 
-int cas_put_write(struct cas_put *put, const void *data, size_t size)
+void cas_put_hash(struct cas_put *put, const void *data, size_t size)
+{
+	sha256_update(&put->sha, data, size);
+	put->size += size;
+}
+
+/* settle() - what the backend has taken is hashed. */
+static int settle(struct cas_put *put)
 {
 	const struct cas_ops *ops = put->cas->ops;
-	if (put->failed || !size)
+	if (!put->failed && ops->put_settle)
+		put->failed = ops->put_settle(put);
+	return put->failed;
+}
+
+int cas_put_write(struct cas_put *put, const void *data, size_t size)
+{
+	if (!size || settle(put))
 		return put->failed;
-	int rc = ops->put_write(put, data, size);
-	if (rc == 0) {
-		sha256_update(&put->sha, data, size);
-		put->size += size;
-	}
-	int settled = ops->put_settle ? ops->put_settle(put) : 0;
-	put->failed = rc ? rc : settled;
+	put->failed = put->cas->ops->put_write(put, data, size);
+	if (!put->failed)
+		cas_put_hash(put, data, size);
+	return put->failed;
+}
+
+/* write_loaded() - for a backend that takes nothing but bytes. */
+static int write_loaded(struct cas_put *put, const struct cas_piece *piece)
+{
+	ZSTD_DCtx *context = ZSTD_createDCtx();
+	uint8_t *content = malloc(piece->size), *stored = malloc(piece->stored + 1u);
+	int rc = context && content && stored
+			 ? piece_load(context, piece, content, stored)
+			 : -ENOMEM;
+	if (rc == 0)
+		rc = cas_put_write(put, content, piece->size);
+	free(content);
+	free(stored);
+	ZSTD_freeDCtx(context);
+	return rc;
+}
+
+int cas_put_piece(struct cas_put *put, const struct cas_piece *piece)
+{
+	const struct cas_ops *ops = put->cas->ops;
+	if (put->failed)
+		return put->failed;
+	if (!piece_is_sane(piece))
+		return put->failed = CAS_E_MISMATCH;
+	if (piece->data && !piece->stored)
+		return cas_put_write(put, piece->data, piece->size);
+	put->failed =
+		ops->put_piece ? ops->put_piece(put, piece) : write_loaded(put, piece);
 	return put->failed;
 }
 
@@ -84,6 +127,7 @@ void cas_put_abort(struct cas_put *put)
 
 void cas_put_name(struct cas_put *put, uint8_t digest[DIGEST_SIZE])
 {
+	(void)settle(put); /* an error sticks */
 	if (!put->is_named)
 		sha256_final(&put->sha, put->digest);
 	put->is_named = true;
@@ -102,8 +146,8 @@ int cas_put_commit(struct cas_put *put, const uint8_t *want, uint8_t digest[DIGE
 		   uint64_t *sizep)
 {
 	uint8_t name[DIGEST_SIZE];
+	int rc = settle(put);
 	uint64_t size = put->size;
-	int rc = put->failed;
 	if (rc == 0) {
 		cas_put_name(put, name);
 		if (want && memcmp(want, name, DIGEST_SIZE) != 0)

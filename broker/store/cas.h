@@ -48,6 +48,20 @@ int cas_put(struct cas *cas, const void *data, size_t size, const uint8_t *want,
 	    uint8_t digest[DIGEST_SIZE]);
 int cas_put_open(struct cas *cas, struct cas_put **putp);
 int cas_put_write(struct cas_put *put, const void *data, size_t size);
+/* A piece of a blob: in memory, or a part of a file; as it is, or as one zstd frame. */
+#define CAS_PIECE_MAX (1u << 20)
+struct cas_piece {
+	const void *data; /* NULL: what @fd has at @from */
+	int fd;
+	uint64_t from;
+	uint32_t stored; /* bytes of the frame; 0: it is @size bytes as they are */
+	uint32_t size;	 /* of content, 1..CAS_PIECE_MAX */
+};
+/** cas_put_piece() - the next bytes of the blob. @data is borrowed until return; @fd until the put has
+ * ended, because it is read meanwhile by other threads. A frame that gains something is kept as it
+ * came, once it was unpacked and hashed. CAS_E_MISMATCH, by this call or a later one: it is no such
+ * frame, or the file ended. */
+int cas_put_piece(struct cas_put *put, const struct cas_piece *piece);
 /** cas_put_name() - the digest of all that was written; nothing may follow but cas_put_commit() or
  * cas_put_abort(). */
 void cas_put_name(struct cas_put *put, uint8_t digest[DIGEST_SIZE]);
@@ -81,9 +95,9 @@ int cas_each(struct cas *cas,
 /** cas_losses() - grows whenever a blob that was asked for was missing or corrupt, or was removed:
  * what was known to be there may not be any more. Thread: any. */
 uint64_t cas_losses(struct cas *cas);
-/** cas_remove() - whatever anybody may think of it. Return: 0; CAS_E_MISSING; negative errno. */
 /** cas_was_corrupt() - was a blob of this name ever found corrupt and put aside? Not for hot paths. */
 bool cas_was_corrupt(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
+/** cas_remove() - whatever anybody may think of it. Return: 0; CAS_E_MISSING; negative errno. */
 int cas_remove(struct cas *cas, const uint8_t digest[DIGEST_SIZE]);
 /* Removing what may just now be asked for takes two steps: cas_doom(), and once its caller knows that
  * nothing needs the blob, cas_remove_doomed(). Whoever asks for a doomed blob or puts it (cas_has(),

@@ -413,6 +413,7 @@ const struct cas_ops cas_dir_ops = {
 	.has = dir_has,
 	.put_open = cas_dir_put_open,
 	.put_write = cas_dir_put_write,
+	.put_piece = cas_dir_put_piece,
 	.put_settle = cas_dir_put_settle,
 	.put_commit = cas_dir_put_commit,
 	.put_free = cas_dir_put_free,

@@ -40,6 +40,7 @@ struct cas_dir {
 	struct dir_sync syncs[FAN_OUT];
 	struct dir_sync root_sync; /* of objects/ itself, for new fan-out folders */
 	struct cas_pool pool;
+	atomic_uint streaming; /* large puts in progress */
 };
 
 #define OBJECT_PATH_SIZE (2 + 1 + 62 + 1)
@@ -61,6 +62,7 @@ int dir_error(int error);
 
 int cas_dir_put_open(struct cas *cas, struct cas_put **putp);
 int cas_dir_put_write(struct cas_put *put, const void *data, size_t size);
+int cas_dir_put_piece(struct cas_put *put, const struct cas_piece *piece);
 int cas_dir_put_settle(struct cas_put *put);
 int cas_dir_put_commit(struct cas_put *put, const uint8_t *digest);
 void cas_dir_put_free(struct cas_put *put);

@@ -49,6 +49,9 @@ struct cas_put {
 void cas_put_begins(struct cas_put *put, const uint8_t digest[DIGEST_SIZE]);
 void cas_put_ended(struct cas_put *put);
 
+/** cas_put_hash() - by a backend: the next bytes of the blob are these. */
+void cas_put_hash(struct cas_put *put, const void *data, size_t size);
+
 struct cas_get {
 	struct cas *cas;
 	struct sha256 sha;
@@ -62,9 +65,12 @@ struct cas_ops {
 	void (*free)(struct cas *cas);
 	int (*has)(struct cas *cas, const uint8_t *digest, uint64_t *sizep);
 	int (*put_open)(struct cas *cas, struct cas_put **putp);
-	/* Takes @data, which stays borrowed until put_settle() (may be NULL) returns: the
-	 * time between the two is when the front hashes it. */
+	/* Takes @data, which the front hashes. */
 	int (*put_write)(struct cas_put *put, const void *data, size_t size);
+	/* See cas_put_piece(); a sane one, not of bytes in memory as they are. The backend gives its
+	 * content to cas_put_hash(), at the latest in put_settle(). Both NULL: the front makes a
+	 * put_write() of it. */
+	int (*put_piece)(struct cas_put *put, const struct cas_piece *piece);
 	int (*put_settle)(struct cas_put *put);
 	/* Visible and durable as @digest. Frees nothing; put_free() follows. */
 	int (*put_commit)(struct cas_put *put, const uint8_t *digest);

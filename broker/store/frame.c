@@ -130,6 +130,14 @@ size_t frame_bound(size_t size)
 	return FRAME_RECORD_SIZE + ZSTD_compressBound(size);
 }
 
+bool frame_put_record(uint8_t out[FRAME_RECORD_SIZE], size_t stored, size_t content)
+{
+	if (stored >= raw_stored((uint32_t)content))
+		return false;
+	put_record(out, MAGIC_PACKED, (uint32_t)stored, (uint32_t)content);
+	return true;
+}
+
 size_t frame_compress(ZSTD_CCtx *context, const void *data, size_t size, uint8_t *out,
 		      size_t room)
 {
@@ -137,9 +145,8 @@ size_t frame_compress(ZSTD_CCtx *context, const void *data, size_t size, uint8_t
 	size_t stored =
 		ZSTD_compressCCtx(context, out + FRAME_RECORD_SIZE,
 				  room - FRAME_RECORD_SIZE, data, size, FRAME_LEVEL);
-	if (ZSTD_isError(stored) || stored >= raw_stored((uint32_t)size))
+	if (ZSTD_isError(stored) || !frame_put_record(out, stored, size))
 		return 0;
-	put_record(out, MAGIC_PACKED, (uint32_t)stored, (uint32_t)size);
 	return FRAME_RECORD_SIZE + stored;
 }
 

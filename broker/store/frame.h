@@ -57,6 +57,9 @@ size_t frame_compress(struct ZSTD_CCtx_s *context, const void *data, size_t size
  * bytes of content that the header promises beyond what was seen. Return: 0; -EBADMSG;
  * -errno. */
 int frame_next(int fd, uint64_t *offset, uint64_t left, struct frame_record *record);
+/** frame_put_record() - that goes before a compressed frame of so many bytes. Return: is the frame worth
+ * keeping, or does raw take less? */
+bool frame_put_record(uint8_t out[FRAME_RECORD_SIZE], size_t stored, size_t content);
 struct ZSTD_DCtx_s;
 /** frame_read() - the content of @record to @out (record->content bytes), by way of
  * @scratch (frame_bound() bytes; not used for raw frames). Return: 0; -EBADMSG; -errno.

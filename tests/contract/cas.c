@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zstd.h>
 
 struct fixture {
 	const struct backend *backend;
@@ -196,6 +197,135 @@ CONTRACT(a_stream_in_pieces_of_any_size_gives_the_same_blob)
 		}
 		free(data);
 	}
+}
+
+/* A file of what pieces[] of @data are, as they are and packed. */
+struct pieces {
+	int fd;
+	uint8_t *frames;
+	struct cas_piece list[64];
+	size_t count;
+};
+
+static void cut(struct pieces *p, const uint8_t *data, size_t size)
+{
+	static const uint32_t parts[] = {1, 70000, 1 << 20, 262144, 999};
+	char path[] = "/tmp/cas-pieces-XXXXXX";
+	p->fd = mkstemp(path);
+	cr_assert_geq(p->fd, 0);
+	unlink(path);
+	uint8_t *frame = p->frames = mem_alloc(ZSTD_compressBound(size) + (1 << 16));
+	uint64_t end = 0;
+	for (size_t at = 0; at < size; at += p->list[p->count++].size) {
+		struct cas_piece *piece = &p->list[p->count];
+		uint32_t part = parts[p->count % ARRAY_LEN(parts)];
+		*piece = (struct cas_piece){.fd = p->fd, .from = end};
+		piece->size = size - at < part ? (uint32_t)(size - at) : part;
+		const uint8_t *bytes = data + at;
+		size_t n = piece->size;
+		if (p->count % 3) {
+			n = ZSTD_compress(frame, ZSTD_compressBound(n), bytes, n, 1);
+			cr_assert(!ZSTD_isError(n));
+			bytes = frame;
+			piece->stored = (uint32_t)n;
+			frame += n;
+		}
+		if (p->count % 2) /* from memory */
+			piece->data = bytes;
+		cr_assert_eq(pwrite(p->fd, bytes, n, (off_t)end), (ssize_t)n);
+		end += n;
+		cr_assert_lt(p->count + 1, ARRAY_LEN(p->list));
+	}
+}
+
+static void uncut(struct pieces *p)
+{
+	close(p->fd);
+	free(p->frames);
+}
+
+CONTRACT(pieces_of_files_and_frames_give_the_same_blob)
+{
+	size_t size = 9000001;
+	for (int kind = 0; kind < 3; kind++) {
+		uint8_t *data = make(size, kind, 11);
+		uint8_t want[DIGEST_SIZE], got[DIGEST_SIZE];
+		struct pieces p = {0};
+		struct cas_put *put = NULL;
+		struct buf out = {0};
+		sha256_digest(data, size, want);
+		cut(&p, data, size);
+		cr_assert_eq(cas_put_open(f->cas, &put), 0);
+		for (size_t i = 0; i < p.count; i++)
+			cr_assert_eq(cas_put_piece(put, &p.list[i]), 0);
+		cas_put_name(put, got);
+		cr_assert_arr_eq(got, want, DIGEST_SIZE);
+		cr_assert_eq(cas_put_commit(put, want, got, NULL), 0);
+		cr_assert_eq(cas_read(f->cas, got, size, &out), 0);
+		cr_assert_eq(out.size, size);
+		cr_assert_eq(memcmp(out.data, data, size), 0);
+		uncut(&p);
+		buf_fini(&out);
+		free(data);
+	}
+}
+
+/* Return: what putting this alone, behind something good, ends with. */
+static int put_piece(struct fixture *f, struct cas_piece piece)
+{
+	struct cas_put *put = NULL;
+	cr_assert_eq(cas_put_open(f->cas, &put), 0);
+	cr_assert_eq(cas_put_write(put, "good", 4), 0);
+	int rc = cas_put_piece(put, &piece);
+	return rc ? (cas_put_abort(put), rc) : cas_put_commit(put, NULL, NULL, NULL);
+}
+
+CONTRACT(a_piece_that_is_not_what_it_is_said_to_be_is_refused)
+{
+	uint8_t frame[4096], data[2000] = {1, 2, 3};
+	uint32_t n = (uint32_t)ZSTD_compress(frame, sizeof frame, data, sizeof data, 1);
+	struct cas_piece good = {.data = frame, .stored = n, .size = sizeof data}, bad;
+	cr_assert_eq(put_piece(f, good), 0);
+	bad = good;
+	bad.size++; /* unpacks to less */
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad = good;
+	bad.size--; /* to more */
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad = good;
+	bad.stored--; /* torn */
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad = good;
+	memcpy(frame + n, frame, n); /* two frames */
+	bad.stored = 2 * n;
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad.size *= 2;
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad = (struct cas_piece){.data = data, .stored = sizeof data, .size = 5000};
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH); /* no frame */
+	bad = good;
+	bad.size = CAS_PIECE_MAX + 1;
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad = good;
+	bad.size = 0;
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+
+	FILE *file = tmpfile();
+	cr_assert(file);
+	fwrite(data, 1, sizeof data, file);
+	fflush(file);
+	bad = (struct cas_piece){.fd = fileno(file), .size = sizeof data};
+	cr_assert_eq(put_piece(f, bad), 0);
+	bad.from = 1; /* the file ends before it */
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad.from = UINT64_MAX - 2;
+	cr_assert_eq(put_piece(f, bad), CAS_E_MISMATCH);
+	bad = (struct cas_piece){.fd = -1, .size = 10};
+	cr_assert_lt(put_piece(f, bad), 0);
+	fclose(file);
+	uint64_t sum[3] = {0};
+	cas_each(f->cas, sum_each, sum);
+	cr_assert_eq(sum[0], 1); /* the good ones are the same */
 }
 
 CONTRACT(the_empty_blob_exists_without_being_stored)
