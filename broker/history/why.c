@@ -257,6 +257,26 @@ static void put_chain(struct history *h, struct buf *out, const struct subject *
 
 /* ---- the question ---- */
 
+/* Why task @s, which is the @which of two, cannot be compared. */
+static int no_print(const struct subject *s, const char *which, struct err *e)
+{
+	Cashet__WhyReply__Verdict verdict = verdict_of(&s->task);
+	bool skipped = verdict == CASHET__WHY_REPLY__VERDICT__SKIPPED;
+	if (skipped || verdict == CASHET__WHY_REPLY__VERDICT__CANCELLED) {
+		err_set(e, ERR_NOT_FOUND,
+			"the %s one was %s and never ran, so there is nothing to compare",
+			which, skipped ? "skipped" : "cancelled");
+		err_next(e, "cashet why tells why");
+	} else {
+		err_set(e, ERR_NOT_FOUND,
+			"the inputs of the %s one are not known yet, so there is nothing "
+			"to compare",
+			which);
+		err_next(e, "wait until it has run: cashet wait");
+	}
+	return ERR_NOT_FOUND;
+}
+
 /* Which of two runs is compared with which was said. */
 static int compare_with(struct history *h, const Cashet__WhyQuery *query,
 			const struct subject *now, struct buf *out, struct err *e)
@@ -264,13 +284,10 @@ static int compare_with(struct history *h, const Cashet__WhyQuery *query,
 	static const struct history_live none;
 	struct subject old;
 	int rc = subject_load(h, query->against, &none, &old, e);
-	if (rc == 0 && (!old.has_print || !now->has_print)) {
-		rc = err_set(e, ERR_NOT_FOUND,
-			     "the inputs of %s are not known yet, so there is nothing to "
-			     "compare",
-			     old.has_print ? "the second one" : "the first one");
-		err_next(e, "wait until it has run: cashet wait");
-	}
+	if (rc == 0 && !old.has_print)
+		rc = no_print(&old, "first", e);
+	else if (rc == 0 && !now->has_print)
+		rc = no_print(now, "second", e);
 	if (rc == 0) {
 		put_side(out, 4, &old);
 		put_changes(h, out, &old, now);

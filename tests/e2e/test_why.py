@@ -510,6 +510,7 @@ tasks:
 """)
         failed = self.site.submit(file, code=1)
         done = self.diff(f"{batch['batch']}:1", f"{failed['batch']}:1", code=5)
+        self.assertIn("the second one was skipped", done.err)
         self.assertIn("nothing to compare", done.err)
 
     def test_output_is_exact_when_piped(self):
