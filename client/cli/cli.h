@@ -25,19 +25,37 @@ struct cli {
 
 struct command {
 	const char *name;  /* one word or two */
-	const char *words; /* for help: "BATCH[:INDEX]" */
+	const char *words; /* for help: "BATCH[:INDEX]"; "" if it takes none */
+	/* What each word can be, as in struct option_row, one after the other; a choice ("=A B")
+	 * stands alone. The last one counts for all further words. NULL: anything. */
+	const char *complete;
 	const char *summary;
-	const char *help;     /* more than the summary; several lines; NULL: none */
+	const char *help; /* more than the summary: sentences, paragraphs; NULL: none */
+	const char *examples; /* lines; NULL: none */
 	unsigned options;     /* sets, beside OPTIONS_GLOBAL */
 	unsigned least, most; /* words */
+	bool hidden;	      /* for programs, not for people */
 	int (*run)(struct cli *cli);
 };
 
 extern const struct command command_table[];
 extern const size_t command_count;
 
+struct exit_code {
+	int code;
+	const char *meaning;
+};
+extern const struct exit_code exit_codes[];
+extern const size_t exit_code_count;
+
 /** cli_main() - @argv without the program's name; @command: NULL, or the only one ("submit"). */
 int cli_main(const char *program, const char *command, int argc, char *const *argv);
+
+#define COMMANDS_MAX 64
+/** cli_is_group() - is @word the first of two: "worker", "broker", "key"? */
+bool cli_is_group(const char *word);
+/** cli_find_command() - the command that @words begin with, or NULL; @used: words that its name took. */
+const struct command *cli_find_command(char *const *words, size_t count, size_t *used);
 
 /** cli_fail() - print @e. Return: its code. */
 int cli_fail(const struct cli *cli, const struct cashet_error *e);
@@ -64,6 +82,17 @@ int cli_filter(struct cli *cli, struct cashet_commits_filter *filter, void **mem
 /** cli_task() - "BATCH:INDEX" to its parts. Return: 0; 1 if @word has no colon; 2, printed. */
 int cli_task(const struct cli *cli, const char *word, char batch[CASHET_HEX_SIZE],
 	     uint32_t *index);
+
+/* ---- help (help.c) ---- */
+
+/** help_text() - of @command, or of all (NULL). @only: the program is this command alone. */
+void help_text(struct buf *out, const char *program, const struct command *command,
+	       bool only);
+int help_write(struct cli *cli, const struct command *command, bool only);
+/** help_group() - the commands that begin with the word @group. */
+int help_group(struct cli *cli, const char *group);
+/** help_option_left() - "-t, --tag KEY=VALUE" to @out, "    --json" if there is no letter. */
+void help_option_left(const struct option_row *row, char *out, size_t size);
 
 /* ---- how results look (show.c) ---- */
 
@@ -176,5 +205,7 @@ int cmd_key_ls(struct cli *cli);
 int cmd_key_revoke(struct cli *cli);
 int cmd_export(struct cli *cli);
 int cmd_import(struct cli *cli);
+int cmd_completion(struct cli *cli);
+int cmd_complete(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);

@@ -32,6 +32,7 @@ static int fail(struct cli *cli, int code, const char *next, const char *fmt, ..
 struct chosen {
 	struct cashet_content content;
 	const char *what; /* for messages */
+	bool has_size;
 };
 
 static void list_outputs(const struct cashet_result *r, struct buf *out)
@@ -87,6 +88,7 @@ static int choose(struct cli *cli, const struct cashet_result *r, struct chosen 
 			    failed ? "failed" : "is ",
 			    failed ? "" : cashet_status_name(r->status));
 	}
+	out->has_size = true;
 	return 0;
 }
 
@@ -132,8 +134,10 @@ static int write_terminal(struct cli *cli, const struct cashet_content *content)
 	int end = failed ? 0 : terminal_end(&t);
 	if (t.is_binary) {
 		buf_add_str(&out, "binary, ");
-		show_size(&out, content->size);
-		buf_printf(&out, ", %s\n", hex_encode(hex, content->digest, 32));
+		if (content->size) /* of an input it is not recorded */
+			show_size(&out, content->size);
+		buf_printf(&out, "%s%s\n", content->size ? ", " : "",
+			   hex_encode(hex, content->digest, 32));
 		code = cli_write(cli, &out);
 		cli_note(cli, "to write it to a file: -o FILE");
 	} else if (failed) {
@@ -156,7 +160,7 @@ static int write_content(struct cli *cli, const struct cashet_content *content,
 	if (content->type == CASHET_CONTENT_TREE) {
 		if (!path || strcmp(path, "-") == 0)
 			return cli_usage(cli, "name a new one: -o DIR",
-					 "that output is a folder, not a file");
+					 "that is a folder, not a file");
 		return cashet_get_tree(cli->c, content->digest, path, &e)
 			       ? cli_fail(cli, &e)
 			       : 0;
@@ -219,7 +223,7 @@ static int json_got(struct cli *cli, const struct cashet_result *r,
 	json_begin(&j, &out);
 	json_hash(&j, "digest", c != NULL, c ? c->content.digest : NULL);
 	json_key(&j, "size");
-	if (c)
+	if (c && c->has_size)
 		json_uint(&j, c->content.size);
 	else
 		json_null(&j);
@@ -231,6 +235,66 @@ static int json_got(struct cli *cli, const struct cashet_result *r,
 	json_key(&j, "task");
 	json_result(&j, r);
 	return json_finish(cli, &j);
+}
+
+/* What else an input may be than a file or a folder: it cannot be written, but others can. */
+static int not_one(struct cli *cli, const struct cashet_shown *shown,
+		   const struct cashet_origin *o)
+{
+	char next[CASHET_HEX_SIZE + 64], hex[SHORT_HASH + 1];
+	if (o->content.type == CASHET_CONTENT_NONE)
+		return fail(
+			cli, CASHET_NOT_FOUND, "",
+			"input %s is a path that workers have: it is not in the store",
+			o->name);
+	if (o->content.type == CASHET_CONTENT_RESULT && o->source_count == 1) {
+		show_short(hex, shown->sources[o->sources[0]].commit);
+		snprintf(next, sizeof next, "they are those of cashet get %s", hex);
+		return cli_usage(cli, next, "input %s is all outputs of a task", o->name);
+	}
+	show_short(hex, shown->commit.commit);
+	snprintf(next, sizeof next, "cashet shell %s --dir DIR lays all inputs out", hex);
+	return cli_usage(cli, next, "input %s is no single file or folder", o->name);
+}
+
+static int get_origin(struct cli *cli, const struct cashet_shown *shown,
+		      const struct cashet_origin *o)
+{
+	const struct settings *s = &cli->settings;
+	const struct chosen chosen = {.content = o->content};
+	if (o->content.type == CASHET_CONTENT_NONE ||
+	    o->content.type > CASHET_CONTENT_TREE)
+		return not_one(cli, shown, o);
+	int code = 0;
+	if (s->output_file || !s->json)
+		code = write_content(cli, &o->content, s->output_file);
+	if (code || !s->json)
+		return code;
+	return json_got(cli, shown->result, &chosen, s->output_file);
+}
+
+/* What the task read. */
+static int get_input(struct cli *cli)
+{
+	const char *name = cli->settings.input_name;
+	CLEANUP_BUF struct buf inputs = {0};
+	struct cashet_shown *shown;
+	struct cashet_error e;
+	const struct cashet_origin *found = NULL;
+	if (cashet_show(cli->c, cli->words.items[0], &shown, &e))
+		return cli_fail(cli, &e);
+	for (size_t i = 0; i < shown->input_count; i++) {
+		const struct cashet_origin *o = &shown->inputs[i];
+		buf_printf(&inputs, "%s%s", i ? ", " : "its inputs: ", o->name);
+		if (strcmp(o->name, name) == 0)
+			found = o;
+	}
+	int code = found ? get_origin(cli, shown, found)
+			 : fail(cli, CASHET_NOT_FOUND,
+				inputs.size ? buf_cstr(&inputs) : "it has none",
+				"the task has no input \"%s\"", name);
+	cashet_shown_free(shown);
+	return code;
 }
 
 static int get(struct cli *cli, const struct cashet_result *r)
@@ -268,8 +332,11 @@ int cmd_get(struct cli *cli)
 	struct cashet_error e;
 	struct cashet_results *results = NULL;
 	const struct cashet_result *r;
-	if (s->want_stdout + s->want_stderr + (s->output_name != NULL) > 1)
-		return cli_usage(cli, "", "one of --output, --stdout and --stderr");
+	if (s->want_stdout + s->want_stderr + (s->output_name != NULL) +
+		    (s->input_name != NULL) >
+	    1)
+		return cli_usage(cli, "",
+				 "one of --output, --input, --stdout and --stderr");
 	int form = cli_task(cli, cli->words.items[0], batch, &index);
 	if (form == 2)
 		return CASHET_USAGE;
@@ -277,6 +344,8 @@ int cmd_get(struct cli *cli)
 	int code = cli_open(cli, true, true);
 	if (code)
 		return code;
+	if (s->input_name)
+		return get_input(cli);
 	if (form ? cashet_commit_find(cli->c, cli->words.items[0], &results, &r, &e)
 		 : cashet_result_one(cli->c, batch, index, &results, &r, &e))
 		return cli_fail(cli, &e);

@@ -2,6 +2,7 @@
 #include "client/cli/cli.h"
 
 #include "common/clock.h"
+#include "common/num.h"
 #include "common/pure/mem.h"
 
 #include <stdlib.h>
@@ -46,7 +47,12 @@ int cli_filter(struct cli *cli, struct cashet_commits_filter *filter, void **mem
 			return cli_usage(cli, "",
 					 "--tag takes KEY or KEY=VALUE, not \"%s\"",
 					 s->tags.items[i]);
-	uint64_t now = clock_wall_ms(), since = s->since_ns / NS_PER_MS;
+	uint64_t now = clock_wall_ms(), since = 0;
+	if (s->since && num_parse_duration(s->since, &since))
+		return cli_usage(cli, "",
+				 "--since takes a duration such as 2h or 2d, not \"%s\"",
+				 s->since);
+	since /= NS_PER_MS;
 	*filter = (struct cashet_commits_filter){
 		.func = s->func,
 		.tags = split_tags(&s->tags, memoryp),
@@ -54,7 +60,7 @@ int cli_filter(struct cli *cli, struct cashet_commits_filter *filter, void **mem
 		.batch = s->batch,
 		.completed = completed,
 		.failed = failed,
-		.since_wall_ms = since && since < now ? now - since : 0,
+		.since_wall_ms = s->since && since < now ? now - since : 0,
 		.max = s->number,
 	};
 	return 0;

@@ -1,7 +1,8 @@
-/* options.h - the options of all commands: one table, one struct that they fill in.
+/* options.h - the options of all commands: one table, one struct that they fill in. Parser, help, manual
+ * pages and completion come from it.
  *
  * To add one: a member of struct settings, a row of option_table[] in options.c with the commands'
- * letter set, and its bit in the commands that take it (commands.c). */
+ * set, its bit in the commands that take it (command_table.c), and docs/cli.md. */
 #pragma once
 
 #include "common/err.h"
@@ -19,12 +20,12 @@ struct settings {
 	bool detach, force, no_cache, all, csv, max, min, want_stdout, want_stderr,
 		follow;
 	bool graph, dot;
-	const char *format, *by, *output_file, *output_name, *role, *name;
+	const char *format, *by, *output_file, *output_name, *input_name, *role, *name;
 	bool dry_run, yes, repair, verbose, no_logs;
 	const char *older_than, *max_size, *func, *worker, *downstream, *read_data,
 		*pin_name;
-	const char *status, *batch;
-	uint64_t timeout_ns, deadline_ns, top, since_ns, number;
+	const char *status, *batch, *since;
+	uint64_t timeout_ns, deadline_ns, top, number;
 	struct text_list tags, params, metrics, group_by;
 	const char *agg, *dir, *shell_command;
 	bool keep;
@@ -39,7 +40,7 @@ enum {
 	OPTIONS_TIMEOUT = 1 << 4,
 	OPTIONS_CSV = 1 << 5,	 /* and --param --metric --group-by --agg */
 	OPTIONS_BEST = 1 << 6,	 /* -k --by --max --min */
-	OPTIONS_GET = 1 << 7,	 /* -o --output */
+	OPTIONS_GET = 1 << 7,	 /* -o --output --input */
 	OPTIONS_STREAM = 1 << 8, /* --stdout --stderr */
 	OPTIONS_FOLLOW = 1 << 9,
 	OPTIONS_ROLE = 1 << 10, /* --role --name */
@@ -74,6 +75,9 @@ struct option_row {
 	size_t offset;	   /* in struct settings */
 	const char *value; /* what the value is called in help; NULL for flags */
 	const char *help;
+	/* What it can be, for completion: one of "file", "dir", the kinds of cmd_complete.c, or
+	 * "=THIS THAT" for a choice; NULL: anything. */
+	const char *complete;
 };
 
 extern const struct option_row option_table[];
