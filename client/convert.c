@@ -80,6 +80,10 @@ int convert_pairs(struct converter *v, size_t index, const struct cashet_pair *f
 			r = convert_text(v, index, from[i].value, what);
 		if (!r && !*from[i].key)
 			r = convert_fail(v, index, "%s has an empty name", what);
+		/* "k=v" is how both are written, in the environment and after --tag. */
+		if (!r && strchr(from[i].key, '='))
+			r = convert_fail(v, index, "\"%.100s\" cannot be a name in %s",
+					 from[i].key, what);
 		if (r)
 			return r;
 		to->items[i] =

@@ -86,7 +86,8 @@ static int set_pairs(struct spec *s, const struct node *map, const char *what,
 	for (uint32_t i = 0; i < map->count; i++) {
 		struct spec_pair pair = {.key = map->pairs[i].key.text,
 					 .node = &map->pairs[i].value};
-		if (!*pair.key || (strchr(pair.key, '=') && !strcmp(what, "env")))
+		/* "k=v" is how both are written, in the environment and after --tag. */
+		if (!*pair.key || strchr(pair.key, '='))
 			return doc_fail(s->doc, &map->pairs[i].key,
 					"\"%.60s\" cannot be a name in %s", pair.key,
 					what);

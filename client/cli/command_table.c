@@ -131,7 +131,8 @@ const struct command command_table[] = {
 			"shown, and what is no text is described.\n" NAMES_A_COMMIT,
 		.examples = "cashet get b7f3:8 > weights.bin\n"
 			    "cashet get 4af0 -o weights.bin\n"
-			    "cashet get 4af0 --output weights -o weights.bin",
+			    "cashet get 4af0 --output weights -o weights.bin\n"
+			    "cashet get 4af0 --input data | sha256sum",
 		.options = OPTIONS_GET | OPTIONS_STREAM,
 		.least = 1,
 		.most = 1,

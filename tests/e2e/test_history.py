@@ -135,6 +135,8 @@ class Log(History):
             self.assertEqual(commits[-1]["ended_ms"], min(ended))
             self.assertEqual(self.json("log", "-n", "2")["commits"], commits[:2])
             self.assertEqual(self.names("--func", "train"), ["train"] * 3)
+            self.assertEqual(self.names("--since", "0s"), [])
+            self.assertEqual(len(self.names("--since", "2d")), 7)
             self.assertEqual(self.names("--status", "failed"), ["bad"])
             self.assertEqual(len(self.names("--status", "completed")), 6)
             self.assertEqual(self.names("--tag", "stage=prep"), ["prep"])
@@ -403,6 +405,17 @@ class Get(History):
             os.unlink(out)
             self.assertEqual(self.site.run("get", self.commit("train", 0.3), "--stdout").out,
                              "trained 0.3\n")
+            # What it read, up to what the client supplied.
+            self.assertEqual(self.site.run("get", self.commit("train", 0.3), "--input",
+                                           "data").out, "source\n\n")
+            self.assertEqual(self.site.run("get", self.commit("prep"), "--input", "src", "-o",
+                                           out).code, 0)
+            self.assertEqual(self.site.read("out"), "source\n")
+            os.unlink(out)
+            for name, code in (("all", 2), ("none", 5)):
+                got = self.site.run("get", self.commit("report"), "--input", name)
+                self.assertEqual((got.code, got.out), (code, ""), got.err)
+            self.assertIn("its inputs: all", got.err)
 
         self.both(check)
 

@@ -249,6 +249,16 @@ static const struct sample_row rows[] = {
 	 "b.yaml:5:11: \"A=B\" cannot be a name in env\n"
 	 "      env: {A=B: 1}\n"
 	 "            ^"},
+	{"tag that --tag could not name", "b.yaml",
+	 "version: 1\n"
+	 "tasks:\n"
+	 "  a:\n"
+	 "    run: x\n"
+	 "    tags: {A=B: 1}\n",
+	 0,
+	 "b.yaml:5:12: \"A=B\" cannot be a name in tags\n"
+	 "      tags: {A=B: 1}\n"
+	 "             ^"},
 	{"run map", "b.yaml",
 	 "version: 1\n"
 	 "tasks:\n"
