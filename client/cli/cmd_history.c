@@ -117,12 +117,15 @@ static int print_tree(struct cli *cli, const struct cashet_lineage *l)
 
 /* ---- Graphviz ---- */
 
+/* Escaped wherever it goes: control characters are nothing for a picture either. */
 static void add_quoted(struct buf *out, const char *text)
 {
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
+	CLEANUP_BUF struct buf escaped = {0};
+	text_escape(&escaped, text, strlen(text));
+	for (const char *at = buf_cstr(&escaped); *at; at++) {
+		if (*at == '"' || *at == '\\')
 			buf_add_byte(out, '\\');
-		buf_add_byte(out, *text == '\n' ? ' ' : (uint8_t)*text);
+		buf_add_byte(out, (uint8_t)*at);
 	}
 }
 

@@ -1,6 +1,7 @@
 """log, show, history, get, stats; of a store directory that nobody serves, and through a broker: the
 same answers, and no trace of having looked."""
 
+import json
 import os
 import pty
 import re
@@ -365,6 +366,20 @@ class Lineage(History):
             self.assertEqual(len(re.findall(r"^  c\d+ \[", dot, re.M)), 5)
 
         self.both(check)
+
+    def test_a_graph_of_files_with_odd_names(self):
+        names = ['a"b\\c', "new\nline", "\x1b[31m"]
+        for name in names:
+            self.site.write(name, name)
+        file = self.site.write("odd.json", json.dumps({"version": 1, "tasks": [{
+            "run": "true", "inputs": {f"i{k}": {"file": n} for k, n in enumerate(names)}}]}))
+        commit = self.site.submit(file)["tasks"][0]["commit"]
+        dot = self.site.run("history", commit, "--dot").out
+        self.assertEqual(len(dot.splitlines()), 3 + 1 + 2 * len(names) + 1)
+        label = re.compile(r'label="((?:[^"\\]|\\.)*)"\]$')  # strings end where they should
+        labels = [label.search(line)[1] for line in dot.splitlines() if "label" in line]
+        self.assertEqual([at.rpartition(r"\n")[0] for at in labels if not at.startswith("i")][1:],
+                         [r'a\"b\\c', r"new\\nline", r"\\x1b[31m"])
 
     def test_a_commit_that_was_removed_is_no_origin(self):
         self.fill()
