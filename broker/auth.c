@@ -278,8 +278,10 @@ static void *auth_main(void *arg)
 			break;
 		if (items[1].revents)
 			break;
+		/* Who comes now is judged by the file as it is now: a key that was just revoked
+		 * is not let in for another second. */
 		uint64_t now = clock_mono_ns();
-		if (now >= next_look) {
+		if (now >= next_look || items[0].revents) {
 			look_at_file(auth);
 			next_look = now + LOOK_MS * NS_PER_MS;
 		}

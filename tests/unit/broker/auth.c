@@ -224,6 +224,22 @@ Test(auth, a_revoked_key_loses_its_live_connection)
 	teardown(&r);
 }
 
+Test(auth, a_key_is_judged_by_the_table_as_it_is_when_it_comes)
+{
+	struct rig r;
+	struct err e = {0};
+	bool found;
+	setup(&r, true);
+	for (int round = 0; round < 3; round++) {
+		trust(&r.stranger, ROLE_CLIENT);
+		cr_assert_eq(try_put(&r, &r.stranger, r.broker.public, LONG_NS), 0);
+		cr_assert_eq(key_trust_remove(r.stranger.public, &found, &e), 0);
+		cr_assert_eq(try_put(&r, &r.stranger, r.broker.public, NS_PER_S),
+			     ERR_UNREACHABLE, "nobody told the authenticator to look");
+	}
+	teardown(&r);
+}
+
 Test(auth, an_observer_may_read_and_not_store)
 {
 	struct rig r;
