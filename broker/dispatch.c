@@ -14,6 +14,7 @@
 #include "broker/import.h"
 #include "common/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void handle_ping(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
@@ -115,13 +116,32 @@ static const struct dispatch_row *find_row(Cashet__Envelope__BodyCase what)
 }
 
 static void refuse(struct broker *b, struct peer *peer, uint64_t serial,
-		   enum err_code code, const char *what)
+		   enum err_code code, const char *what, const char *next)
 {
 	b->refused_messages++;
 	log_warn("message refused", "peer=%s why=%s", peer->name, what);
 	struct err e = {0};
 	err_set(&e, code, "%s", what);
+	if (next)
+		err_next(&e, "%s", next);
 	peer_error(b, peer, serial, &e);
+}
+
+/* say_role() - which role would do, and how to get it. */
+static const char *say_role(const struct dispatch_row *row, const struct peer *peer,
+			    char next[160])
+{
+	const char *role = row->roles & 1 << ROLE_OBSERVER ? "observer"
+			   : row->roles & 1 << ROLE_CLIENT ? "client"
+			   : row->roles & 1 << ROLE_WORKER ? "worker"
+							   : "admin";
+	char key[41];
+	key_z85(key, peer->key);
+	snprintf(next, 160,
+		 "it needs the role %s; on the broker's machine: cashet key trust '%s' "
+		 "--role %s",
+		 role, key, role);
+	return next;
 }
 
 static const char *not_allowed(const struct dispatch_row *row, const struct peer *peer)
@@ -162,7 +182,11 @@ void dispatch(struct broker *b, unsigned socket, struct wire_frame *frame)
 	const struct dispatch_row *row = find_row(e->body_case);
 	const char *why = not_allowed(row, peer);
 	if (why) {
-		refuse(b, peer, e->serial, row ? ERR_NOT_ALLOWED : ERR_USAGE, why);
+		char next[160];
+		bool by_role =
+			row && row->kinds & peer->kind && !(row->roles & 1 << peer->role);
+		refuse(b, peer, e->serial, row ? ERR_NOT_ALLOWED : ERR_USAGE, why,
+		       by_role ? say_role(row, peer, next) : NULL);
 		return;
 	}
 	b->frame = frame;

@@ -236,6 +236,9 @@ static int bind_control(struct broker *b, const char *url, struct err *e)
 			zmq_strerror(errno));
 		if (errno == EADDRINUSE)
 			err_next(e, "another program has it; choose another port");
+		else if (errno == ENODEV || errno == EADDRNOTAVAIL || errno == EINVAL)
+			err_next(e, "it is no address of this machine; 0.0.0.0 is all of "
+				    "them");
 		return ERR_FAILED;
 	}
 	char bound[512];

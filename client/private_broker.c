@@ -349,6 +349,7 @@ static int wait_for_answer(const struct private_broker *p, int *pidfdp, int64_t 
 			again = true;
 			close(*pidfdp);
 			*pidfdp = -1;
+			log_from = log_size(p->dir); /* the second one says it again */
 			r = start(p->dir, pidfdp, e);
 			if (r)
 				return r;
