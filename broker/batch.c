@@ -94,6 +94,7 @@ void batch_free(struct broker *b, struct batch *batch)
 	free(batch->functions);
 	free(batch->options);
 	free(batch->name);
+	free(batch->stuck);
 	free(batch);
 }
 

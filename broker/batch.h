@@ -9,6 +9,7 @@
 #include "broker/peer.h"
 #include "common/format/function.h"
 
+struct core_wait_view;
 struct core_batch_view;
 
 #define BATCH_LARGE 1000 /* tasks whose memory is worth giving back at once */
@@ -59,6 +60,8 @@ struct batch {
 	struct list unsealed; /* of all unsealed ones */
 	struct list watches;  /* struct watch.by_batch */
 	struct list dirty;    /* something to show changed in this turn */
+	char *stuck;	      /* what keeps it, seen STUCK_SECONDS in a row; or NULL */
+	unsigned stuck_seconds;
 };
 
 struct batches {
@@ -91,5 +94,10 @@ void batch_touch(struct broker *b, struct batch *batch);
 /** batch_note() - append why it does not get on, in words; nothing if it does (note.c). */
 void batch_note(struct buf *out, const struct batch *batch,
 		const struct core_batch_view *view);
+/** batch_explain_wait() - append what keeps a task from running, in words; "it" is the task (why.c). */
+void batch_explain_wait(struct broker *b, const struct batch *batch,
+			const struct core_wait_view *wait, struct buf *out);
+/** batches_stuck() - once a second: notice those that stand still until somebody does something. */
+void batches_stuck(struct broker *b);
 /** batches_orphans() - discard unsealed batches whose client is gone for 60 s. */
 void batches_orphans(struct broker *b);

@@ -137,6 +137,7 @@ static void each_second(struct broker *b)
 	if (fs_free_bytes(b->store, &b->free_bytes))
 		b->free_bytes = 0;
 	batches_orphans(b);
+	batches_stuck(b);
 	relays_sweep(b);
 	checkpoints_sweep(b);
 	listen_watch_descriptors(b);

@@ -18,8 +18,8 @@ static void add_amount(struct buf *out, const char *resource, uint64_t amount)
 		buf_printf(out, "%g", (double)amount / 1000);
 }
 
-static void explain_wait(struct broker *b, const struct batch *batch,
-			 const struct core_wait_view *wait, struct buf *out)
+void batch_explain_wait(struct broker *b, const struct batch *batch,
+			const struct core_wait_view *wait, struct buf *out)
 {
 	struct core_batch_view view = {0};
 	switch (wait->why) {
@@ -100,7 +100,7 @@ static void add_task(struct broker *b, const struct batch *batch, uint32_t index
 	if (w)
 		buf_printf(&note, "on %s", w->name);
 	else
-		explain_wait(b, batch, &wait, &note);
+		batch_explain_wait(b, batch, &wait, &note);
 	if (note.size)
 		task->note = mem_strdup(buf_cstr(&note));
 }

@@ -123,10 +123,18 @@ struct core_wait_view {
 	uint64_t retry_ns;
 	char resource[CORE_RESOURCE_NAME];
 	uint64_t wanted, most;
+	uint32_t function; /* core_view_stuck(): of the task */
 };
 /** core_view_wait() - Return: as core_view_task(). */
 int core_view_wait(const struct core *core, uint64_t batch, uint32_t index,
 		   struct core_wait_view *view);
+/** core_view_stuck() - what keeps a batch of which nothing runs although tasks are ready, until somebody
+ * does something about it: no worker, resources that none has, a full disk, a drain.
+ * @budget: how many tasks may be looked at; goes down by as many as were
+ *
+ * Return: 0, @view says what keeps the task *@indexp; 1: nothing of the kind, or no such batch. */
+int core_view_stuck(const struct core *core, uint64_t batch, uint32_t *budget,
+		    uint32_t *indexp, struct core_wait_view *view);
 struct core_worker_view {
 	uint32_t running, queued;
 	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */

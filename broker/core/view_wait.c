@@ -106,3 +106,37 @@ int core_view_wait(const struct core *core, uint64_t batch, uint32_t index,
 	view->why = why(core, batch_task(b, index), view);
 	return 0;
 }
+
+static bool needs_somebody(enum core_wait why)
+{
+	return why == CORE_WAIT_DRAIN || why == CORE_WAIT_DISK ||
+	       why == CORE_WAIT_NO_WORKER || why == CORE_WAIT_TOO_LARGE;
+}
+
+/* Tasks of one class stand alike, so only the first of a row of them costs more than a look. */
+int core_view_stuck(const struct core *core, uint64_t batch, uint32_t *budget,
+		    uint32_t *indexp, struct core_wait_view *view)
+{
+	const struct batch *b = batch_find(core, batch);
+	const struct class *fine = NULL;
+	if (!b || !b->sealed || b->paused || b->counts.running || !b->counts.ready)
+		return 1;
+	for (uint32_t i = 0; i < b->tasks.count && *budget; i++, --*budget) {
+		const struct task *t = batch_task(b, i);
+		if (task_over(t) || t->state == TASK_WAITING)
+			continue;
+		const struct execution *e = exec_at(core, t->exec);
+		const struct class *class = task_options(core, t)->class;
+		if (e->state != EXEC_READY || class == fine)
+			continue;
+		memset(view, 0, sizeof *view);
+		view->why = why_ready(core, t, e, view);
+		if (needs_somebody(view->why)) {
+			*indexp = i;
+			view->function = t->function;
+			return 0;
+		}
+		fine = class;
+	}
+	return 1;
+}

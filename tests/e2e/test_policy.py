@@ -88,15 +88,26 @@ class Policy(SiteTest):
         ran = self.site.path("ran")
         submits = [self.site.start_submit(self.file({"hold": {"run": self.held("hold")}}, "h.json"))]
         until(self.lines, "the slot to be taken")
+        queued = lambda: self.site.run("worker", "ls", "--json").json["workers"][0]["queued"]
         for name, more in (("low", {"priority": -1}), ("none", {}), ("high", {"priority": 2})):
             waiting = self.status()["ready"]
             submits.append(self.site.start_submit(self.file(
                 {name: self.sweep(f"echo {name} >> {ran}; : ${{p.i}}", 3) | more}, f"{name}.json")))
-            until(lambda: self.status()["ready"] == waiting + 3, "the batch to wait")
+            until(lambda: self.status()["ready"] == waiting + 3 and not queued(),
+                  "the batch to wait, and none of it on the worker")
         self.site.write("go", "")
         for submit in submits:
             submit.finish()
         self.assertEqual(self.lines()[2:], ["high"] * 3 + ["none"] * 3 + ["low"] * 3)
+
+    def test_what_nobody_can_run_is_told_to_who_waits_for_it(self):
+        self.start()
+        submit = self.site.start_submit(self.file({"t": {"run": ["true"], "resources": {"gpus": 1}}}))
+        until(lambda: "t (task 0): it asks for gpus 1, which no worker has" in submit.text(), "a word")
+        batch = self.site.run("ps", "--json").json["batches"][0]
+        self.assertIn("asks for gpus 1", batch["note"])
+        self.assertEqual(self.site.run("cancel", batch["batch"]).code, 0)
+        self.assert_counts(submit.finish(code=1), cancelled=1)
 
     def test_attempts_are_counted_and_the_last_one_may_succeed(self):
         self.start()

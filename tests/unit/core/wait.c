@@ -78,3 +78,35 @@ Test(wait, for_a_retry_a_limit_or_a_full_disk)
 	cr_assert(v.retry_ns > 0 && v.retry_ns <= 30 * SECOND);
 	cr_assert_eq(waits(&d, 1, 1).why, CORE_WAIT_DISK);
 }
+
+static enum core_wait stuck(const struct driver *d, uint32_t budget, uint32_t *indexp)
+{
+	struct core_wait_view v;
+	*indexp = ALL;
+	return core_view_stuck(d->core, 1, &budget, indexp, &v) ? CORE_WAIT_NOTHING
+								: v.why;
+}
+
+Test(wait, of_a_batch_that_stands_still_is_told_by_the_task_that_somebody_must_help)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	uint32_t index;
+	add_function(&p, (struct core_options){0}, 0);
+	add_function(
+		&p,
+		(struct core_options){.resources = {{"gpus", 1000}}, .resource_count = 1},
+		0);
+	add_task(&p, 0, "a");
+	add_task(&p, 1, "b");
+	submit(&d, 1, &p);
+	cr_assert_eq(stuck(&d, 9, &index), CORE_WAIT_NO_WORKER);
+	join(&d, 1, 4, 0);
+	cr_assert_eq(stuck(&d, 9, &index), CORE_WAIT_NOTHING, "the first one runs");
+	finish(&d, 1, 0, CORE_OUT_COMPLETED, 0);
+	cr_assert_eq(stuck(&d, 9, &index), CORE_WAIT_TOO_LARGE);
+	cr_assert_eq(index, 1);
+	cr_assert_eq(stuck(&d, 1, &index), CORE_WAIT_NOTHING, "it may not look so far");
+	STEP(&d, .type = CORE_EV_HOLD, .hold = true);
+	cr_assert_eq(stuck(&d, 9, &index), CORE_WAIT_DISK);
+}
