@@ -139,7 +139,8 @@ void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope
 	int rc = resolve_batch(b, read->batch, &batch, &row, &error);
 	uint32_t tasks = batch ? batch->task_count : row.task_count;
 	if (!rc && read->index >= tasks)
-		rc = err_set(&error, ERR_NOT_FOUND, "the batch has no task %u: it has %u",
+		rc = err_set(&error, ERR_NOT_FOUND,
+			     "the batch has no task %u: it has %u, from 0 on",
 			     read->index, tasks);
 	if (rc) {
 		peer_error(b, peer, e->serial, &error);

@@ -273,6 +273,36 @@ static int pause_pumping(struct cashet *c, struct err *e)
 	return r;
 }
 
+/* There is no log of the task. @note: what the broker says of that. */
+static int no_log(struct cashet *c, const char *batch, uint32_t index, const char *note,
+		  bool running, struct err *e)
+{
+	struct cashet_results *results;
+	const struct cashet_result *r;
+	if (running) {
+		err_set(e, ERR_NOT_FOUND, "task %u has written nothing yet: %s", index,
+			note);
+		err_next(e, "cashet logs -f waits for it");
+		return ERR_NOT_FOUND;
+	}
+	err_set(e, ERR_NOT_FOUND, "%s", note);
+	if (cashet_result_one(c, batch, index, &results, &r, NULL))
+		return ERR_NOT_FOUND;
+	const char *name = cashet_results_batch(results)->batch;
+	if (r->status == CASHET_SKIPPED) {
+		err_set(e, ERR_NOT_FOUND,
+			"task %.8s:%u was skipped, so it wrote nothing: %s", name, index,
+			r->error);
+		err_next(e, "cashet logs %.8s:%u", name, r->upstream);
+	} else if (r->status == CASHET_CANCELLED) {
+		err_set(e, ERR_NOT_FOUND,
+			"task %.8s:%u was cancelled before it wrote anything", name,
+			index);
+	}
+	cashet_results_close(results);
+	return ERR_NOT_FOUND;
+}
+
 static int read_log(struct cashet *c, const char *batch, uint32_t index,
 		    const struct cashet_log_options *options, cashet_sink sink, void *arg,
 		    struct err *e)
@@ -303,7 +333,7 @@ static int read_log(struct cashet *c, const char *batch, uint32_t index,
 		}
 		if (r == 0 && !more && !again && !log->is_blob && offset == 0 &&
 		    *log->note)
-			r = err_set(e, ERR_NOT_FOUND, "%s", log->note);
+			r = no_log(c, batch, index, log->note, log->running, e);
 		epoch = log->epoch ? log->epoch : epoch;
 		request_free(request);
 		if (r || (!more && !again))

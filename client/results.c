@@ -212,7 +212,8 @@ int results_one(struct cashet *c, const char *batch, uint32_t index,
 		return failed;
 	failed = results_next(r, resultp, e);
 	if (!failed && (!*resultp || (*resultp)->index != index)) {
-		failed = err_set(e, ERR_NOT_FOUND, "batch %.8s has no task %u: it has %u",
+		failed = err_set(e, ERR_NOT_FOUND,
+				 "batch %.8s has no task %u: it has %u, from 0 on",
 				 r->batch.batch, index, r->page->total);
 	}
 	if (failed)

@@ -49,7 +49,7 @@ static int by_prefix(struct ledger_reader *r, const uint8_t *prefix, unsigned ni
 }
 
 struct looking {
-	uint32_t index;
+	uint32_t index, status;
 	uint64_t commit;
 };
 
@@ -59,6 +59,7 @@ static int is_it(void *arg, const struct ledger_end *end)
 	if (end->index != l->index)
 		return 0;
 	l->commit = end->commit;
+	l->status = end->status;
 	return 1;
 }
 
@@ -76,10 +77,17 @@ static int by_task(struct ledger_reader *r, const Cashet__Target *t, uint64_t *s
 	*seqp = l.commit;
 	if (l.commit)
 		return 0;
-	err_set(e, ERR_NOT_FOUND,
-		t->index >= row.task_count ? "the batch has %u tasks, and no %u"
-					   : "of %u tasks, task %u has no commit",
-		row.task_count, t->index);
+	if (t->index >= row.task_count)
+		return err_set(e, ERR_NOT_FOUND,
+			       "the batch has no task %u: it has %u, from 0 on", t->index,
+			       row.task_count);
+	char hex[HEX_DIGEST_SIZE];
+	hex_encode(hex, row.batch.id, DIGEST_SIZE);
+	err_set(e, ERR_NOT_FOUND, "task %.8s:%u has no commit: it %s", hex, t->index,
+		l.status == CORE_SKIPPED     ? "was skipped"
+		: l.status == CORE_CANCELLED ? "was cancelled"
+					     : "has not ended");
+	err_next(e, "cashet why %.8s:%u", hex, t->index);
 	return ERR_NOT_FOUND;
 }
 
@@ -96,8 +104,10 @@ int find_target(struct ledger_reader *r, const Cashet__Target *t, uint64_t *seqp
 			return care_broken(e, rc);
 		if (!rc)
 			return by_prefix(r, hash, 2 * DIGEST_SIZE, seqp, e);
-		err_set(e, ERR_NOT_FOUND, "there is no pin called %s", t->name);
-		err_next(e, "cashet pins lists them");
+		err_set(e, ERR_NOT_FOUND,
+			"\"%s\" is neither a pin nor 4 or more digits of a hash",
+			t->name);
+		err_next(e, "cashet pins lists the pins, cashet log the commits");
 		return ERR_NOT_FOUND;
 	}
 	if (t->prefix.len > DIGEST_SIZE || !t->prefix.len || nibbles < 4)

@@ -266,8 +266,9 @@ static int find_task(struct history *h, const Cashet__Target *target, uint64_t *
 		return rc;
 	hex_encode(hex, row.batch.id, DIGEST_SIZE);
 	if (target->index >= row.task_count)
-		return err_set(e, ERR_NOT_FOUND, "batch %.8s has no task %u: it has %u",
-			       hex, target->index, row.task_count);
+		return err_set(e, ERR_NOT_FOUND,
+			       "batch %.8s has no task %u: it has %u, from 0 on", hex,
+			       target->index, row.task_count);
 	const struct ledger_end *end = &history_ends(h, &row)->items[target->index];
 	*seqp = end->commit;
 	if (end->commit && history_has(h, end->commit))

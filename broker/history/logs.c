@@ -18,7 +18,8 @@ static int find_commit(struct history *h, const Cashet__LogRead *read,
 	if (rc)
 		return rc;
 	if (read->index >= row.task_count)
-		return err_set(e, ERR_NOT_FOUND, "the batch has no task %u: it has %u",
+		return err_set(e, ERR_NOT_FOUND,
+			       "the batch has no task %u: it has %u, from 0 on",
 			       read->index, row.task_count);
 	const struct ledger_end *end = &history_ends(h, &row)->items[read->index];
 	*seqp = end->commit;

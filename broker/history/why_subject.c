@@ -149,8 +149,9 @@ static int load_task(struct history *h, const Cashet__Target *target,
 	memcpy(s->batch, s->row.batch.id, DIGEST_SIZE);
 	s->index = target->index;
 	if (s->index >= s->row.task_count)
-		return err_set(e, ERR_NOT_FOUND, "the batch has no task %u: it has %u",
-			       s->index, s->row.task_count);
+		return err_set(e, ERR_NOT_FOUND,
+			       "the batch has no task %u: it has %u, from 0 on", s->index,
+			       s->row.task_count);
 	if (live->task) {
 		s->task = live->task->task;
 	} else {
@@ -194,33 +195,6 @@ static void complete_args(struct history *h, struct subject *s)
 		set_args(s, f.data, f.size);
 }
 
-static int find_commit(struct history *h, const Cashet__Target *target, uint64_t *seqp,
-		       struct err *e)
-{
-	uint8_t prefix[DIGEST_SIZE];
-	size_t size = target->prefix.len;
-	unsigned nibbles = (unsigned)(2 * size - (target->odd && size ? 1 : 0));
-	if (*target->name) {
-		int rc = ledger_find_pin(history_reader(h), target->name, prefix);
-		if (rc > 0) {
-			err_set(e, ERR_NOT_FOUND, "there is no pin called %s",
-				target->name);
-			err_next(e, "cashet pins lists them");
-			return ERR_NOT_FOUND;
-		}
-		if (rc)
-			return err_set(e, ERR_FAILED, "the store cannot be read: %s",
-				       strerror(-rc));
-		nibbles = 2 * DIGEST_SIZE;
-	} else if (size > DIGEST_SIZE || nibbles < 4) {
-		return err_set(e, ERR_USAGE,
-			       "a commit is named by 4 to 64 hexadecimal digits");
-	} else {
-		memcpy(prefix, target->prefix.data, size);
-	}
-	return history_find_commit(h, prefix, nibbles, seqp, e);
-}
-
 int subject_load(struct history *h, const Cashet__Target *target,
 		 const struct history_live *live, struct subject *s, struct err *e)
 {
@@ -232,6 +206,6 @@ int subject_load(struct history *h, const Cashet__Target *target,
 			complete_args(h, s);
 		return rc;
 	}
-	int rc = find_commit(h, target, &seq, e);
+	int rc = history_find_target(h, target, &seq, e);
 	return rc ? rc : subject_load_commit(h, seq, s, e);
 }

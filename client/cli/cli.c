@@ -60,7 +60,15 @@ int cli_usage(const struct cli *cli, const char *next, const char *fmt, ...)
 	va_end(args);
 	err_set(&e, ERR_USAGE, "%s", what);
 	err_next(&e, "%s", next);
-	return cli_fail_err(cli, &e);
+	return cli_slip(cli, &e);
+}
+
+int cli_slip(const struct cli *cli, struct err *e)
+{
+	if (!*e->next)
+		err_next(e, "%s%s%s --help explains it", cli->program,
+			 cli->command ? " " : "", cli->command ? cli->command : "");
+	return cli_fail_err(cli, e);
 }
 
 /* NO_COLOR as in no-color.org: any value but the empty one. */
@@ -78,11 +86,6 @@ static bool wants_color(const struct cli *cli, bool tty)
 int cli_open(struct cli *cli, bool must_exist, bool no_wait)
 {
 	const struct settings *s = &cli->settings;
-	if (s->color && strcmp(s->color, "auto") && strcmp(s->color, "always") &&
-	    strcmp(s->color, "never"))
-		return cli_usage(cli, "",
-				 "--color takes auto, always or never, not \"%s\"",
-				 s->color);
 	cli->tty_out = isatty(STDOUT_FILENO);
 	cli->tty_err = isatty(STDERR_FILENO);
 	cli->color_out = wants_color(cli, cli->tty_out);

@@ -14,6 +14,8 @@
 
 struct cli {
 	const char *program;
+	const char *
+		command; /* its name, once it is known; NULL: the program is nothing else */
 	struct settings settings;
 	struct words words; /* the command's arguments */
 	struct cashet *c;   /* after cli_open() */
@@ -60,7 +62,10 @@ const struct command *cli_find_command(char *const *words, size_t count, size_t 
 /** cli_fail() - print @e. Return: its code. */
 int cli_fail(const struct cli *cli, const struct cashet_error *e);
 int cli_fail_err(const struct cli *cli, const struct err *e);
+/** cli_usage() - a slip in the command line. @next: "": how to see the command's usage. */
 int cli_usage(const struct cli *cli, const char *next, const char *fmt, ...) PRINTF(3, 4);
+/** cli_slip() - as cli_usage(), of an error that is made already. */
+int cli_slip(const struct cli *cli, struct err *e);
 /** cli_open() - connect as the settings say. @must_exist: a store that is not there is an error.
  * @no_wait: as in struct cashet_options. Return: 0 or the exit code, printed. */
 int cli_open(struct cli *cli, bool must_exist, bool no_wait);

@@ -260,10 +260,32 @@ int cmd_retry(struct cli *cli)
 	return code ? code : follow_to_the_end(cli, again, false);
 }
 
+/* Whether what is to be cancelled had ended before; then it stays as it is. @batch: its full name. */
+static int had_ended(struct cli *cli, const char *name, const uint32_t *index,
+		     char batch[CASHET_HEX_SIZE], bool *endedp)
+{
+	struct cashet_error e;
+	struct cashet_batch found;
+	struct cashet_results *results;
+	const struct cashet_result *r;
+	if (cashet_batch_find(cli->c, name, &found, &e))
+		return cli_fail(cli, &e);
+	memcpy(batch, found.batch, CASHET_HEX_SIZE);
+	*endedp = found.ended;
+	if (!index || found.ended)
+		return 0;
+	if (cashet_result_one(cli->c, batch, *index, &results, &r, &e))
+		return cli_fail(cli, &e);
+	*endedp = r->status >= CASHET_COMPLETED;
+	cashet_results_close(results);
+	return 0;
+}
+
 int cmd_cancel(struct cli *cli)
 {
-	char batch[CASHET_HEX_SIZE];
+	char batch[CASHET_HEX_SIZE], full[CASHET_HEX_SIZE];
 	uint32_t index = 0;
+	bool ended = false;
 	struct cashet_error e;
 	const char *word = cli->words.items[0];
 	int form = cli_task(cli, word, batch, &index);
@@ -272,27 +294,28 @@ int cmd_cancel(struct cli *cli)
 	int code = cli_open(cli, true, false);
 	if (code)
 		return code;
-	if (cashet_cancel(cli->c, form ? word : batch, form ? NULL : &index, &e))
+	const uint32_t *indexp = form ? NULL : &index;
+	code = had_ended(cli, form ? word : batch, indexp, full, &ended);
+	if (code)
+		return code;
+	if (cashet_cancel(cli->c, full, indexp, &e))
 		return cli_fail(cli, &e);
 	if (!cli->settings.json) {
-		cli_note(cli, "cancelled");
+		cli_note(cli, ended ? "it had ended already" : "cancelled");
 		return 0;
 	}
-	struct cashet_batch found;
-	if (cashet_batch_find(cli->c, form ? word : batch, &found, &e))
-		return cli_fail(cli, &e);
 	CLEANUP_BUF struct buf out = {0};
 	struct json j;
 	json_begin(&j, &out);
 	json_key(&j, "batch");
-	json_string(&j, found.batch);
+	json_string(&j, full);
 	json_key(&j, "index");
 	if (form)
 		json_null(&j);
 	else
 		json_uint(&j, index);
 	json_key(&j, "cancelled");
-	json_bool(&j, true);
+	json_bool(&j, !ended);
 	return json_finish(cli, &j);
 }
 

@@ -191,11 +191,15 @@ static int say_removed(struct cli *cli, const struct cashet_care_report *r,
 		json_report(&j, r);
 		return stopped(cli, r, json_finish(cli, &j));
 	}
-	buf_printf(&out, "%s ", r->dry_run ? would : done);
-	count(&out, r->commits, "commit");
-	buf_add_str(&out, ", which had cost ");
-	show_duration(&out, r->compute_ns);
-	buf_add_str(&out, " of computing\n");
+	if (r->commits || r->kept_in_use || r->kept_pinned) {
+		buf_printf(&out, "%s ", r->dry_run ? would : done);
+		count(&out, r->commits, "commit");
+		buf_add_str(&out, ", which had cost ");
+		show_duration(&out, r->compute_ns);
+		buf_add_str(&out, " of computing\n");
+	} else {
+		buf_add_str(&out, "no current result is meant by that: nothing to do\n");
+	}
 	if (r->kept_in_use)
 		buf_printf(&out, "kept %" PRIu64 ": a batch that goes on needs %s\n",
 			   r->kept_in_use, r->kept_in_use == 1 ? "it" : "them");
@@ -280,7 +284,7 @@ int cmd_invalidate(struct cli *cli)
 	    !filter.downstream)
 		code = cli_usage(
 			cli,
-			"--tag KEY=VALUE, --func NAME, --worker KEY, --downstream HASH",
+			"--tag KEY=VALUE, --func NAME, --worker KEY, --downstream COMMIT",
 			"nothing is said of which results are meant");
 	if (!code)
 		code = remove_them(cli, &filter, cashet_invalidate, "invalidated",

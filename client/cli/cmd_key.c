@@ -187,6 +187,8 @@ static int find_trusted(struct cli *cli, const char *word, uint8_t public[KEY_SI
 			word, buf_cstr(&candidates));
 	else
 		err_set(&e, ERR_NOT_FOUND, "no trusted key is called %s", word);
+	if (!found)
+		err_next(&e, "cashet key ls lists them");
 	return cli_fail_err(cli, &e);
 }
 
@@ -202,6 +204,7 @@ int cmd_key_revoke(struct cli *cli)
 		return cli_fail_err(cli, &e);
 	if (!found) {
 		err_set(&e, ERR_NOT_FOUND, "that key is not trusted");
+		err_next(&e, "cashet key ls lists those that are");
 		return cli_fail_err(cli, &e);
 	}
 	if (!cli->settings.json) {

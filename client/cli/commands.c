@@ -133,13 +133,20 @@ static int run(struct cli *cli, const struct command *command, bool only, int ar
 	       char *const *argv)
 {
 	struct err e;
+	cli->command = only ? NULL : command->name;
 	if (options_parse(&cli->settings, OPTIONS_GLOBAL | command->options, argc, argv,
 			  false, &cli->words, &e) < 0)
-		return cli_fail_err(cli, &e);
+		return cli_slip(cli, &e);
 	if (cli->settings.help)
 		return help_write(cli, command, only);
 	if (cli->settings.version)
 		return cmd_version(cli);
+	const char *color = cli->settings.color;
+	if (color && strcmp(color, "auto") != 0 && strcmp(color, "always") != 0 &&
+	    strcmp(color, "never") != 0)
+		return cli_usage(cli, "",
+				 "--color takes auto, always or never, not \"%s\"",
+				 color);
 	int r = check_words(cli, command, only);
 	return r ? r : command->run(cli);
 }
@@ -150,7 +157,7 @@ static int choose(struct cli *cli, int argc, char *const *argv)
 	int used = options_parse(&cli->settings, OPTIONS_GLOBAL, argc, argv, true,
 				 &cli->words, &e);
 	if (used < 0)
-		return cli_fail_err(cli, &e);
+		return cli_slip(cli, &e);
 	if (used == argc) {
 		if (cli->settings.version)
 			return cmd_version(cli);

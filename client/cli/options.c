@@ -165,8 +165,6 @@ static int unknown_long(const char *name, size_t size, unsigned sets, struct err
 	const char *near = names_suggest(word, names, count);
 	err_set(e, ERR_USAGE, "there is no option --%s here%s%s%s", word,
 		near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
-	if (!near)
-		err_next(e, "add --help to see the options");
 	return -1;
 }
 
@@ -181,8 +179,9 @@ static int parse_number(const char *text, uint64_t *out)
 	return 0;
 }
 
-static int set_value(struct settings *s, const struct option_row *row, const char *value,
-		     struct err *e)
+/* @typed: "--top" or "-k". */
+static int set_value(struct settings *s, const struct option_row *row, const char *typed,
+		     const char *value, struct err *e)
 {
 	void *to = (char *)s + row->offset;
 	switch (row->type) {
@@ -201,23 +200,23 @@ static int set_value(struct settings *s, const struct option_row *row, const cha
 	case OPTION_NUMBER:
 		if (parse_number(value, to) == 0)
 			return 0;
-		err_set(e, ERR_USAGE, "--%s takes a whole number above 0, not \"%s\"",
-			row->name, value);
+		err_set(e, ERR_USAGE, "%s takes a whole number above 0, not \"%s\"",
+			typed, value);
 		return -1;
 	case OPTION_DURATION:
 		if (num_parse_duration(value, to) == 0)
 			return 0;
 		err_set(e, ERR_USAGE,
-			"--%s takes a duration such as 30s, 10m or 1h30m, not \"%s\"",
-			row->name, value);
+			"%s takes a duration such as 30s, 10m or 1h30m, not \"%s\"",
+			typed, value);
 		return -1;
 	}
 	return -1;
 }
 
-static int no_value(const struct option_row *row, struct err *e)
+static int no_value(const struct option_row *row, const char *typed, struct err *e)
 {
-	err_set(e, ERR_USAGE, "--%s needs a value: %s", row->name, row->value);
+	err_set(e, ERR_USAGE, "%s needs a value: %s", typed, row->value);
 	return -1;
 }
 
@@ -230,16 +229,18 @@ static int parse_long(struct settings *s, unsigned sets, int left, char *const *
 	const struct option_row *row = find_long(name, size, sets);
 	if (!row)
 		return unknown_long(name, size, sets, e);
+	char typed[64];
+	snprintf(typed, sizeof typed, "--%s", row->name);
 	if (row->type == OPTION_FLAG) {
 		if (equals) {
-			err_set(e, ERR_USAGE, "--%s takes no value", row->name);
+			err_set(e, ERR_USAGE, "%s takes no value", typed);
 			return -1;
 		}
-		return set_value(s, row, NULL, e) ? -1 : 1;
+		return set_value(s, row, typed, NULL, e) ? -1 : 1;
 	}
 	if (!equals && left < 2)
-		return no_value(row, e);
-	if (set_value(s, row, equals ? equals + 1 : argv[1], e))
+		return no_value(row, typed, e);
+	if (set_value(s, row, typed, equals ? equals + 1 : argv[1], e))
 		return -1;
 	return equals ? 1 : 2;
 }
@@ -252,18 +253,18 @@ static int parse_letters(struct settings *s, unsigned sets, int left, char *cons
 		const struct option_row *row = find_letter(*at, sets);
 		if (!row) {
 			err_set(e, ERR_USAGE, "there is no option -%c here", *at);
-			err_next(e, "add --help to see the options");
 			return -1;
 		}
+		const char typed[] = {'-', *at, '\0'};
 		if (row->type == OPTION_FLAG) {
-			set_value(s, row, NULL, e);
+			set_value(s, row, typed, NULL, e);
 			continue;
 		}
 		if (at[1])
-			return set_value(s, row, at + 1, e) ? -1 : 1;
+			return set_value(s, row, typed, at + 1, e) ? -1 : 1;
 		if (left < 2)
-			return no_value(row, e);
-		return set_value(s, row, argv[1], e) ? -1 : 2;
+			return no_value(row, typed, e);
+		return set_value(s, row, typed, argv[1], e) ? -1 : 2;
 	}
 	return 1;
 }

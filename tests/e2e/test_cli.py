@@ -193,8 +193,64 @@ tasks:
         for argv, near in ((["sumbit"], "submit"), (["ps", "--jsn"], "json"),
                            (["worker", "lss"], "worker ls")):
             self.assertIn(near, self.cashet(*argv, code=2).err)
-        for argv in ([], ["submit"], ["ps", "x"], ["best", "--max", "--min"], ["wait", "--timeout"]):
-            self.cashet(*argv, code=2)
+        for argv in ([], ["submit"], ["ps", "x"], ["best", "--max", "--min"], ["wait", "--timeout"],
+                     ["ps", "-Z"], ["ps", "--zzzzzz"], ["best", "-k", "0"], ["worker"], ["key"],
+                     ["log", "--since", "x"], ["ps", "--color", "red"], ["results", "a/b"]):
+            what, *next = self.cashet(*argv, code=2).err.splitlines()
+            self.assertTrue(what.startswith("cashet: "), argv)
+            self.assertTrue(argv == ["results", "a/b"] or next, f"{argv}: what to do next?")
+        self.assertIn("-k takes", self.cashet("best", "-k", "0", code=2).err)
+        self.assertIn("cashet best --help", self.cashet("best", "-k", "0", code=2).err)
+
+    def test_help_of_a_command_of_a_group_and_of_all(self):
+        for argv in (["help", "best"], ["best", "--help"], ["--help", "best"], ["best", "-k", "3", "-h"]):
+            self.assertIn("usage: cashet best [OPTIONS] [BATCH]\n", self.cashet(*argv).out)
+        for argv in (["help", "key"], ["key", "--help"], ["key", "-h"]):
+            self.assertIn("key revoke", self.cashet(*argv).out)
+        self.assertIn("usage: cashet worker ls", self.cashet("help", "worker", "ls").out)
+        self.assertIn("did you mean best?", self.cashet("help", "bets", code=2).err)
+        done = self.site.run("--help", program="cashet-submit")
+        self.assertIn("usage: cashet-submit [OPTIONS] FILE\n", done.out)
+        for program in ("cashet-broker", "cashet-worker"):
+            self.assertIn("--log-level LEVEL", self.site.run("--help", program=program).out)
+            slip = self.site.run("--log-lvel", "info", program=program)
+            self.assertEqual(slip.code, 2)
+            self.assertIn("did you mean --log-level?", slip.err)
+
+    def test_every_command_says_that_a_store_is_not_there_and_makes_none(self):
+        self.site.write("a.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
+        for words in ("ps", "ps -a", "wait", "wait abcd", "results", "best", "log", "show abcd",
+                      "history abcd", "stats", "get abcd", "get :1", "logs :1", "why :1", "diff abcd abce",
+                      "shell :1", "cancel abcd", "retry", "gc", "clear --yes", "rm abcd", "invalidate --func x",
+                      "pin abcd --name x", "unpin x", "pins", "export x", "fsck", "fsck --repair",
+                      "worker ls", "worker drain x", "broker status", "broker drain"):
+            done = self.cashet(*words.split(), "--store", "nowhere", code=5)
+            self.assertIn("there is no store at", done.err, words)
+            self.assertIn("--store DIR", done.err, words)
+            self.assertEqual(done.out, "", words)
+        self.cashet("submit", "--dry-run", "a.yaml", "--store", "nowhere")
+        self.assertEqual(sorted(os.listdir(self.site.dir)), ["a.yaml"])
+
+    def test_what_did_not_run_says_why_it_has_no_log_and_no_commit(self):
+        result = self.sweep()
+        short = result["batch"][:8]
+        for argv in (["logs", ":3"], ["logs", ":3", "-f"], ["logs", ":3", "--json"]):
+            err = self.cashet(*argv, code=5).err
+            self.assertIn(f"task {short}:3 was skipped, so it wrote nothing: task 2, which it needs, failed", err)
+            self.assertIn(f"cashet logs {short}:2", err)
+        for argv in (["show", ":3"], ["rm", ":3"], ["pin", ":3", "--name", "x"]):
+            err = self.cashet(*argv, code=5).err
+            self.assertIn(f"task {short}:3 has no commit: it was skipped", err)
+            self.assertIn(f"cashet why {short}:3", err)
+        for argv in (["logs", ":4"], ["show", ":4"], ["get", ":4"], ["why", ":4"], ["rm", ":4"]):
+            self.assertIn("has no task 4: it has 4, from 0 on", self.cashet(*argv, code=5).err)
+        for argv in (["show", "nope"], ["why", "nope"], ["diff", "nope", ":0"], ["rm", "nope"],
+                     ["get", "nope"], ["shell", "nope"], ["invalidate", "--downstream", "nope"]):
+            self.assertIn('"nope" is neither a pin nor', self.cashet(*argv, code=5).err)
+        for words in (["cancel", ":0"], ["cancel", short]):  # nothing is changed by that
+            self.assertFalse(self.cashet(*words, "--json").json["cancelled"])
+            self.assertIn("had ended already", self.cashet(*words).err)
+        self.assertIn("nothing to do", self.cashet("invalidate", "--func", "nope").out)
 
     def test_a_store_that_was_removed_can_be_used_again_at_once(self):
         self.site.write("f.txt", "x" * 5000)
