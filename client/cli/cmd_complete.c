@@ -221,6 +221,22 @@ static void names(struct completion *c, enum named which)
 	cashet_results_close(results);
 }
 
+/* Inputs of the commit that stands in the line; it may be to come, then there are none. */
+static void inputs(struct completion *c)
+{
+	const struct words *words = &c->cli->words;
+	struct cashet_shown *shown = NULL;
+	for (size_t i = 3; !shown && i < words->count; i++)
+		if (words->items[i][0] != '-' &&
+		    cashet_show(c->cli->c, words->items[i], &shown, NULL))
+			shown = NULL;
+	for (size_t i = 0; shown && i < shown->input_count; i++) {
+		const struct cashet_origin *o = &shown->inputs[i];
+		add(c, o->name, o->file_count ? o->files[0] : "");
+	}
+	cashet_shown_free(shown);
+}
+
 /* ---- workers and keys ---- */
 
 /* Asking for workers starts a private broker; a question that only reads does not. */
@@ -290,6 +306,8 @@ static void find(struct completion *c, const char *kind)
 		names(c, NAMED_METRIC);
 	else if (strcmp(kind, "output") == 0)
 		names(c, NAMED_OUTPUT);
+	else if (strcmp(kind, "input") == 0)
+		inputs(c);
 	else if (strcmp(kind, "worker") == 0 && is_served(at))
 		cashet_workers(at, add_worker, c, NULL);
 	else if (strcmp(kind, "worker-key") == 0 && is_served(at))

@@ -145,7 +145,7 @@ class Completion(unittest.TestCase):
 
     def test_asking_starts_nothing_and_says_nothing_where_nothing_is(self):
         for kind in ("batch", "task", "batch-or-task", "commit", "pin", "func", "tag", "param",
-                     "metric", "output", "worker", "worker-key", "key", "unheard-of"):
+                     "metric", "output", "input", "worker", "worker-key", "key", "unheard-of"):
             done = self.site.run("complete", "--", kind, "", "cashet", "--store", "nowhere")
             self.assertEqual((done.code, done.out, done.err), (0, "", ""), kind)
         self.assertFalse(os.path.exists(self.site.path("nowhere")))

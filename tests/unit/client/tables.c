@@ -10,9 +10,9 @@
 static bool is_complete_kind(const char *kind)
 {
 	static const char *const kinds[] = {
-		"file",	  "dir",	"batch", "task",   "batch-or-task", "commit",
-		"pin",	  "func",	"tag",	 "param",  "metric",	    "output",
-		"worker", "worker-key", "key",	 "command"};
+		"file",	  "dir",    "batch",	  "task", "batch-or-task", "commit",
+		"pin",	  "func",   "input",	  "tag",  "param",	   "metric",
+		"output", "worker", "worker-key", "key",  "command"};
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (strcmp(kinds[i], kind) == 0)
 			return true;
