@@ -87,7 +87,7 @@ static const struct row {
 	blob_on *on;
 	bool opens;	  /* a stream, of an id that is not in use */
 	bool writes;	  /* not for observers */
-	bool has_payload; /* a second frame */
+	bool has_payload; /* a second frame, or by file */
 } rows[] = {
 	[CASHET__BLOB_MESSAGE__KIND__HAVE] = {blob_on_have, .opens = true},
 	[CASHET__BLOB_MESSAGE__KIND__PUT] = {blob_on_put, .opens = true, .writes = true},
@@ -104,7 +104,7 @@ static void dispatch(struct blobs *b, struct blob_peer *peer,
 		     enum key_role role)
 {
 	const struct row *row = (size_t)m->kind < ARRAY_LEN(rows) ? &rows[m->kind] : NULL;
-	if (!row || !row->on || row->has_payload != (frame->payload != NULL)) {
+	if (!row || !row->on || row->has_payload != (frame->payload || m->by_file)) {
 		blobs_refuse(b, peer, "a message that a peer does not send");
 		return;
 	}

@@ -100,6 +100,7 @@ void blobs_credit(struct blobs *b, struct blob_stream *s, uint64_t credit)
 	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
 	m.kind = CASHET__BLOB_MESSAGE__KIND__CREDIT;
 	m.credit = s->unsaid_credit + credit;
+	m.by_file = s->by_file;
 	if (say(b, s, &m) == 0) {
 		s->unsaid_credit = 0;
 		return;

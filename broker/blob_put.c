@@ -4,7 +4,8 @@
  *   DATA    -> queued; a job writes what is queued, and credit for as much goes back
  *   END     -> a job commits: the store computes the digest; OK when it is durable
  *
- * What is queued is never more than the credit that was given. */
+ * What is queued is never more than the credit that was given. Where a PUT names a file that can be
+ * opened here (a job does so when it is its turn), DATA only tells what part of it is next. */
 #include "broker/blobs_internal.h"
 
 #include "common/pure/mem.h"
@@ -14,8 +15,25 @@
 
 /* ---- on a job thread ---- */
 
+static int put_piece(struct blob_stream *s, struct piece *piece)
+{
+	if (!piece->by_file && !piece->stored)
+		return cas_put_write(s->put, zmq_msg_data(&piece->msg), piece->size);
+	struct cas_piece p = {.fd = s->file,
+			      .from = piece->from,
+			      .stored = piece->stored,
+			      .size = (uint32_t)piece->size};
+	if (!piece->by_file)
+		p.data = zmq_msg_data(&piece->msg);
+	return cas_put_piece(s->put, &p);
+}
+
 static void put_job(struct blobs *b, struct blob_stream *s)
 {
+	if (s->do_open) {
+		s->file = blob_file_open(&s->from);
+		return;
+	}
 	if (!s->put && s->rc == 0)
 		s->rc = cas_put_open(b->o.cas, &s->put);
 	struct list *at, *next;
@@ -23,8 +41,7 @@ static void put_job(struct blobs *b, struct blob_stream *s)
 		struct piece *piece = container_of(at, struct piece, link);
 		list_del(at);
 		if (s->rc == 0)
-			s->rc = cas_put_write(s->put, zmq_msg_data(&piece->msg),
-					      piece->size);
+			s->rc = put_piece(s, piece);
 		s->consumed += piece->size;
 		piece_free(piece);
 	}
@@ -63,6 +80,12 @@ static void put_pump(struct blobs *b, struct blob_stream *s)
 {
 	if (!stream_may_move(s))
 		return;
+	if (s->wants_file) {
+		s->wants_file = false;
+		s->do_open = true;
+		stream_submit(b, s);
+		return;
+	}
 	if (s->is_large && !s->moved && !s->credit)
 		give_credit(b, s, 0);
 	if (list_empty(&s->pieces) && !s->has_ended)
@@ -86,12 +109,15 @@ static void put_back(struct blobs *b, struct blob_stream *s)
 		return;
 	}
 	stream_moved(b, s);
+	s->by_file = s->file >= 0;
+	s->do_open = false;
 	if (s->is_done) {
 		Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
 		m.kind = CASHET__BLOB_MESSAGE__KIND__OK;
 		m.digest = (ProtobufCBinaryData){DIGEST_SIZE, s->digest};
 		m.size = s->moved;
 		b->puts++;
+		b->files += s->by_file;
 		blobs_finish(b, s, &m);
 		return;
 	}
@@ -113,6 +139,10 @@ void blob_on_put(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMess
 		return;
 	s->size = m->size;
 	if (s->size > SMALL_MAX) {
+		s->wants_file = m->file && blob_file_may(b, peer);
+		if (s->wants_file)
+			s->from = (struct blob_file){m->file->pid, m->file->fd,
+						     m->file->device, m->file->inode};
 		stream_set_large(b, s);
 		return;
 	}
@@ -127,20 +157,33 @@ void blob_on_data(struct blobs *b, struct blob_peer *peer, const Cashet__BlobMes
 	struct blob_stream *s = stream_find(peer, m->stream);
 	if (!s || s->is_finished)
 		return; /* it has ended here, and the news is on its way to the peer */
-	uint64_t size = frame->payload_size;
-	const char *wrong = s->kind != STREAM_PUT ? "data for something that is no put"
-			    : !size		  ? "a piece without bytes"
-			    : size > s->credit	  ? "more bytes than credit was given for"
-			    : s->has_ended	  ? "bytes after the end"
-			    : m->offset != s->moved ? "a piece out of order"
-						    : NULL;
+	bool by_file = m->by_file, is_piece = by_file || m->stored;
+	uint64_t size = is_piece ? m->size : frame->payload_size;
+	const char *wrong =
+		s->kind != STREAM_PUT ? "data for something that is no put"
+		: !size || (by_file && (!s->by_file || frame->payload))
+			? "a piece without bytes"
+		: is_piece && size > CAS_PIECE_MAX  ? "a piece that is too large"
+		: m->stored > WIRE_BLOB_MESSAGE_MAX ? "a frame that is too large"
+		: m->stored && !by_file && m->stored != frame->payload_size
+			? "a frame of another size"
+		: size > s->credit	? "more bytes than credit was given for"
+		: s->has_ended		? "bytes after the end"
+		: m->offset != s->moved ? "a piece out of order"
+					: NULL;
 	if (wrong) {
 		blobs_refuse(b, peer, wrong);
 		blobs_fail(b, s, ERR_USAGE, wrong);
 		return;
 	}
 	struct piece *piece = mem_alloc(sizeof *piece);
-	wire_steal_payload(frame, &piece->msg);
+	if (by_file)
+		zmq_msg_init(&piece->msg);
+	else
+		wire_steal_payload(frame, &piece->msg);
+	piece->by_file = by_file;
+	piece->from = m->from;
+	piece->stored = (uint32_t)m->stored;
 	piece->size = size;
 	list_add_tail(&s->pieces, &piece->link);
 	s->credit -= size;

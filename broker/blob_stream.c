@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* To add a kind: its stream_ops in a file of its own, a member of enum stream_kind, a row here. */
 const struct stream_ops *const stream_kinds[STREAM_KINDS] = {
@@ -56,6 +57,7 @@ struct blob_stream *stream_open(struct blobs *b, struct blob_peer *peer,
 	s->peer = peer;
 	memcpy(s->owner, peer->key, KEY_SIZE);
 	s->size = SIZE_UNKNOWN;
+	s->file = -1;
 	s->progress_ns = b->now_ns;
 	list_init(&s->turn_link);
 	list_init(&s->stall_link);
@@ -81,6 +83,8 @@ static void stream_free(struct blobs *b, struct blob_stream *s)
 	free_pieces(&s->pieces);
 	free_pieces(&s->job_pieces);
 	cas_put_abort(s->put);
+	if (s->file >= 0) /* now nobody reads it */
+		close(s->file);
 	cas_get_close(s->get);
 	buf_fini(&s->found);
 	buf_fini(&s->digests);
@@ -109,9 +113,11 @@ void stream_end(struct blobs *b, struct blob_stream *s)
 
 uint64_t stream_window(const struct blobs *b, const struct blob_stream *s)
 {
-	/* Half a dozen large streams share what two may have. */
+	/* Half a dozen large streams share what three may have. One whose credit is told in steps of a
+	 * quarter of this always has some for a whole piece, which is not cut. */
 	unsigned others = b->turns[stream_ops(s)->is_put];
-	return others > 2 ? WIRE_BLOB_WINDOW / 4 : WIRE_BLOB_WINDOW;
+	uint64_t window = s->by_file ? FILE_WINDOW : WIRE_BLOB_WINDOW;
+	return others > 2 ? window / 2 : window;
 }
 
 void stream_set_large(struct blobs *b, struct blob_stream *s)

@@ -251,6 +251,7 @@ void blobs_count(struct blobs *b, struct blobs_counters *out)
 	*out = (struct blobs_counters){
 		.refused_messages = b->refused,
 		.puts = b->puts,
+		.files = b->files,
 		.gets = b->gets,
 		.bytes_in = b->bytes_in,
 		.bytes_out = b->bytes_out,

@@ -57,6 +57,7 @@ struct blobs_options {
 
 struct blobs_counters {
 	uint64_t refused_messages, puts, gets, bytes_in, bytes_out;
+	uint64_t files;		 /* puts that were read from the sender's file */
 	uint64_t peers, streams; /* now */
 };
 

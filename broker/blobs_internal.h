@@ -4,6 +4,7 @@
  *   blob_peer.c    peers, and saying something to them
  *   blob_dispatch.c  the table of messages
  *   blob_stream.c  streams: opening and ending them, whose turn it is, time-outs
+ *   blob_file.c    puts from a file that the broker reads itself
  *   blob_put.c, blob_get.c   the kinds of stream: what the loop and what a job does for each
  *   blob_jobs.c    the threads that do the disk's work
  *
@@ -26,6 +27,7 @@
 #define CROWDED_NS (5 * NS_PER_S)   /* ... when others wait for its turn */
 #define PEER_IDLE_NS (120 * NS_PER_S)
 #define SIZE_UNKNOWN UINT64_MAX
+#define FILE_WINDOW (16u << 20) /* credit of a put by file: it takes no memory */
 
 struct blob_peer {
 	struct list link; /* in the bucket, or in blobs->gone */
@@ -47,6 +49,14 @@ struct piece { /* bytes on their way; the payload of one DATA */
 	struct list link;
 	zmq_msg_t msg;
 	uint64_t offset, size;
+	/* put: */
+	bool by_file;	 /* it has no bytes: they are in the file */
+	uint64_t from;	 /* there */
+	uint32_t stored; /* not 0: the bytes are a frame */
+};
+
+struct blob_file { /* see FileRef */
+	uint64_t pid, fd, device, inode;
 };
 
 struct blob_stream {
@@ -68,6 +78,8 @@ struct blob_stream {
 	uint64_t credit; /* put: bytes that may still come; get: that may still be sent */
 	uint64_t moved;	 /* bytes that came, or were sent */
 	uint64_t size;	 /* put: announced, or SIZE_UNKNOWN; get: at most so many bytes */
+	bool wants_file; /* put: the sender says where the file is */
+	bool by_file;	 /* put: it is open here */
 	struct list pieces; /* put: came, not given to a job; get: made, not sent */
 	/* job's */
 	struct list job_link;
@@ -75,6 +87,9 @@ struct blob_stream {
 	uint64_t budget;   /* get: bytes to make */
 	uint64_t consumed; /* put: bytes taken from job_pieces */
 	bool do_commit, is_done;
+	bool do_open; /* put: @from */
+	struct blob_file from;
+	int file;		 /* -1: none */
 	uint8_t owner[KEY_SIZE]; /* key of the peer */
 	int rc;			 /* positive cas_code, negative errno */
 	struct cas_put *put;
@@ -132,7 +147,7 @@ struct blobs {
 	unsigned turns[2];	      /* taken: of gets, of puts */
 	uint64_t now_ns, next_tick_ns;
 	struct wire_arena arena;
-	atomic_uint_fast64_t refused, puts, gets, bytes_in, bytes_out, peers_now,
+	atomic_uint_fast64_t refused, puts, files, gets, bytes_in, bytes_out, peers_now,
 		streams_now;
 };
 
@@ -186,6 +201,11 @@ uint64_t stream_window(const struct blobs *b, const struct blob_stream *s);
 /** stream_explain() - what a job's code means to the asker. */
 enum err_code stream_explain(int rc, const char **what);
 void piece_free(struct piece *piece);
+
+/* ---- blob_file.c ---- */
+bool blob_file_may(const struct blobs *b, const struct blob_peer *peer);
+/** blob_file_open() - Return: a descriptor; -1: it cannot be read, or is another one. Thread: any. */
+int blob_file_open(const struct blob_file *file);
 
 /* ---- blob_put.c, blob_get.c: a row of the table of messages each ---- */
 typedef void blob_on(struct blobs *b, struct blob_peer *peer,

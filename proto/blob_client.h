@@ -37,14 +37,23 @@ int blob_client_put_fd(struct blob_client *client, int fd, uint64_t offset, uint
 /** blob_client_put_many() - the same for many, several at a time: small ones cost less than a round
  * trip and a disk sync each. Ends at the first error; what was stored by then stays. */
 #define BLOB_SIZE_UNKNOWN UINT64_MAX
-/** The next bytes of a blob, at most @max of them: borrowed until the next call. *@sizep 0: that was
- * all. Return: 0; ERR_* in @e. */
-typedef int blob_source(void *arg, size_t max, const void **datap, size_t *sizep,
+/* The next bytes of a blob. */
+struct blob_piece {
+	const void *data; /* borrowed until the next call; NULL: they are in the file, */
+	uint64_t from;	  /* there */
+	uint32_t
+		stored; /* bytes: one zstd frame of the content; 0: the content as it is */
+	uint32_t size;	/* of content, at most BLOB_PIECE_MAX; 0: that was all */
+};
+#define BLOB_PIECE_MAX (1u << 20)
+/** @max: bytes of content; @by_file: the broker reads the file of the item, so nobody else need to.
+ * Return: 0; ERR_* in @e. */
+typedef int blob_source(void *arg, size_t max, bool by_file, struct blob_piece *piece,
 			struct err *e);
 struct blob_put_item {
 	int fd;		  /* -1: from @data */
 	const void *data; /* borrowed until return */
-	/* or from @source, which can only be read once: if the connection breaks meanwhile, the put
+	/* or from @source (@fd: its file, or -1), which can only be read once: if the connection breaks meanwhile, the put
 	 * fails with ERR_UNREACHABLE. @size may be BLOB_SIZE_UNKNOWN. */
 	blob_source *source;
 	void *source_arg;

@@ -26,9 +26,11 @@ struct transfer {
 	const uint8_t *data;
 	blob_source *source;
 	void *source_arg;
-	bool source_used; /* what it gave is gone */
+	bool source_used;	 /* what it gave is gone */
+	bool by_file;		 /* the broker reads the file */
+	struct blob_piece piece; /* in @unsent */
 	uint64_t base, size, sent, credit;
-	bool end_sent, has_unsent;
+	bool end_sent, has_unsent, lacks_credit;
 	zmq_msg_t unsent;
 	const uint8_t *want;
 	uint8_t *digest;

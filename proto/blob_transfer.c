@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void transfer_fini(struct transfer *t)
@@ -16,12 +17,27 @@ void transfer_fini(struct transfer *t)
 void transfer_restart(struct transfer *t, uint64_t retry_ns)
 {
 	transfer_fini(t);
-	t->is_open = t->end_sent = false;
+	t->is_open = t->end_sent = t->by_file = false;
 	t->sent = t->credit = 0;
 	t->retry_ns = retry_ns;
 }
 
 /* ---- opening ---- */
+
+/* file_ref() - how a broker on this machine finds what is to be put. Return: NULL: it is no file. */
+static Cashet__FileRef *file_ref(const struct transfer *t, Cashet__FileRef *ref)
+{
+	struct stat st;
+	if (t->fd < 0 || t->size <= BLOB_PIECE_MAX || fstat(t->fd, &st) < 0 ||
+	    !S_ISREG(st.st_mode))
+		return NULL;
+	cashet__file_ref__init(ref);
+	ref->pid = (uint64_t)getpid();
+	ref->fd = (uint64_t)t->fd;
+	ref->device = st.st_dev;
+	ref->inode = st.st_ino;
+	return ref;
+}
 
 static int open_have(struct blob_client *c, struct transfer *t, Cashet__BlobMessage *m,
 		     struct err *e)
@@ -43,6 +59,7 @@ int transfer_open(struct blob_client *c, struct transfer *t, unsigned open_count
 		  struct err *e)
 {
 	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	Cashet__FileRef file;
 	m.stream = t->stream = c->next_stream++;
 	t->heard_ns = t->nudged_ns = c->now_ns;
 	switch (t->kind) {
@@ -57,6 +74,8 @@ int transfer_open(struct blob_client *c, struct transfer *t, unsigned open_count
 		}
 		m.kind = CASHET__BLOB_MESSAGE__KIND__PUT;
 		m.size = t->size;
+		if (!endpoint_is_tcp(c->url))
+			m.file = file_ref(t, &file);
 		/* A small one needs no credit: everything goes in one burst. */
 		t->credit = t->size <= WIRE_BLOB_UNASKED_MAX ? t->size : 0;
 		break;
@@ -80,84 +99,110 @@ int transfer_open(struct blob_client *c, struct transfer *t, unsigned open_count
 
 /* ---- sending ---- */
 
-static int fill_piece(struct transfer *t, zmq_msg_t *msg, size_t size, struct err *e)
+static int read_fd(struct transfer *t, uint8_t *to, size_t size, struct err *e)
 {
-	if (zmq_msg_init_size(msg, size) < 0)
-		return err_set(e, ERR_FAILED, "out of memory");
-	uint8_t *to = zmq_msg_data(msg);
-	if (t->fd < 0) {
-		memcpy(to, t->data + t->sent, size);
-		return 0;
-	}
 	for (size_t done = 0; done < size;) {
 		ssize_t n = pread(t->fd, to + done, size - done,
 				  (off_t)(t->base + t->sent + done));
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0) {
-			zmq_msg_close(msg);
+		if (n <= 0)
 			return n ? err_set(e, ERR_FAILED,
 					   "cannot read a file to upload: %s",
 					   strerror(errno))
 				 : err_set(e, ERR_FAILED,
 					   "a file became shorter while it was uploaded");
-		}
 		done += (size_t)n;
 	}
 	return 0;
 }
 
-/* fill_from_source() - *@endedp: there is nothing more. */
-static int fill_from_source(struct transfer *t, zmq_msg_t *msg, size_t size, bool *endedp,
-			    struct err *e)
+/* next_piece() - what comes next, at most @max bytes of content; of a file that we read ourselves, the
+ * bytes follow. *@endedp: there is nothing more. */
+static int next_piece(struct transfer *t, size_t max, bool *endedp, struct err *e)
 {
-	const void *data = NULL;
-	t->source_used = true;
-	int rc = t->source(t->source_arg, size, &data, &size, e);
-	if (rc)
-		return rc;
-	*endedp = size == 0;
-	if (*endedp) {
-		if (t->size != BLOB_SIZE_UNKNOWN)
-			return err_set(e, ERR_FAILED,
-				       "a blob is shorter than was announced");
-		t->size = t->sent;
+	t->piece = (struct blob_piece){.size = (uint32_t)max};
+	if (!t->source) {
+		t->piece.from = t->base + t->sent;
+		t->piece.data = t->fd < 0 ? t->data + t->sent : NULL;
 		return 0;
 	}
-	if (zmq_msg_init_size(msg, size) < 0)
-		return err_set(e, ERR_FAILED, "out of memory");
-	memcpy(zmq_msg_data(msg), data, size);
+	t->source_used = true;
+	int rc = t->source(t->source_arg, max, t->by_file, &t->piece, e);
+	*endedp = rc == 0 && !t->piece.size;
+	if (!*endedp)
+		return rc;
+	if (t->size != BLOB_SIZE_UNKNOWN)
+		return err_set(e, ERR_FAILED, "a blob is shorter than was announced");
+	t->size = t->sent;
 	return 0;
+}
+
+/* fill() - the message, with as many bytes as the piece has in it. */
+static int fill(struct transfer *t, struct err *e)
+{
+	const struct blob_piece *piece = &t->piece;
+	bool reads = !piece->data && !t->by_file;
+	size_t size = piece->stored ? piece->stored : piece->size;
+	if (zmq_msg_init_size(&t->unsent, piece->data || reads ? size : 0) < 0)
+		return err_set(e, ERR_FAILED, "out of memory");
+	int rc = 0;
+	if (piece->data)
+		memcpy(zmq_msg_data(&t->unsent), piece->data, size);
+	else if (reads)
+		rc = read_fd(t, zmq_msg_data(&t->unsent), size, e);
+	if (rc)
+		zmq_msg_close(&t->unsent);
+	return rc;
+}
+
+/* say_piece() - Return: 0; 1 if the socket takes no more for now. */
+static int say_piece(struct blob_client *c, struct transfer *t)
+{
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	m.stream = t->stream;
+	m.kind = CASHET__BLOB_MESSAGE__KIND__DATA;
+	m.offset = t->sent;
+	m.size = t->piece.size;
+	m.stored = t->piece.stored;
+	if (zmq_msg_size(&t->unsent))
+		return wire_send_blob_msg(c->socket, NULL, 0, &m, &t->unsent, NULL);
+	m.by_file = true;
+	m.from = t->piece.from;
+	return wire_send_blob_msg(c->socket, NULL, 0, &m, NULL, NULL);
 }
 
 /* send_piece() - the one that could not be sent before, or the next. */
 static int send_piece(struct blob_client *c, struct transfer *t, struct err *e)
 {
-	uint64_t size = t->size - t->sent;
-	size = size < WIRE_BLOB_PIECE ? size : WIRE_BLOB_PIECE;
-	size = size < t->credit ? size : t->credit;
+	uint64_t max = t->size - t->sent,
+		 most = t->source || t->by_file ? BLOB_PIECE_MAX : WIRE_BLOB_PIECE;
+	max = max < most ? max : most;
+	/* What a source gives is not cut: it waits for its credit. */
+	if (!t->source)
+		max = max < t->credit ? max : t->credit;
 	if (!t->has_unsent) {
 		bool ended = false;
-		int rc = t->source ? fill_from_source(t, &t->unsent, (size_t)size, &ended,
-						      e)
-				   : fill_piece(t, &t->unsent, (size_t)size, e);
+		int rc = next_piece(t, (size_t)max, &ended, e);
 		if (rc || ended)
+			return rc;
+		rc = fill(t, e);
+		if (rc)
 			return rc;
 		t->has_unsent = true;
 	}
-	size = zmq_msg_size(&t->unsent);
-	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
-	m.stream = t->stream;
-	m.kind = CASHET__BLOB_MESSAGE__KIND__DATA;
-	m.offset = t->sent;
-	if (wire_send_blob_msg(c->socket, NULL, 0, &m, &t->unsent, NULL)) {
+	if (t->piece.size > t->credit) {
+		t->lacks_credit = true;
+		return 0;
+	}
+	if (say_piece(c, t)) {
 		c->is_blocked = true;
 		return 0;
 	}
 	zmq_msg_close(&t->unsent);
 	t->has_unsent = false;
-	t->sent += size;
-	t->credit -= size;
+	t->sent += t->piece.size;
+	t->credit -= t->piece.size;
 	return 0;
 }
 
@@ -180,7 +225,8 @@ int transfer_pump(struct blob_client *c, struct transfer *t, struct err *e)
 		give_credit(c, t);
 	if (t->kind != TRANSFER_PUT || t->end_sent)
 		return 0;
-	while (t->sent < t->size && t->credit && !c->is_blocked) {
+	t->lacks_credit = false;
+	while (t->sent < t->size && t->credit && !c->is_blocked && !t->lacks_credit) {
 		int rc = send_piece(c, t, e);
 		if (rc)
 			return rc;
@@ -283,6 +329,9 @@ static int on_error(struct blob_client *c, struct transfer *t,
 		transfer_restart(t, c->now_ns + 200 * NS_PER_MS);
 		return 0;
 	}
+	if (t->by_file && !t->source && !t->want && error->code == ERR_USAGE)
+		return err_set(e, ERR_FAILED,
+			       "a file became shorter while it was uploaded");
 	enum err_code code = error->code ? (enum err_code)error->code : ERR_FAILED;
 	err_set(e, code, "%s: %s",
 		t->kind == TRANSFER_PUT	  ? "cannot upload a blob"
@@ -305,8 +354,10 @@ int transfer_on_message(struct blob_client *c, struct transfer *t,
 		rc = on_data(t, m, frame, e);
 		break;
 	case CASHET__BLOB_MESSAGE__KIND__CREDIT:
-		if (t->kind == TRANSFER_PUT && m->credit <= UINT64_MAX - t->credit)
+		if (t->kind == TRANSFER_PUT && m->credit <= UINT64_MAX - t->credit) {
 			t->credit += m->credit;
+			t->by_file = m->by_file && m->credit ? true : t->by_file;
+		}
 		break;
 	case CASHET__BLOB_MESSAGE__KIND__END:
 		rc = on_end(t, m, e);

@@ -154,8 +154,10 @@ static int place_next(struct dir_put *put)
 	put->placed++;
 	if (c->error)
 		return c->error;
-	if (c->piece.size)
+	if (c->piece.size) {
 		cas_put_hash(&put->put, c->in, c->in_size);
+		put->loading--;
+	}
 	c->error = give_place(put, c);
 	if (c->error)
 		return c->error;
@@ -241,20 +243,23 @@ int chunks_add_piece(struct dir_put *put, const struct cas_piece *piece)
 		memcpy(c->out + FRAME_RECORD_SIZE, piece->data, piece->stored);
 	}
 	c->job.run = run_load;
+	put->loading++;
 	return begin(put, c);
 }
 
-int chunks_place(struct dir_put *put)
+int chunks_hash(struct dir_put *put)
 {
 	int rc = 0;
-	while (rc == 0 && put->placed < put->begun)
+	while (rc == 0 && put->loading)
 		rc = place_next(put);
 	return rc;
 }
 
 int chunks_write(struct dir_put *put)
 {
-	int rc = chunks_place(put);
+	int rc = 0;
+	while (rc == 0 && put->placed < put->begun)
+		rc = place_next(put);
 	while (rc == 0 && put->written < put->placed)
 		rc = finish_next(put);
 	return rc;

@@ -77,7 +77,7 @@ int cas_dir_put_piece(struct cas_put *base, const struct cas_piece *piece)
 
 int cas_dir_put_settle(struct cas_put *base)
 {
-	return dir_error(chunks_place(put_of(base)));
+	return dir_error(chunks_hash(put_of(base)));
 }
 
 /* ---- the end ---- */

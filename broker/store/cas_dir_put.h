@@ -33,6 +33,7 @@ struct dir_put {
 	/* How many chunks were begun; of these were made, hashed and given a place in the file; of
 	 * these are written. */
 	uint64_t begun, placed, written;
+	unsigned loading;	/* pieces, begun and not placed */
 	bool is_counted;	/* in dir->streaming */
 	uint64_t content_bytes; /* that have a place */
 };
@@ -40,8 +41,8 @@ struct dir_put {
 /** chunks_add_fill() - the full buffer becomes a chunk, and gives its place to another. */
 int chunks_add_fill(struct dir_put *put);
 int chunks_add_piece(struct dir_put *put, const struct cas_piece *piece);
-/** chunks_place() - all that were begun: what was loaded is hashed then. */
-int chunks_place(struct dir_put *put);
+/** chunks_hash() - all that is being loaded. */
+int chunks_hash(struct dir_put *put);
 /** chunks_write() - all that were begun are in the file. */
 int chunks_write(struct dir_put *put);
 /** chunks_write_last() - at once, on this thread. */

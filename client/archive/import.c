@@ -3,7 +3,8 @@
  * One pass. Blobs are put as they come (a store that has them already is not sent them again; what
  * fails later leaves only bytes that the next gc collects); commits go along in chunks that the
  * broker stages; when the archive has ended well, and only then, the last chunk seals them all.
- * Large blobs stream from the archive to the broker, which computes their digests; those that it has
+ * Large blobs stream from the archive to the broker as they are in it, packed or not; a broker that can
+ * reads them in the file itself. It unpacks them and computes their digests; those that it has
  * already are hashed here. */
 #include "client/archive/read.h"
 #include "client/history.h"
@@ -41,6 +42,9 @@ struct importer {
 	struct err *e;
 	struct archive_reader *reader;
 	int fd;
+	bool is_file; /* others can read it too, and it can be passed over */
+	uint64_t base, at,
+		end; /* of a file: where the archive begins, what is next, its size */
 	bool dry_run;
 	struct blob_client *blobs;
 	size_t inline_max;
@@ -72,11 +76,20 @@ static bool is_interrupted(const struct importer *x)
 
 static int64_t read_input(void *arg, void *out, size_t size)
 {
-	const struct importer *x = arg;
+	struct importer *x = arg;
+	if (!out) {
+		if (size > x->end || x->at > x->end - size)
+			return 0;
+		x->at += size;
+		return (int64_t)size;
+	}
 	for (;;) {
 		if (is_interrupted(x))
 			return -EINTR;
-		ssize_t n = read(x->fd, out, size < READ_MAX ? size : READ_MAX);
+		size = size < READ_MAX ? size : READ_MAX;
+		ssize_t n = x->is_file ? pread(x->fd, out, size, (off_t)x->at)
+				       : read(x->fd, out, size);
+		x->at += n > 0 ? (uint64_t)n : 0;
 		if (n >= 0)
 			return n;
 		if (errno != EINTR)
@@ -271,28 +284,31 @@ static int wrong_bytes(struct importer *x, const uint8_t *digest)
 	return ERR_USAGE;
 }
 
-static int next_bytes(void *arg, size_t max, const void **datap, size_t *sizep,
+/* The next bytes of a blob that streams. Of a file that the broker reads itself only their place. */
+static int next_piece(void *arg, size_t max, bool by_file, struct blob_piece *piece,
 		      struct err *e)
 {
 	struct importer *x = arg;
+	struct archive_piece p;
 	if (x->prefix_left) {
-		*sizep = x->prefix_left < max ? x->prefix_left : max;
-		*datap = x->prefix;
-		x->prefix += *sizep;
-		x->prefix_left -= *sizep;
+		size_t size = x->prefix_left < max ? x->prefix_left : max;
+		*piece = (struct blob_piece){.data = x->prefix, .size = (uint32_t)size};
+		x->prefix += size;
+		x->prefix_left -= size;
 		return 0;
 	}
-	x->code = archive_read_content(x->reader, max, datap, sizep, &x->is_void, x->e);
+	x->code = archive_read_piece(x->reader, by_file, &p, &x->is_void, x->e);
 	if (x->code || x->is_void)
 		return err_set(e, ERR_FAILED, "the archive has an end here");
+	*piece = (struct blob_piece){p.data, x->base + p.from, p.stored, p.size};
 	return 0;
 }
 
 static int stream(struct importer *x, const uint8_t *digest)
 {
 	struct err e = {0};
-	struct blob_put_item item = {.fd = -1,
-				     .source = next_bytes,
+	struct blob_put_item item = {.fd = x->is_file ? x->fd : -1,
+				     .source = next_piece,
 				     .source_arg = x,
 				     .size = BLOB_SIZE_UNKNOWN,
 				     .want = digest};
@@ -313,12 +329,13 @@ static int hash_rest(struct importer *x, const uint8_t *digest)
 	const void *data;
 	size_t size;
 	struct sha256 sha;
-	struct err e;
 	sha256_init(&sha);
+	sha256_update(&sha, x->prefix, x->prefix_left);
 	for (;;) {
-		int rc = next_bytes(x, READ_MAX, &data, &size, &e);
-		if (rc)
-			return x->code;
+		int rc = archive_read_content(x->reader, READ_MAX, &data, &size,
+					      &x->is_void, x->e);
+		if (rc || x->is_void)
+			return rc;
 		if (!size)
 			break;
 		sha256_update(&sha, data, size);
@@ -350,16 +367,18 @@ static int import_file(struct importer *x, const uint8_t *digest)
 	x->is_void = false;
 	x->code = 0;
 	for (;;) {
-		int rc = archive_read_content(x->reader, LARGE, &data, &size, &x->is_void,
-					      x->e);
+		int rc = archive_next_size(x->reader, &size, &x->is_void, x->e);
 		if (rc || x->is_void)
 			return rc;
 		if (!size)
 			break;
-		buf_add(&x->small, data, size);
-		if (x->small.size >= LARGE)
+		if (x->small.size + size >= LARGE)
 			return x->small.failed ? handle_no_memory(x->e)
 					       : import_large(x, digest);
+		rc = archive_read_content(x->reader, size, &data, &size, NULL, x->e);
+		if (rc)
+			return rc;
+		buf_add(&x->small, data, size);
 	}
 	if (x->small.failed)
 		return handle_no_memory(x->e);
@@ -514,6 +533,13 @@ static int open_input(struct importer *x, const char *path)
 	if (x->fd < 0)
 		return err_set(x->e, ERR_USAGE, "%s cannot be read: %s", path,
 			       strerror(errno));
+	struct stat st;
+	off_t base = lseek(x->fd, 0, SEEK_CUR);
+	x->is_file = fstat(x->fd, &st) == 0 && S_ISREG(st.st_mode) && base >= 0;
+	if (x->is_file) {
+		x->base = x->at = (uint64_t)base;
+		x->end = (uint64_t)st.st_size;
+	}
 	(void)posix_fadvise(x->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	return 0;
 }

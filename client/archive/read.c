@@ -13,6 +13,7 @@
 #include <zstd.h>
 
 #define INPUT_STEP (256u << 10)
+#define SPARSE_STEP 4096
 #define PIECE_HEAD 9
 #define STORED_MAX (ARCHIVE_PIECE + (64u << 10)) /* of a piece */
 #define RATIO_MAX 1000
@@ -39,6 +40,11 @@ struct archive_reader {
 	uint8_t digest[DIGEST_SIZE];
 	uint64_t blob_bytes;
 	struct sha256 blob_sha;
+	bool sparse; /* what follows is passed over: no use in reading ahead */
+	struct piece_head {
+		bool is_packed;
+		uint32_t stored, size; /* size 0: none */
+	} next; /* of the piece that comes; its bytes were not taken */
 	const uint8_t *piece;
 	size_t piece_left;
 };
@@ -120,6 +126,16 @@ static int make_room(struct archive_reader *r, struct err *e)
 	return 0;
 }
 
+static int no_bytes(struct err *e, int64_t n)
+{
+	if (n == 0)
+		return bad(e, "it ends too early");
+	if (n == -EINTR)
+		return err_set(e, ERR_DETACHED, "interrupted");
+	return err_set(e, ERR_FAILED, "the archive cannot be read: %s",
+		       strerror((int)-n));
+}
+
 /* take() - the next @size bytes, borrowed until the next call. */
 static int take(struct archive_reader *r, size_t size, const uint8_t **datap,
 		struct err *e)
@@ -128,20 +144,29 @@ static int take(struct archive_reader *r, size_t size, const uint8_t **datap,
 		int rc = make_room(r, e);
 		if (rc)
 			return rc;
-		int64_t n = r->input(r->arg, r->data + r->end, r->room - r->end);
-		if (n == -EINTR)
-			return err_set(e, ERR_DETACHED, "interrupted");
-		if (n < 0)
-			return err_set(e, ERR_FAILED, "the archive cannot be read: %s",
-				       strerror((int)-n));
-		if (n == 0)
-			return bad(e, "it ends too early");
+		size_t most = r->room - r->end, need = size - (r->end - r->at);
+		if (r->sparse && need <= SPARSE_STEP)
+			most = SPARSE_STEP;
+		int64_t n = r->input(r->arg, r->data + r->end, most);
+		if (n <= 0)
+			return no_bytes(e, n);
 		r->end += (size_t)n;
 	}
 	*datap = r->data + r->at;
 	r->at += size;
 	r->taken += size;
 	return 0;
+}
+
+static int pass_over(struct archive_reader *r, size_t size, struct err *e)
+{
+	size_t here = r->end - r->at < size ? r->end - r->at : size;
+	r->at += here;
+	r->taken += size;
+	if (here == size)
+		return 0;
+	int64_t n = r->input(r->arg, NULL, size - here);
+	return n > 0 ? 0 : no_bytes(e, n);
 }
 
 static uint32_t get32(const uint8_t *from)
@@ -165,9 +190,8 @@ static int add_size(struct archive_reader *r, size_t size, struct err *e)
 	return ERR_USAGE;
 }
 
-/* read_piece() - the content, borrowed until the next call; *@sizep 0: the end of the blob. */
-static int read_piece(struct archive_reader *r, const uint8_t **datap, size_t *sizep,
-		      bool *voidp, struct err *e)
+/* next_head() - what piece comes; r->next.size 0: the blob ends here. */
+static int next_head(struct archive_reader *r, bool *voidp, struct err *e)
 {
 	const uint8_t *head;
 	int rc = take(r, PIECE_HEAD, &head, e);
@@ -175,7 +199,7 @@ static int read_piece(struct archive_reader *r, const uint8_t **datap, size_t *s
 		return rc;
 	uint8_t form = head[0];
 	uint32_t stored = get32(head + 1), size = get32(head + 5);
-	*sizep = 0;
+	r->next.size = 0;
 	*voidp = form == ARCHIVE_VOID;
 	if (form == ARCHIVE_END || form == ARCHIVE_VOID) {
 		sha256_update(&r->sha, head, PIECE_HEAD);
@@ -187,15 +211,35 @@ static int read_piece(struct archive_reader *r, const uint8_t **datap, size_t *s
 	if (form > ARCHIVE_VOID || !size || size > ARCHIVE_PIECE || !stored ||
 	    stored > STORED_MAX || (form == ARCHIVE_RAW && stored != size))
 		return bad(e, "a piece of a blob that cannot be one");
-	rc = take(r, stored, datap, e);
-	if (!rc && form == ARCHIVE_ZSTD) {
-		size_t n = ZSTD_decompressDCtx(r->dctx, r->content, size, *datap, stored);
-		if (ZSTD_isError(n) || n != size)
+	r->next = (struct piece_head){form == ARCHIVE_ZSTD, stored, size};
+	return add_size(r, size, e);
+}
+
+/* unpack_next() - the content of the piece that comes, borrowed until the next call. */
+static int unpack_next(struct archive_reader *r, const uint8_t **datap, size_t *sizep,
+		       struct err *e)
+{
+	struct piece_head head = r->next;
+	r->next.size = 0;
+	int rc = take(r, head.stored, datap, e);
+	if (!rc && head.is_packed) {
+		size_t n = ZSTD_decompressDCtx(r->dctx, r->content, head.size, *datap,
+					       head.stored);
+		if (ZSTD_isError(n) || n != head.size)
 			return bad(e, "a piece of a blob that does not unpack");
 		*datap = r->content;
 	}
-	*sizep = size;
-	return rc ? rc : add_size(r, size, e);
+	*sizep = head.size;
+	return rc;
+}
+
+/* read_piece() - the content, borrowed until the next call; *@sizep 0: the end of the blob. */
+static int read_piece(struct archive_reader *r, const uint8_t **datap, size_t *sizep,
+		      bool *voidp, struct err *e)
+{
+	*sizep = 0;
+	int rc = next_head(r, voidp, e);
+	return rc || !r->next.size ? rc : unpack_next(r, datap, sizep, e);
 }
 
 static int mark(struct archive_reader *r, const uint8_t *digest, uint8_t bits,
@@ -232,37 +276,44 @@ void archive_read_verify(struct archive_reader *r)
 	sha256_init(&r->blob_sha);
 }
 
-static int next_piece(struct archive_reader *r, bool *voidp, struct err *e)
+static int finish_blob(struct archive_reader *r, bool is_void, struct err *e)
 {
-	int rc = read_piece(r, &r->piece, &r->piece_left, voidp, e);
-	if (rc)
-		return rc;
-	if (r->piece_left) {
-		if (r->verify)
-			sha256_update(&r->blob_sha, r->piece, r->piece_left);
-		return 0;
-	}
-	r->in_blob = false;
-	if (!*voidp && !r->blob_bytes)
+	r->in_blob = r->sparse = false;
+	if (!is_void && !r->blob_bytes)
 		return bad(e, "a blob without bytes");
-	if (!*voidp && r->verify) {
+	if (!is_void && r->verify) {
 		uint8_t digest[DIGEST_SIZE];
 		sha256_final(&r->blob_sha, digest);
 		if (memcmp(digest, r->digest, DIGEST_SIZE) != 0)
 			return mismatch(e, r->digest);
 	}
-	return end_blob(r, *voidp, SEEN_FILE, r->digest, e);
+	return end_blob(r, is_void, SEEN_FILE, r->digest, e);
+}
+
+int archive_next_size(struct archive_reader *r, size_t *sizep, bool *voidp, struct err *e)
+{
+	bool is_void = false;
+	int rc = 0;
+	if (r->in_blob && !r->piece_left && !r->next.size) {
+		rc = next_head(r, &is_void, e);
+		if (!rc && !r->next.size)
+			rc = finish_blob(r, is_void, e);
+	}
+	if (voidp)
+		*voidp = is_void;
+	*sizep = rc ? 0 : r->next.size;
+	return rc;
 }
 
 int archive_read_content(struct archive_reader *r, size_t max, const void **datap,
 			 size_t *sizep, bool *voidp, struct err *e)
 {
-	bool is_void = false;
-	int rc = 0;
-	if (r->in_blob && !r->piece_left)
-		rc = next_piece(r, &is_void, e);
-	if (voidp)
-		*voidp = is_void;
+	size_t size;
+	int rc = archive_next_size(r, &size, voidp, e);
+	if (!rc && size)
+		rc = unpack_next(r, &r->piece, &r->piece_left, e);
+	if (!rc && size && r->verify)
+		sha256_update(&r->blob_sha, r->piece, r->piece_left);
 	*sizep = rc ? 0 : r->piece_left < max ? r->piece_left : max;
 	*datap = r->piece;
 	if (rc || !*sizep)
@@ -270,6 +321,36 @@ int archive_read_content(struct archive_reader *r, size_t max, const void **data
 	r->piece += *sizep;
 	r->piece_left -= *sizep;
 	return 0;
+}
+
+int archive_read_piece(struct archive_reader *r, bool pass_over_it,
+		       struct archive_piece *piece, bool *voidp, struct err *e)
+{
+	size_t size;
+	*piece = (struct archive_piece){0};
+	int rc = archive_next_size(r, &size, voidp, e);
+	if (rc || (!size && !r->piece_left))
+		return rc;
+	struct piece_head head = r->next;
+	/* A frame that gains nothing may be larger than what it holds. */
+	bool is_plain = !size || (head.is_packed && head.stored >= head.size);
+	if (is_plain) {
+		rc = archive_read_content(r, ARCHIVE_PIECE, &piece->data, &size, voidp,
+					  e);
+		piece->size = (uint32_t)size;
+		return rc;
+	}
+	r->sparse = pass_over_it;
+	r->next.size = 0;
+	piece->from = r->taken;
+	piece->stored = head.is_packed ? head.stored : 0;
+	piece->size = head.size;
+	if (pass_over_it)
+		return pass_over(r, head.stored, e);
+	const uint8_t *data;
+	rc = take(r, head.stored, &data, e);
+	piece->data = data;
+	return rc;
 }
 
 /* ---- entries ---- */
@@ -341,6 +422,7 @@ static int on_blob(struct archive_reader *r, struct cbor_reader *in,
 	r->in_blob = true;
 	r->verify = false;
 	r->piece_left = 0;
+	r->next.size = 0;
 	return 0;
 }
 

@@ -40,7 +40,8 @@ struct archive_entry { /* borrowed until the next call */
 	uint64_t wall_ms;
 };
 
-/** Bytes of an archive: at most @size of them to @out. Return: how many, 0: the end; negative errno. */
+/** Bytes of an archive: at most @size of them to @out; @out NULL: all @size are passed over, which is
+ * asked for only if archive_read_piece() was. Return: how many, 0: the end; negative errno. */
 typedef int64_t archive_input(void *arg, void *out, size_t size);
 
 /** archive_reader_new() - Return: NULL: out of memory.
@@ -58,6 +59,23 @@ int archive_read(struct archive_reader *r, struct archive_entry *entry, struct e
  * @max of them. *@sizep 0: that was all; *@voidp (may be NULL): it counts as absent. */
 int archive_read_content(struct archive_reader *r, size_t max, const void **datap,
 			 size_t *sizep, bool *voidp, struct err *e);
+/** archive_next_size() - how much content the next piece of the plain blob has, before any of it is taken;
+ * 0: there is none; *@voidp: it counts as absent. */
+int archive_next_size(struct archive_reader *r, size_t *sizep, bool *voidp,
+		      struct err *e);
+/** archive_read_piece() - instead of archive_read_content(): the next piece as it is in the archive.
+ * @pass_over: if possible it is not even read. Bytes of packed pieces, and those that are not read,
+ * are for others to verify. */
+struct archive_piece {
+	const void *
+		data; /* borrowed until the next call; NULL: the bytes are in the input, */
+	uint64_t from; /* there */
+	uint32_t
+		stored; /* bytes: one zstd frame of the content; 0: the content as it is */
+	uint32_t size;	/* of content; 0: that was all */
+};
+int archive_read_piece(struct archive_reader *r, bool pass_over,
+		       struct archive_piece *piece, bool *voidp, struct err *e);
 /** archive_read_verify() - from now on, archive_read_content() hashes what it gives, and fails at the
  * end if that is not the digest. To be called before the first byte of a blob. */
 void archive_read_verify(struct archive_reader *r);

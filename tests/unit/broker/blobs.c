@@ -14,9 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <zmq.h>
+#include <zstd.h>
 
 struct rig {
 	char folder[64], url[128];
@@ -51,15 +53,24 @@ static void start(struct rig *r)
 	cr_assert_eq(blobs_start(&r->blobs, &o, &e), 0, "%s", e.what);
 }
 
-static void setup(struct rig *r)
+static void setup_at(struct rig *r, const char *url)
 {
 	struct err e = {0};
 	strcpy(r->folder, "/tmp/cashet-blobs-XXXXXX");
 	cr_assert(mkdtemp(r->folder));
 	snprintf(r->url, sizeof r->url, "ipc://%s/b.sock", r->folder);
+	if (url)
+		strcpy(r->url, url);
 	r->context = zmq_ctx_new();
 	cr_assert_eq(cas_open_dir(&r->cas, r->folder, &e), 0, "%s", e.what);
 	start(r);
+	if (url)
+		snprintf(r->url, sizeof r->url, "%s", blobs_url(r->blobs, 0));
+}
+
+static void setup(struct rig *r)
+{
+	setup_at(r, NULL);
 }
 
 static void teardown(struct rig *r)
@@ -156,6 +167,7 @@ Test(blobs, files_go_in_from_their_descriptor)
 	cr_assert_eq(blob_client_put_fd(c, fd, 1000, size - 1000, NULL, digest, &e), 0,
 		     "%s", e.what);
 	cr_assert_arr_eq(digest, want, DIGEST_SIZE);
+	cr_assert_eq(count(&r).files, 1); /* it was read there */
 	/* Another digest than promised, and a file that is too short. */
 	cr_assert_eq(blob_client_put_fd(c, fd, 0, size, want, digest, &e), ERR_USAGE);
 	cr_assert_eq(blob_client_put_fd(c, fd, 0, size + 1, NULL, digest, &e),
@@ -165,6 +177,91 @@ Test(blobs, files_go_in_from_their_descriptor)
 	free(data);
 	blob_client_free(c);
 	teardown(&r);
+}
+
+/* Pieces of a file: every third as it is, the others packed. */
+struct cut_up {
+	int fd;
+	struct blob_piece pieces[16];
+	uint8_t *bytes;
+	size_t count, next, by_file;
+};
+
+static void cut_up(struct cut_up *f, const uint8_t *data, size_t size)
+{
+	char path[] = "/tmp/cashet-blobs-XXXXXX";
+	uint64_t end = 0;
+	*f = (struct cut_up){.fd = mkstemp(path)};
+	unlink(path);
+	f->bytes = mem_alloc(2 * size + 4096);
+	for (size_t at = 0; at < size; at += BLOB_PIECE_MAX, f->count++) {
+		struct blob_piece *p = &f->pieces[f->count];
+		size_t n = size - at < BLOB_PIECE_MAX ? size - at : BLOB_PIECE_MAX;
+		*p = (struct blob_piece){.from = end, .size = (uint32_t)n};
+		p->data = f->bytes + end;
+		if (f->count % 3)
+			p->stored = (uint32_t)ZSTD_compress(
+				f->bytes + end, 2 * size + 4096 - end, data + at, n, 1);
+		else
+			memcpy(f->bytes + end, data + at, n);
+		end += p->stored ? p->stored : n;
+	}
+	cr_assert_eq(pwrite(f->fd, f->bytes, end, 0), (ssize_t)end);
+}
+
+static int next_cut(void *arg, size_t max, bool by_file, struct blob_piece *piece,
+		    struct err *e)
+{
+	struct cut_up *f = arg;
+	(void)max, (void)e;
+	*piece = (struct blob_piece){0};
+	if (f->next == f->count)
+		return 0;
+	*piece = f->pieces[f->next++];
+	if (by_file) {
+		piece->data = NULL;
+		f->by_file++;
+	}
+	return 0;
+}
+
+Test(blobs, packed_pieces_go_in_by_file_and_by_message)
+{
+	static const char *const urls[] = {NULL, "tcp://127.0.0.1:*"};
+	size_t size = (10 << 20) + 12345;
+	uint8_t *data = make(size, false), want[DIGEST_SIZE];
+	sha256_digest(data, size, want);
+	for (int i = 0; i < 2; i++) {
+		struct rig r;
+		struct err e = {0};
+		struct cut_up f;
+		setup_at(&r, urls[i]);
+		cut_up(&f, data, size);
+		struct blob_client *c = client(&r);
+		struct blob_put_item item = {.fd = f.fd,
+					     .source = next_cut,
+					     .source_arg = &f,
+					     .size = BLOB_SIZE_UNKNOWN,
+					     .want = want};
+		cr_assert_eq(blob_client_put_many(c, &item, 1, &e), 0, "%s", e.what);
+		cr_assert_eq(f.by_file, i ? 0 : f.count); /* never over a network */
+		cr_assert_eq(count(&r).files, !i);
+		struct buf out = {0};
+		cr_assert_eq(cas_read(r.cas, want, size, &out), 0);
+		cr_assert_eq(memcmp(out.data, data, size), 0);
+		buf_fini(&out);
+		/* A frame that lies. */
+		f.next = f.by_file = 0;
+		f.pieces[4].size--;
+		item.want = NULL;
+		cr_assert_eq(blob_client_put_many(c, &item, 1, &e), ERR_USAGE);
+		until(count(&r).streams == 0);
+		blob_client_free(c);
+		close(f.fd);
+		free(f.bytes);
+		teardown(&r);
+	}
+	free(data);
 }
 
 Test(blobs, what_is_missing_is_told)
@@ -597,6 +694,88 @@ Test(blobs, rules_that_are_broken_end_the_stream_and_are_counted)
 	say(s, K(PUT), 10, 5, 0, 0, NULL);
 	say(s, K(DATA), 10, 0, 0, 0, "12345");
 	say(s, K(END), 10, 0, 0, 0, NULL);
+	cr_assert_eq(hear(s, NULL), K(OK));
+	zmq_close(s);
+	teardown(&r);
+}
+
+/* The PUT names our own file, as it is: or another one. DATA is without a payload. */
+static void say_file(void *socket, uint64_t stream, int fd, bool is_wrong)
+{
+	struct stat st;
+	Cashet__FileRef ref = CASHET__FILE_REF__INIT;
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	cr_assert_eq(fstat(fd, &st), 0);
+	ref.pid = (uint64_t)getpid();
+	ref.fd = (uint64_t)fd;
+	ref.device = st.st_dev;
+	ref.inode = st.st_ino + is_wrong;
+	m.kind = K(PUT);
+	m.stream = stream;
+	m.size = 2 << 20;
+	m.file = &ref;
+	cr_assert_eq(wire_send_blob(socket, NULL, 0, &m, NULL, 0, NULL), 0);
+	cr_assert_eq(hear(socket, NULL), K(CREDIT));
+}
+
+static void say_part(void *socket, uint64_t stream, uint64_t from, uint64_t size,
+		     uint64_t stored)
+{
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	m.kind = K(DATA);
+	m.stream = stream;
+	m.by_file = true;
+	m.from = from;
+	m.size = size;
+	m.stored = stored;
+	cr_assert_eq(wire_send_blob(socket, NULL, 0, &m, NULL, 0, NULL), 0);
+}
+
+Test(blobs, a_file_is_read_only_if_it_is_that_one_and_only_in_pieces)
+{
+	struct rig r;
+	setup(&r);
+	FILE *file = tmpfile();
+	cr_assert(file);
+	cr_assert_eq(ftruncate(fileno(file), 4 << 20), 0);
+	int pipe_ends[2];
+	cr_assert_eq(pipe(pipe_ends), 0);
+	void *s = raw_socket(&r);
+	say_hello(s, WIRE_PROTOCOL);
+	cr_assert_eq(hear(s, NULL), K(WELCOME));
+	say_file(s, 2, fileno(file), true); /* another file of that number */
+	say_part(s, 2, 0, 1 << 20, 0);
+	assert_error(s, ERR_USAGE);
+	say_file(s, 3, pipe_ends[0], false); /* no file */
+	say_part(s, 3, 0, 1 << 20, 0);
+	assert_error(s, ERR_USAGE);
+	say_file(s, 4, fileno(file), false); /* too large a piece */
+	say_part(s, 4, 0, (1 << 20) + 1, 0);
+	assert_error(s, ERR_USAGE);
+	say_file(s, 5, fileno(file), false); /* a piece of nothing */
+	say_part(s, 5, 0, 0, 0);
+	assert_error(s, ERR_USAGE);
+	cr_assert_eq(count(&r).refused_messages, 4);
+	say_file(s, 6, fileno(file), false); /* behind the end */
+	say_part(s, 6, UINT64_MAX - 1, 1 << 20, 0);
+	assert_error(s, ERR_USAGE);
+	say_file(s, 7, fileno(file), false); /* no frame */
+	say_part(s, 7, 0, 1 << 20, 1000);
+	say(s, K(END), 7, 0, 0, 0, NULL);
+	assert_error(s, ERR_USAGE);
+	until(count(&r).streams == 0);
+	say_file(s, 8, fileno(file), false);
+	say_part(s, 8, 0, 1 << 20, 0);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+	fclose(file); /* the broker has it open on its own */
+	Cashet__BlobMessage m = CASHET__BLOB_MESSAGE__INIT;
+	m.kind = K(DATA);
+	m.stream = 8;
+	m.offset = m.from = m.size = 1 << 20;
+	m.by_file = true;
+	cr_assert_eq(wire_send_blob(s, NULL, 0, &m, NULL, 0, NULL), 0);
+	say(s, K(END), 8, 0, 0, 0, NULL);
 	cr_assert_eq(hear(s, NULL), K(OK));
 	zmq_close(s);
 	teardown(&r);
