@@ -19,6 +19,16 @@ bool worker_fits(const struct worker *w, const struct class *class, bool free_no
 	return true;
 }
 
+bool class_fits(const struct core *core, const struct class *class)
+{
+	for (uint32_t n = 0; n < core->worker_capacity; n++) {
+		const struct worker *w = core->workers[n];
+		if (w && w->here && worker_fits(w, class, false))
+			return true;
+	}
+	return false;
+}
+
 void worker_use(struct worker *w, const struct class *class, bool add)
 {
 	for (uint32_t i = 0; i < class->count; i++)
@@ -66,6 +76,7 @@ void worker_set_capacity(struct core *core, struct worker *w,
 	}
 	for (uint32_t i = 0; i < old_count; i++)
 		resource_unref(core, old[i].resource);
+	w->here = false; /* worker_update() finds that something changed */
 }
 
 /* Its capacity may have changed: what it holds is counted anew, in the order in which it got it. */

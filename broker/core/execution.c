@@ -245,7 +245,10 @@ static void improve_place(struct core *core, struct execution *e, const struct t
 		return;
 	bool held = !q->class;
 	bool limited = q->limit != NO_SLOT && !b->max_parallel;
-	if (!held && !limited && task_options(core, t)->priority <= q->priority) {
+	bool unfit = !held && q->class != task_options(core, t)->class &&
+		     !class_fits(core, q->class);
+	if (!held && !limited && !unfit &&
+	    task_options(core, t)->priority <= q->priority) {
 		core->schedule = true; /* one limit may be reached, the other not */
 		return;
 	}
@@ -317,7 +320,8 @@ struct task *exec_any_task(const struct execution *e)
 	return e->subs ? e->subs : revive_first_task(e);
 }
 
-struct task *exec_sponsor(const struct core *core, const struct execution *e)
+/* first_sponsor() - one that has no limit, or has not reached it. */
+static struct task *first_sponsor(const struct core *core, const struct execution *e)
 {
 	struct task *t = e->subs, *limited = NULL;
 	for (uint32_t n = e->sub_count; n; n--, t = t->next) {
@@ -331,6 +335,36 @@ struct task *exec_sponsor(const struct core *core, const struct execution *e)
 			limited = t;
 	}
 	return limited ? limited : revive_first_task(e);
+}
+
+/* fitting_sponsor() - the newest one whose request some worker could hold; NULL: none is seen. */
+static struct task *fitting_sponsor(const struct core *core, const struct execution *e,
+				    const struct class *unfit)
+{
+	struct task *t = e->subs->prev, *limited = NULL;
+	uint32_t looks = e->sub_count < SPONSOR_LOOK ? e->sub_count : SPONSOR_LOOK;
+	for (; looks; looks--, t = t->prev) {
+		const struct batch *b = task_batch(core, t);
+		const struct class *class = task_options(core, t)->class;
+		if (b->paused || b->cancelled || class == unfit)
+			continue;
+		if (!class_fits(core, class))
+			unfit = class;
+		else if (!b->max_parallel || b->running < b->max_parallel)
+			return t;
+		else
+			limited = t;
+	}
+	return limited;
+}
+
+struct task *exec_sponsor(const struct core *core, const struct execution *e)
+{
+	struct task *t = first_sponsor(core, e);
+	if (!t || e->sub_count < 2 || class_fits(core, task_options(core, t)->class))
+		return t;
+	struct task *other = fitting_sponsor(core, e, task_options(core, t)->class);
+	return other ? other : t;
 }
 
 uint32_t exec_retries(const struct core *core, const struct execution *e)

@@ -245,6 +245,8 @@ void worker_free_all(struct core *core);
 
 /* capacity.c */
 bool worker_fits(const struct worker *w, const struct class *class, bool free_now);
+/** class_fits() - is there a worker that could hold it, were it idle? */
+bool class_fits(const struct core *core, const struct class *class);
 void worker_use(struct worker *w, const struct class *class, bool add);
 /** worker_promote() - place what waits there and fits now. */
 void worker_promote(struct core *core, struct worker *w);

@@ -20,7 +20,9 @@ bool room_is_refused(const struct execution *e, const struct worker *w)
 
 static bool anybody_else(const struct core *core, const struct execution *e)
 {
-	const struct task *t = exec_any_task(e);
+	const struct task *t = exec_sponsor(core, e);
+	if (!t)
+		t = exec_any_task(e);
 	for (uint32_t i = 0; t && i < core->worker_capacity; i++) {
 		const struct worker *w = core->workers[i];
 		if (w && !w->gone && !w->silent && !w->draining &&

@@ -367,10 +367,40 @@ static bool serve_band(struct core *core, uint32_t first, uint32_t last)
 	return moved;
 }
 
+/* What waits in @q, which no worker could serve, goes to where another of its subscribers gets it. */
+static void refit_queue(struct core *core, struct queue *q)
+{
+	for (uint32_t slot = q->head; slot != NO_SLOT;) {
+		struct execution *e = exec_at(core, slot);
+		const struct task *sponsor =
+			e->sub_count > 1 ? exec_sponsor(core, e) : NULL;
+		slot = e->next;
+		if (!sponsor || task_options(core, sponsor)->class == q->class)
+			continue;
+		queue_remove(core, e);
+		schedule_add(core, e, false);
+	}
+}
+
+static void refit(struct core *core)
+{
+	core->refit = false;
+	for (uint32_t i = 0; i < core->ready_count; i++) {
+		struct queue *q = core->ready[i];
+		if (!q->count || class_fits(core, q->class))
+			continue;
+		refit_queue(core, q);
+		while (core->ready[i] != q)
+			i++; /* new queues came before it */
+	}
+}
+
 void schedule_run(struct core *core)
 {
 	if (!core->schedule || core->holding || core->draining || core->recovering)
 		return;
+	if (core->refit)
+		refit(core);
 	core->schedule = false;
 	drop_empty(core);
 	fair_run(core);

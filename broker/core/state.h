@@ -35,8 +35,10 @@
 	2048u		  /* unanswered look-ups; the rest of a batch waits for answers */
 #define STEP_BUDGET 4096u /* tasks resolved or ended by following up, per step */
 #define START_TURN 256u	  /* tasks of one batch before it is another one's turn */
-#define SCAN_BUDGET 65536u     /* tasks looked at by a cursor, per step */
-#define SHARED_LOOK 64u	       /* executions that may run under another batch's limit */
+#define SCAN_BUDGET 65536u /* tasks looked at by a cursor, per step */
+#define SHARED_LOOK 64u	   /* executions that may run under another batch's limit */
+#define SPONSOR_LOOK                                                                     \
+	256u /* subscribers whose request may fit where the first one's does not */
 #define MEMBERS_MAX (1u << 24) /* members of all groups of a batch */
 #define EDGES_MAX (1u << 30)
 #define TASKS_MAX (1u << 30)
@@ -357,6 +359,7 @@ struct worker {
 	uint64_t timer_at; /* earliest timer that is set for it */
 	uint64_t heartbeat;
 	bool gone, silent, draining;
+	bool here;	/* none of the three, as of worker_update() */
 	bool unsettled; /* joined again; its claims are still coming in */
 	bool reborn; /* as another process, so what is not claimed died with the old one */
 	uint64_t process;
@@ -449,7 +452,8 @@ struct core {
 
 	struct queue **ready; /* by priority, then class and limit */
 	uint32_t ready_count, ready_capacity;
-	bool schedule;	 /* something became ready, or room was made */
+	bool schedule; /* something became ready, or room was made */
+	bool refit; /* workers came or went: what fits nowhere may have another sponsor */
 	bool kept_back;	 /* the last pick() left out a worker that is kept for others */
 	uint64_t grants; /* so far */
 	uint64_t room;	 /* counts what may have made room of any kind */

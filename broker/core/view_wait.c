@@ -44,11 +44,19 @@ static bool fits_some_worker(const struct core *core, const struct class *class)
 	return false;
 }
 
+/* Under which it waits: its own, or that of another subscriber. */
+static const struct class *request_of(const struct core *core, const struct task *t,
+				      const struct execution *e)
+{
+	return e->queue && e->queue->class ? e->queue->class
+					   : task_options(core, t)->class;
+}
+
 static enum core_wait why_ready(const struct core *core, const struct task *t,
 				const struct execution *e, struct core_wait_view *view)
 {
 	const struct batch *b = task_batch(core, t);
-	const struct class *class = task_options(core, t)->class;
+	const struct class *class = request_of(core, t, e);
 	if (core->recovering || e->queue == &core->held)
 		return CORE_WAIT_RESTART;
 	if (b->paused)
@@ -126,7 +134,7 @@ int core_view_stuck(const struct core *core, uint64_t batch, uint32_t *budget,
 		if (task_over(t) || t->state == TASK_WAITING)
 			continue;
 		const struct execution *e = exec_at(core, t->exec);
-		const struct class *class = task_options(core, t)->class;
+		const struct class *class = request_of(core, t, e);
 		if (e->state != EXEC_READY || class == fine)
 			continue;
 		memset(view, 0, sizeof *view);

@@ -30,6 +30,11 @@ static bool may_take(const struct worker *w)
 void worker_update(struct core *core, struct worker *w)
 {
 	bool open = may_take(w);
+	bool here = !w->gone && !w->silent && !w->draining;
+	if (here != w->here) {
+		w->here = here;
+		core->refit = core->schedule = true;
+	}
 	if (w->kept_for && (w->gone || w->silent || w->draining))
 		fair_release(core, w->kept_for); /* another one, next time */
 	if (open == (w->open != NO_SLOT))

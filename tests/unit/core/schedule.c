@@ -403,3 +403,50 @@ Test(schedule, requests_of_nothing_are_bounded_per_worker)
 	settle(&d);
 	cr_expect_eq(worker_view(&d, 0).running, 65536);
 }
+
+static void plan_same(struct plan *p, struct core_options options)
+{
+	add_function(p, options, 0);
+	p->functions[0].hash[0] = 42;
+	add_task(p, 0, "same");
+}
+
+Test(schedule, equal_work_runs_under_the_request_that_fits)
+{
+	DRIVER(d);
+	struct plan large = {0}, small = {0};
+	plan_same(&large, cpus(64000));
+	plan_same(&small, cpus(1000));
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &large);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 0);
+	submit(&d, 2, &small);
+	cr_assert_eq(seen(&d, CORE_FX_GRANT), 1, "the same with less was asked for");
+	cr_expect_eq(worker_view(&d, 0).used[0], 1000);
+	complete(&d, 2, 0);
+	cr_expect_eq(status(&d, 1, 0), CORE_COMPLETED);
+	cr_expect_eq(status(&d, 2, 0), CORE_COMPLETED);
+}
+
+Test(schedule, equal_work_moves_to_the_request_that_fits_when_workers_come_and_go)
+{
+	DRIVER(d);
+	struct plan large = {0}, small = {0};
+	plan_same(&large, cpus(64000));
+	add_tasks(&large, 0, 1);
+	add_tasks(&large, 0, 1);
+	plan_same(&small, cpus(2000));
+	join(&d, 0, 1, 0);
+	submit(&d, 1, &large);
+	submit(&d, 2, &small);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 0);
+	join(&d, 1, 2, 0);
+	cr_assert_eq(seen(&d, CORE_FX_GRANT), 1);
+	cr_expect_eq(worker_view(&d, 1).used[0], 2000);
+	STEP(&d, .type = CORE_EV_WORKER_BYE, .worker = 1);
+	pass(&d, 40 * SECOND);
+	cr_expect_neq(status(&d, 2, 0), CORE_RUNNING);
+	join(&d, 2, 64, 0);
+	cr_expect_eq(status(&d, 2, 0), CORE_RUNNING);
+	cr_expect_eq(status(&d, 1, 0), CORE_RUNNING);
+}
