@@ -327,7 +327,7 @@ static void measure_open(const char *path)
 	for (int i = 0; i < TIMES; i++) {
 		uint64_t start = clock_mono_ns();
 		sqlite3 *db;
-		sqlite3_stmt *stmt;
+		sqlite3_stmt *stmt = NULL;
 
 		if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) ||
 		    sqlite3_prepare_v2(db, "SELECT * FROM sqlite_master LIMIT 1", -1,
