@@ -82,16 +82,34 @@ static int look(const char *dir, char **urlp, struct err *e)
 	return r;
 }
 
-static char *beside(const char *file)
+/* @folder: of the program, from the folder of @file: "", "../bin/". */
+static char *beside(const char *file, const char *folder)
 {
 	const char *slash = strrchr(file, '/');
 	char *path = NULL;
-	if (!slash || asprintf(&path, "%.*s/" PROGRAM, (int)(slash - file), file) < 0)
+	if (!slash ||
+	    asprintf(&path, "%.*s/%s" PROGRAM, (int)(slash - file), file, folder) < 0)
 		return NULL;
 	if (access(path, X_OK) == 0)
 		return path;
 	free(path);
 	return NULL;
+}
+
+/* The library's own installation: PREFIX/lib or PREFIX/lib/ARCHITECTURE, and PREFIX/bin. */
+static char *of_library(void)
+{
+	Dl_info info;
+	if (!dladdr((const void *)private_broker_find, &info) || !info.dli_fname)
+		return NULL;
+	char *real = realpath(info.dli_fname, NULL);
+	char *path = real ? beside(real, "") : NULL;
+	if (real && !path)
+		path = beside(real, "../bin/");
+	if (real && !path)
+		path = beside(real, "../../bin/");
+	free(real);
+	return path;
 }
 
 static char *in_path(void)
@@ -110,7 +128,7 @@ static char *in_path(void)
 	return NULL;
 }
 
-/* $CASHET_BROKER_PROGRAM, beside the running program, beside the library, in PATH. */
+/* $CASHET_BROKER_PROGRAM, beside the running program, of the library's installation, in PATH. */
 static char *find_program(struct err *e)
 {
 	const char *said = getenv("CASHET_BROKER_PROGRAM");
@@ -130,11 +148,10 @@ static char *find_program(struct err *e)
 	char *path = NULL;
 	if (size > 0) {
 		exe[size] = '\0';
-		path = beside(exe);
+		path = beside(exe, "");
 	}
-	Dl_info info;
-	if (!path && dladdr((const void *)private_broker_find, &info) && info.dli_fname)
-		path = beside(info.dli_fname);
+	if (!path)
+		path = of_library();
 	if (!path)
 		path = in_path();
 	if (!path) {
