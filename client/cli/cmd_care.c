@@ -48,17 +48,27 @@ static void count(struct buf *out, uint64_t n, const char *one)
 static void add_gc(struct buf *out, const struct cashet_gc *what,
 		   const struct cashet_care_report *r)
 {
-	buf_add_str(out, r->dry_run ? "would remove " : "removed ");
-	count(out, r->results, "result");
-	buf_add_str(out, " (");
-	count(out, r->commits, "record");
-	buf_add_str(out, ", ");
-	count(out, r->blobs, "blob");
-	buf_add_str(out, "), ");
-	num_add_size(out, r->bytes);
-	buf_add_str(out, ", which had cost ");
-	show_duration(out, r->compute_ns);
-	buf_add_str(out, " of computing\n");
+	bool any = r->results || r->commits || r->blobs;
+	buf_add_str(out, !any	      ? "nothing to remove"
+			 : r->dry_run ? "would remove "
+				      : "removed ");
+	if (r->results || r->commits) {
+		count(out, r->results, "result");
+		buf_add_str(out, " (");
+		count(out, r->commits, "record");
+		buf_add_str(out, ", ");
+		count(out, r->blobs, "blob");
+		buf_add_str(out, "), ");
+		num_add_size(out, r->bytes);
+		buf_add_str(out, ", which had cost ");
+		show_duration(out, r->compute_ns);
+		buf_add_str(out, " of computing");
+	} else if (any) {
+		count(out, r->blobs, "blob");
+		buf_add_str(out, " that nothing names, ");
+		num_add_size(out, r->bytes);
+	}
+	buf_add_byte(out, '\n');
 	if (r->batches) {
 		buf_add_str(out, "removed the records of ");
 		buf_printf(out, "%" PRIu64 " batch%s of which nothing is left\n",
@@ -159,8 +169,10 @@ static bool confirmed(struct cli *cli, const char *question, int *codep)
 	fprintf(stderr, "%s [y/N] ", question);
 	fflush(stderr);
 	*codep = CASHET_DETACHED;
-	if (!fgets(answer, sizeof answer, stdin))
+	if (!fgets(answer, sizeof answer, stdin)) {
+		fputc('\n', stderr);
 		return false;
+	}
 	return answer[0] == 'y' || answer[0] == 'Y';
 }
 
@@ -209,6 +221,15 @@ static int say_removed(struct cli *cli, const struct cashet_care_report *r,
 	return stopped(cli, r, cli_write(cli, &out));
 }
 
+/* Tasks name commits that are there no more. */
+static int gone(const struct cli *cli)
+{
+	struct cashet_error e = {.code = CASHET_NOT_FOUND};
+	snprintf(e.what, sizeof e.what, "what is named was removed before");
+	snprintf(e.next, sizeof e.next, "cashet log lists what there is");
+	return cli_fail(cli, &e);
+}
+
 static int remove_them(struct cli *cli, const struct cashet_filter *filter, removal *fn,
 		       const char *done, const char *would)
 {
@@ -225,6 +246,9 @@ static int remove_them(struct cli *cli, const struct cashet_filter *filter, remo
 	drawing_wipe(&d);
 	if (failed)
 		return cli_fail(cli, &e);
+	if (!r.commits && filter->commit_count && !r.kept_in_use && !r.kept_pinned &&
+	    !r.stopped)
+		return gone(cli);
 	if (cli->settings.dry_run || r.stopped)
 		return say_removed(cli, &r, done, would);
 	if (r.commits > ASK_ABOVE) {

@@ -255,8 +255,8 @@ static void add_status(struct cli *cli, struct buf *out,
 		   " waiting, in %" PRIu64 " batches\n",
 		   s->running, s->ready, s->waiting, s->batches);
 	row(out, "peers");
-	buf_printf(out, "%" PRIu64 " workers, %" PRIu64 " clients\n", s->workers,
-		   s->clients);
+	buf_printf(out, "%" PRIu64 " worker%s, %" PRIu64 " client%s\n", s->workers,
+		   s->workers == 1 ? "" : "s", s->clients, s->clients == 1 ? "" : "s");
 	row(out, "cache");
 	buf_printf(out, "%" PRIu64 " commits, %" PRIu64 " hits, %" PRIu64 " misses\n",
 		   s->commits, s->hits, s->misses);

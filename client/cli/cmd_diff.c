@@ -120,14 +120,39 @@ static void each_metric(const struct cashet_result *a, const struct cashet_resul
 	}
 }
 
+struct naming { /* names stand in a column */
+	struct buf *out;
+	size_t width;
+};
+
+static void measure(struct naming *n, const char *name)
+{
+	CLEANUP_BUF struct buf text = {0};
+	text_escape(&text, name, strlen(name));
+	size_t width = text_width(buf_cstr(&text));
+	n->width = width > n->width ? width : n->width;
+}
+
+static void measure_metric(void *arg, const struct cashet_metric *a,
+			   const struct cashet_metric *b)
+{
+	measure(arg, a ? a->name : b->name);
+}
+
+static void add_name(const struct naming *n, const char *kind, const char *name)
+{
+	CLEANUP_BUF struct buf text = {0};
+	text_escape(&text, name, strlen(name));
+	buf_printf(n->out, "  %-8s  ", kind);
+	table_put(n->out, buf_cstr(&text), n->width, false, false);
+}
+
 static void show_metric(void *arg, const struct cashet_metric *a,
 			const struct cashet_metric *b)
 {
-	struct buf *out = arg;
-	const char *name = a ? a->name : b->name;
-	buf_add_str(out, "  metric    ");
-	text_escape(out, name, strlen(name));
-	buf_add_str(out, "  ");
+	struct naming *n = arg;
+	struct buf *out = n->out;
+	add_name(n, "metric", a ? a->name : b->name);
 	add_metric(out, a);
 	buf_add_str(out, " -> ");
 	add_metric(out, b);
@@ -151,11 +176,10 @@ static void add_content(struct buf *out, const struct cashet_content *c)
 						    : "");
 }
 
-static void add_output(struct buf *out, const struct cashet_diff_output *o)
+static void add_output(const struct naming *n, const struct cashet_diff_output *o)
 {
-	buf_add_str(out, "  output    ");
-	text_escape(out, o->name, strlen(o->name));
-	buf_add_str(out, "  ");
+	struct buf *out = n->out;
+	add_name(n, "output", o->name);
 	if (o->how == CASHET_SAME) {
 		buf_add_str(out, "unchanged (");
 		add_content(out, &o->now);
@@ -173,9 +197,13 @@ static void show_diff(struct buf *out, const struct cli *cli, const struct cashe
 	add_run(out, &d->a, "-");
 	add_run(out, &d->b, "+");
 	show_changes(out, d->changes, d->change_count, false, cli->color_out);
-	each_metric(&d->a.result, &d->b.result, show_metric, out);
+	struct naming n = {.out = out};
+	each_metric(&d->a.result, &d->b.result, measure_metric, &n);
 	for (size_t i = 0; i < d->output_count; i++)
-		add_output(out, &d->outputs[i]);
+		measure(&n, d->outputs[i].name);
+	each_metric(&d->a.result, &d->b.result, show_metric, &n);
+	for (size_t i = 0; i < d->output_count; i++)
+		add_output(&n, &d->outputs[i]);
 	if (d->outputs_left_out)
 		buf_printf(out, "  and %llu files more\n",
 			   (unsigned long long)d->outputs_left_out);

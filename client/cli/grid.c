@@ -150,9 +150,14 @@ static size_t choose_columns(struct printing *p)
 	return left_out;
 }
 
-/* RFC 4180: quoted when it must be. Control characters stay: this is data. */
-static void csv_cell(struct buf *out, const char *text, bool last)
+/* RFC 4180: quoted when it must be. Control characters stay: this is data, but for a terminal. */
+static void csv_cell(const struct cli *cli, struct buf *out, const char *text, bool last)
 {
+	CLEANUP_BUF struct buf escaped = {0};
+	if (cli->tty_out) {
+		text_escape(&escaped, text, strlen(text));
+		text = buf_cstr(&escaped);
+	}
 	if (!strpbrk(text, ",\"\r\n")) {
 		buf_add_str(out, text);
 	} else {
@@ -181,7 +186,7 @@ static void print_head(const struct cli *cli, const struct printing *p, struct b
 				    c->kind == GRID_PARAM ? "params." : "metrics.");
 		if (g->csv) {
 			buf_add_str(&name, grid_name(g, p->order[i]));
-			csv_cell(out, buf_cstr(&name), last);
+			csv_cell(cli, out, buf_cstr(&name), last);
 			continue;
 		}
 		text_escape(&name, grid_name(g, p->order[i]),
@@ -194,8 +199,8 @@ static void print_head(const struct cli *cli, const struct printing *p, struct b
 	}
 }
 
-static void print_row(const struct printing *p, const char *row, size_t size,
-		      struct buf *out)
+static void print_row(const struct cli *cli, const struct printing *p, const char *row,
+		      size_t size, struct buf *out)
 {
 	const struct grid *g = p->grid;
 	for (size_t i = 0; i < g->names.count; i++)
@@ -212,7 +217,7 @@ static void print_row(const struct printing *p, const char *row, size_t size,
 		const char *text = p->texts[p->order[i]];
 		bool last = i + 1 == p->count;
 		if (g->csv)
-			csv_cell(out, text, last);
+			csv_cell(cli, out, text, last);
 		else
 			table_put(out, text, c->width, !c->is_text, last);
 	}
@@ -230,7 +235,7 @@ static int print_rows(struct cli *cli, const struct printing *p, struct buf *out
 		const char *row = spool_next(rows, size);
 		if (!row)
 			break;
-		print_row(p, row, size, out);
+		print_row(cli, p, row, size, out);
 		int failed = out->size >= PIECE ? cli_write(cli, out) : 0;
 		if (failed)
 			return failed;

@@ -251,6 +251,10 @@ tasks:
             self.assertFalse(self.cashet(*words, "--json").json["cancelled"])
             self.assertIn("had ended already", self.cashet(*words).err)
         self.assertIn("nothing to do", self.cashet("invalidate", "--func", "nope").out)
+        self.cashet("rm", ":0")
+        self.assertIn("was removed before", self.cashet("rm", ":0", code=5).err)
+        self.cashet("gc")
+        self.assertIn("nothing to remove", self.cashet("gc").out)
 
     def test_a_store_that_was_removed_can_be_used_again_at_once(self):
         self.site.write("f.txt", "x" * 5000)
