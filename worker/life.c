@@ -18,22 +18,52 @@
 #define FIRST_SLOTS_MAX 16
 #define THREADS_PER_LANE 2
 
-static void raise_descriptor_limit(void)
+#define DESCRIPTORS_MIN 64
+#define DESCRIPTORS_MAX 65536
+/* Sockets, threads that each hold a few files, a log that is read: 40 at most; the rest are slots. */
+#define DESCRIPTORS_KEPT 48
+
+/* Tasks do not see it: the spawner was there before. Return: 0, or ERR_* in @e. */
+static int raise_descriptor_limit(uint32_t *slots_maxp, struct err *e)
 {
 	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
-		setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		limit.rlim_cur = limit.rlim_max = DESCRIPTORS_MAX;
+	rlim_t wanted =
+		limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+	rlim_t had = limit.rlim_cur;
+	if (had < wanted) {
+		limit.rlim_cur = wanted;
+		if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+			limit.rlim_cur = had;
 	}
+	if (limit.rlim_cur < DESCRIPTORS_MIN) {
+		err_set(e, ERR_FAILED,
+			"only %u files may be open at a time, too few for a worker",
+			(unsigned)limit.rlim_cur);
+		err_next(e,
+			 "allow %u or more: ulimit -n 1024 (LimitNOFILE= in a unit of "
+			 "systemd)",
+			 DESCRIPTORS_MIN);
+		return ERR_FAILED;
+	}
+	*slots_maxp = limit.rlim_cur > DESCRIPTORS_MAX
+			      ? DESCRIPTORS_MAX
+			      : (uint32_t)limit.rlim_cur - DESCRIPTORS_KEPT;
+	return 0;
 }
 
 static int set_up(struct worker *w, struct err *e)
 {
+	uint32_t slots_max;
+	int rc = raise_descriptor_limit(&slots_max, e);
+	if (rc)
+		return rc;
 	w->lock = workdir_open(w->options, e);
 	if (w->lock < 0)
 		return (int)e->code;
-	int rc = session_init(&w->session, w->options->broker, w->options->name,
-			      w->options->key_file, w->options->insecure, w->now_ns, e);
+	rc = session_init(&w->session, w->options->broker, w->options->name,
+			  w->options->key_file, w->options->insecure, w->now_ns, e);
 	if (rc)
 		return rc;
 	const struct jobs_options options = {
@@ -54,7 +84,7 @@ static int set_up(struct worker *w, struct err *e)
 	functions_init(&w->functions);
 	attempts_init(&w->attempts);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	slots_init(&w->slots, w->spawner, w->epoll, LOOP_TAG(TAG_SLOT));
+	slots_init(&w->slots, w->spawner, w->epoll, LOOP_TAG(TAG_SLOT), slots_max);
 	sigset_t mask;
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
@@ -163,7 +193,6 @@ int worker_run(const struct options *options, int spawner, pid_t spawner_pid)
 	w->lock = -1;
 	w->drain_deadline_ns = TIME_NEVER;
 	w->now_ns = clock_mono_ns();
-	raise_descriptor_limit();
 	int rc = set_up(w, &e);
 	if (rc) {
 		err_print(&e, "cashet-worker");

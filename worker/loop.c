@@ -63,14 +63,15 @@ void loop_watch_broker(struct worker *w)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = LOOP_TAG(TAG_BROKER)};
 	w->zmq_fd = session_fd(&w->session);
-	if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->zmq_fd, &event) < 0)
+	if (w->zmq_fd >= 0 && epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->zmq_fd, &event) < 0)
 		abort();
 }
 
 static uint64_t tend_session(struct worker *w)
 {
 	if (session_is_silent(&w->session, w->now_ns)) {
-		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->zmq_fd, NULL);
+		if (w->zmq_fd >= 0)
+			epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->zmq_fd, NULL);
 		session_reopen(&w->session, w->now_ns);
 		loop_watch_broker(w);
 	}

@@ -85,6 +85,14 @@ static int refuse(struct output_walk *w, const char *path, const char *why, stru
 	return 1;
 }
 
+/* cannot_open() - with errno. What this worker is out of is no fault of the task's. */
+static int cannot_open(struct output_walk *w, const char *path, struct err *e)
+{
+	if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+		return -errno;
+	return refuse(w, path, strerror(errno), e);
+}
+
 static int add_regular(struct output_walk *w, const char *path, Cashet__Content *content,
 		       struct err *e)
 {
@@ -92,7 +100,7 @@ static int add_regular(struct output_walk *w, const char *path, Cashet__Content 
 	if (fd < 0 && errno == EACCES && chmod(path, 0600) == 0)
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
 	if (fd < 0)
-		return refuse(w, path, strerror(errno), e);
+		return cannot_open(w, path, e);
 	struct stat st;
 	uint8_t digest[DIGEST_SIZE];
 	uint64_t size;
@@ -159,33 +167,47 @@ static int walk_entry(struct output_walk *w, struct content_entries *tree,
 	return content_entries_add(tree, NULL, inside, &content, found.size);
 }
 
+/* read_names() - of what is in a folder, each with its NUL, in @names. They are all read before any
+ * is looked at, so that a deep tree takes one descriptor and not one per level. */
+static int read_names(struct output_walk *w, const char *path, struct buf *names,
+		      struct err *e)
+{
+	DIR *dir = opendir(path);
+	if (!dir && errno == EACCES && chmod(path, 0700) == 0)
+		dir = opendir(path);
+	if (!dir)
+		return cannot_open(w, path, e);
+	uint32_t room = OUTPUT_ENTRIES_MAX - w->entries;
+	for (struct dirent *d; (d = readdir(dir));)
+		if (strcmp(d->d_name, ".") && strcmp(d->d_name, "..")) {
+			buf_add(names, d->d_name, strlen(d->d_name) + 1);
+			if (room-- == 0)
+				break; /* the last of them is refused */
+		}
+	closedir(dir);
+	return names->failed ? -ENOMEM : 0;
+}
+
 static int walk_folder(struct output_walk *w, struct content_entries *tree,
 		       const char *path, const char *inside, unsigned depth,
 		       struct err *e)
 {
 	if (depth > OUTPUT_DEPTH_MAX)
 		return refuse(w, path, "is nested deeper than 64 folders", e);
-	DIR *dir = opendir(path);
-	if (!dir && errno == EACCES && chmod(path, 0700) == 0)
-		dir = opendir(path);
-	if (!dir)
-		return refuse(w, path, strerror(errno), e);
-	int rc = 0;
-	size_t count = 0;
+	CLEANUP_BUF struct buf names = {0};
 	CLEANUP_BUF struct buf full = {0};
 	CLEANUP_BUF struct buf within = {0};
-	for (struct dirent *d; rc == 0 && (d = readdir(dir));) {
-		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, ".."))
-			continue;
-		count++;
+	int rc = read_names(w, path, &names, e);
+	for (size_t at = 0; rc == 0 && at < names.size;) {
+		const char *name = (const char *)names.data + at;
+		at += strlen(name) + 1;
 		buf_reset(&full);
 		buf_reset(&within);
-		buf_printf(&full, "%s/%s", path, d->d_name);
-		buf_printf(&within, "%s%s%s", inside, *inside ? "/" : "", d->d_name);
+		buf_printf(&full, "%s/%s", path, name);
+		buf_printf(&within, "%s%s%s", inside, *inside ? "/" : "", name);
 		rc = walk_entry(w, tree, buf_cstr(&full), buf_cstr(&within), depth, e);
 	}
-	closedir(dir);
-	if (rc == 0 && count == 0 && *inside) {
+	if (rc == 0 && names.size == 0 && *inside) {
 		struct content empty = {.type = CONTENT_DIR};
 		memcpy(empty.digest, sha256_empty, DIGEST_SIZE);
 		rc = content_entries_add(tree, NULL, inside, &empty, 0);

@@ -19,8 +19,11 @@
 static void open_socket(struct session *s, uint64_t now_ns)
 {
 	s->socket = zmq_socket(s->zmq_context, ZMQ_DEALER);
-	if (!s->socket)
-		abort(); /* out of descriptors at the start, or of memory */
+	if (!s->socket) { /* the next one is made when this has been silent for long enough */
+		log_error("no socket to the broker", "error=%s", zmq_strerror(errno));
+		s->heard_ns = s->hello_ns = now_ns;
+		return;
+	}
 	endpoint_setup(s->socket, WIRE_MESSAGE_MAX);
 	if (s->has_keys)
 		endpoint_secure_client(s->socket, &s->self, s->server);
@@ -174,7 +177,8 @@ void session_greet(struct session *s, uint64_t now_ns)
 	e.body_case = CASHET__ENVELOPE__BODY_HELLO;
 	e.hello = &hello;
 	int error;
-	wire_send(s->socket, NULL, 0, &e, &error);
+	if (s->socket)
+		wire_send(s->socket, NULL, 0, &e, &error);
 	if (s->state == SESSION_UP)
 		s->lost_ns = now_ns;
 	s->state = SESSION_GREETING;
@@ -238,7 +242,8 @@ void session_reopen(struct session *s, uint64_t now_ns)
 		s->lost_ns = now_ns;
 		log_warn("the broker fell silent", "url=%s", s->url);
 	}
-	zmq_close(s->socket);
+	if (s->socket)
+		zmq_close(s->socket);
 	s->state = SESSION_DOWN;
 	open_socket(s, now_ns);
 }

@@ -40,7 +40,8 @@ struct session {
 int session_init(struct session *s, const char *url, const char *name,
 		 const char *key_file, bool insecure, uint64_t now_ns, struct err *e);
 void session_fini(struct session *s);
-/** session_fd() - to poll for reading; edge-triggered as ZMQ_FD is. -1 while DOWN. */
+/** session_fd() - to poll for reading; edge-triggered as ZMQ_FD is. -1 while DOWN,
+ * and when no socket could be made. */
 int session_fd(struct session *s);
 /** session_has_input() - true if session_receive() would give something; ask before sleeping. */
 bool session_has_input(struct session *s);

@@ -4,14 +4,18 @@
 #include "common/log.h"
 #include "common/pure/mem.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
-void slots_init(struct slots *s, int spawner, int epoll, uint64_t tag)
+void slots_init(struct slots *s, int spawner, int epoll, uint64_t tag, uint32_t max)
 {
-	*s = (struct slots){.spawner = spawner, .epoll = epoll, .tag = tag};
+	*s = (struct slots){.spawner = spawner,
+			    .epoll = epoll,
+			    .tag = tag,
+			    .max = max < SLOTS_MAX ? max : SLOTS_MAX};
 }
 
 void slots_fini(struct slots *s)
@@ -29,8 +33,15 @@ static struct slot *find_free(struct slots *s)
 	for (uint32_t i = 0; i < s->count; i++)
 		if (s->items[i]->state == SLOT_FREE)
 			return s->items[i];
-	if (s->count == SLOTS_MAX)
+	if (s->count >= s->max) {
+		if (!s->is_told && s->max < SLOTS_MAX)
+			log_warn("no more tasks at a time",
+				 "tasks=%u why=\"as many as open files allow, see ulimit "
+				 "-n\"",
+				 s->max);
+		s->is_told = true;
 		return NULL;
+	}
 	struct slot *slot = mem_alloc(sizeof *slot);
 	*slot = (struct slot){.number = s->count, .sock = -1};
 	s->items[s->count++] = slot;
@@ -58,7 +69,9 @@ void slots_arrived(struct slots *s, const struct spawner_message *m, int sock)
 	s->starting--;
 	slot->state = SLOT_FREE;
 	if (sock < 0) {
-		log_error("slot process not started", "error=%s", strerror(m->error));
+		/* without an error there was no descriptor left to take it by */
+		log_error("slot process not started", "error=%s",
+			  strerror(m->error ? m->error : EMFILE));
 		return;
 	}
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = s->tag | slot->number};

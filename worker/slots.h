@@ -28,14 +28,17 @@ struct slots {
 	uint64_t tag;
 	struct slot *items[SLOTS_MAX];
 	uint32_t count;
+	uint32_t max; /* SLOTS_MAX at most: each takes a descriptor */
 	uint32_t starting, busy;
 	struct slot *idle;
+	bool is_told; /* that there can be no more */
 };
 
-void slots_init(struct slots *s, int spawner, int epoll, uint64_t tag);
+/** slots_init() - @max: processes at a time, at least 1; what is above SLOTS_MAX does not count. */
+void slots_init(struct slots *s, int spawner, int epoll, uint64_t tag, uint32_t max);
 /** slots_fini() - closes the sockets: slots end, and kill what they run. */
 void slots_fini(struct slots *s);
-/** slots_request() - start one more process. Return: false if there are SLOTS_MAX, or it failed. */
+/** slots_request() - start one more process. Return: false if there are as many as may be, or it failed. */
 bool slots_request(struct slots *s);
 /** slots_arrived() - on SPAWNER_SLOT; takes @sock. */
 void slots_arrived(struct slots *s, const struct spawner_message *m, int sock);
