@@ -67,7 +67,9 @@ static void fill_in(struct prepare *p, const struct args *args,
 		p->result = LAYOUT_BAD;
 		return;
 	}
+	p->secrets_at = p->strings.size;
 	int rc = secrets_add(&p->strings, &p->envc, &p->secrets, &p->error);
+	p->secrets_size = p->strings.size - p->secrets_at;
 	if (rc)
 		p->result = rc == (int)ERR_FAILED ? LAYOUT_ERROR : LAYOUT_ABSENT;
 }
@@ -129,6 +131,12 @@ void prepare_submit(struct prepare *p, struct jobs *jobs,
 	p->job.done = done;
 	p->job.lane = LANE_FETCH;
 	jobs_submit(jobs, &p->job);
+}
+
+void prepare_forget_secrets(struct prepare *p)
+{
+	if (p->secrets_size)
+		explicit_bzero(p->strings.data + p->secrets_at, p->secrets_size);
 }
 
 void prepare_free(struct prepare *p)

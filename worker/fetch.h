@@ -27,6 +27,7 @@ struct prepare {
 	struct buf
 		strings; /* as struct slot_request wants them, up to the function's environment */
 	uint32_t argc, envc;
+	size_t secrets_at, secrets_size; /* within strings */
 };
 
 /** prepare_plain() - for functions that are function_is_plain(): at once, on the calling thread. */
@@ -34,4 +35,6 @@ void prepare_plain(struct prepare *p);
 /** prepare_submit() - in a thread; then @done. */
 void prepare_submit(struct prepare *p, struct jobs *jobs,
 		    void (*done)(struct job *job, void *owner));
+/** prepare_forget_secrets() - the program has started; of the strings only their values go. */
+void prepare_forget_secrets(struct prepare *p);
 void prepare_free(struct prepare *p);

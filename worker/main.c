@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 int main(int argc, char **argv)
 {
@@ -16,6 +17,9 @@ int main(int argc, char **argv)
 		return rc;
 	}
 	log_threshold = options.log_level;
+	/* Values of secrets and our key pass through our memory and that of the slots: it goes into no
+	 * core dump, and tasks, which have our user, may not look at it. */
+	prctl(PR_SET_DUMPABLE, 0);
 	pid_t spawner_pid = 0;
 	int spawner = spawner_start(&spawner_pid);
 	if (spawner < 0) {

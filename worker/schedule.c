@@ -187,6 +187,7 @@ static void start(struct worker *w, struct attempt *a)
 	int rc = slot_send_run(
 		slot->sock, a->run, resources_get(&a->options->resources, "memory"),
 		a->prepare->argc, a->prepare->envc, strings->data, strings->size);
+	prepare_forget_secrets(a->prepare);
 	if (rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN) {
 		slots_broken(&w->slots, slot); /* the spawner will tell when it is gone */
 		return;

@@ -57,6 +57,24 @@ class SecretsTest(SiteTest):
                         shown.append((pid, name))
         return shown
 
+    def name_of(self, pid):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+
+    def memory_of(self, pid):
+        """What the process could write to; nothing if we may not look."""
+        found = b""
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps") as maps, \
+                open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                where, mode = line.split()[:2]
+                start, end = (int(text, 16) for text in where.split("-"))
+                if mode.startswith("rw") and end - start < 64 << 20:
+                    with contextlib.suppress(OSError):
+                        memory.seek(start)
+                        found += memory.read(end - start)
+        return found
+
     def check_output(self, result):
         batch = result["batch"]
         for words in (("results", batch, "--json"), ("describe", f"{batch}:0"), ("describe", f"{batch}:1"),
@@ -94,6 +112,10 @@ tasks: {{r: {{run: "echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600", se
         sleeper = int(until(lambda: self.site.read("pid"), "the task to run"))
         until(lambda: (sleeper, "environ") in self.processes(), "the task to have it")
         self.assertEqual(set(self.processes()), {(sleeper, "environ")})
+        slots = [pid for pid in processes_with(self.site.dir) if self.name_of(pid) == "cashet-slot"]
+        self.assertTrue(slots)
+        for pid in slots:
+            self.assertFalse(CANARY.encode() in self.memory_of(pid), "a slot keeps it")
         self.assertEqual(self.holders(), [path])
         self.site.run("cancel", self.site.run("ps", "--json").json["batches"][0]["batch"])
         running.finish(code=None)

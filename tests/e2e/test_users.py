@@ -65,6 +65,28 @@ class Users(SiteTest):
                   for name in dirs + files}
         self.assertEqual(owners, {pwd.getpwnam("nobody").pw_uid})
 
+    def test_a_task_may_not_look_into_what_runs_it(self):
+        # the worker's memory has its key and the values of secrets; a task has the worker's user
+        file = self.site.write("e.yaml", """
+version: 1
+tasks:
+  look: {run: "for p in $PPID $(cut -d' ' -f4 /proc/$PPID/stat); do cat /proc/$p/environ >/dev/null 2>&1 && echo open || echo closed; done; cat /proc/$PPID/oom_score_adj; cat /proc/self/environ >/dev/null && echo own"}
+""")
+        if ROOT:  # may look anywhere
+            if self.as_nobody("cashet", "version").returncode:
+                self.skipTest(f"nobody may not run the programs in {BIN}")
+            home = self.site.path("theirs")
+            os.mkdir(home)
+            os.chown(home, pwd.getpwnam("nobody").pw_uid, -1)
+            store = os.path.join(home, "store")
+            done = self.as_nobody("cashet-submit", file, "--json", "--store", store)
+            result = json.loads(done.stdout)
+            got = self.as_nobody("cashet", "get", f"{result['batch']}:0", "--store", store).stdout
+        else:
+            result = self.site.submit(file)
+            got = self.site.run("get", f"{result['batch']}:0").out
+        self.assertEqual(got, "closed\nclosed\n500\nown\n")
+
     @unittest.skipUnless(ROOT, "mounts a file system")
     def test_a_file_system_that_cannot_be_written(self):
         folder = self.site.path("disk")

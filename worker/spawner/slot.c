@@ -161,6 +161,15 @@ static int receive(struct slot *s, struct slot_request *request)
 	return 0;
 }
 
+/* forget_strings() - the program has them, or never will; values of secrets are among them. */
+static void forget_strings(struct slot *s, const struct slot_request *request)
+{
+	if (s->mapped)
+		drop_strings(s);
+	else if (request->size <= SLOT_INLINE_MAX)
+		explicit_bzero(s->record + sizeof *request, request->size);
+}
+
 /* take_strings() - pointers to @count strings, NULL behind them. Return: false if there
  * are fewer. */
 static bool take_strings(char **atp, const char *end, char **out, size_t count)
@@ -295,6 +304,7 @@ static void execute(struct slot *s, const struct slot_request *request)
 			  .report = {.type = SLOT_ENDED, .run = request->run}};
 	uint64_t begin_ns = clock_mono_ns();
 	start(s, request, &run);
+	forget_strings(s, request);
 	supervise(s, &run);
 	run.report.duration_ns = clock_mono_ns() - begin_ns;
 	if (!run.no_children)
@@ -320,9 +330,11 @@ static void set_up_signals(struct slot *s)
 	sigaction(SIGUSR2, &action, NULL);
 }
 
-/* Out of memory, the kernel should take a task before it takes a broker or a worker. */
+/* Out of memory, the kernel should take a task before it takes a broker or a worker. Its file is ours
+ * to write only while we can be dumped. */
 static void prefer_as_victim(void)
 {
+	prctl(PR_SET_DUMPABLE, 1);
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -340,6 +352,7 @@ void slot_main(int sock)
 	prctl(PR_SET_PDEATHSIG, SIGUSR2);
 	prctl(PR_SET_NAME, "cashet-slot");
 	prefer_as_victim();
+	prctl(PR_SET_DUMPABLE, 0); /* see worker/main.c; programs that we start can be */
 	s.null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	s.record = malloc(sizeof(struct slot_request) + SLOT_INLINE_MAX);
 	if (s.null < 0 || !s.record || getppid() != parent)
