@@ -234,8 +234,10 @@ static void welcome(struct broker *b, struct peer *peer, uint64_t serial)
 	w.store.len = sizeof b->info.store_id;
 	w.boot = b->info.boot;
 	w.blob_port = c->blob_port;
-	if (c->blob_path)
+	if (c->blob_path) {
 		w.blob_path = c->blob_path;
+		w.store_path = b->store;
+	}
 	w.inline_max = INLINE_MAX;
 	w.message_max = WIRE_MESSAGE_MAX;
 	w.role = (char *)key_role_name(peer->role);

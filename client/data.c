@@ -53,6 +53,27 @@ static int get_small(struct cashet *c, const uint8_t digest[DIGEST_SIZE],
 	return rc;
 }
 
+static int drop(void *arg, const void *data, size_t size)
+{
+	(void)arg, (void)data, (void)size;
+	return 0;
+}
+
+/* A large one is read from the store's own file, if that is on this machine. One that is corrupt is
+ * asked for: only the broker can put it aside. */
+static int get_file(struct cashet *c, const uint8_t digest[DIGEST_SIZE], cashet_sink sink,
+		    void *arg, struct err *e)
+{
+	struct blob_client *blobs;
+	int rc = local_file(c, digest, sink, arg, e);
+	if (rc != LOCAL_CORRUPT)
+		return rc;
+	rc = handle_blobs(c, &blobs, e);
+	if (!rc)
+		rc = blob_client_get(blobs, digest, 0, 0, drop, NULL, e);
+	return rc ? rc : err_set(e, ERR_FAILED, "a file of the store changed meanwhile");
+}
+
 int handle_get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t offset,
 		    cashet_sink sink, void *arg, struct err *e)
 {
@@ -62,6 +83,9 @@ int handle_get_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_
 		return r;
 	r = !c->blobs && !offset ? get_small(c, digest, sink, arg, e) : IS_LARGE;
 	if (r != IS_LARGE)
+		return r;
+	r = offset ? LOCAL_SERVED : get_file(c, digest, sink, arg, e);
+	if (r != LOCAL_SERVED)
 		return r;
 	r = handle_blobs(c, &blobs, e);
 	return r ? r : blob_client_get(blobs, digest, offset, 0, sink, arg, e);

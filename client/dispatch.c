@@ -33,16 +33,20 @@ static int take_welcome(struct cashet *c, const Cashet__Welcome *w, struct err *
 			       "against %s",
 			       c->url, w->protocol, WIRE_PROTOCOL, w->version,
 			       cashet_version());
-	char *path = strdup(w->blob_path), *version = strdup(w->version);
-	if (!path || !version) {
+	char *path = strdup(w->blob_path), *version = strdup(w->version),
+	     *store = strdup(w->store_path);
+	if (!path || !version || !store) {
 		free(path);
 		free(version);
+		free(store);
 		return handle_no_memory(e);
 	}
 	free(to->blob_path);
+	free(to->store_path);
 	free(to->version);
 	to->known = true;
 	to->blob_path = path;
+	to->store_path = store;
 	to->version = version;
 	if (w->store.len == sizeof to->store)
 		memcpy(to->store, w->store.data, sizeof to->store);

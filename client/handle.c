@@ -148,6 +148,7 @@ void handle_close(struct cashet *c)
 	handle_arena_free(c->arena);
 	free(c->blobs_url);
 	free(c->welcome.blob_path);
+	free(c->welcome.store_path);
 	free(c->welcome.version);
 	free(c->url);
 	free(c->name);

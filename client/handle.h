@@ -41,7 +41,7 @@ struct welcome {    /* what the last Welcome said */
 	uint8_t store[16];
 	uint64_t boot, pid;
 	uint32_t blob_port, inline_max, message_max;
-	char *blob_path, *version;
+	char *blob_path, *store_path, *version;
 	char role[16];
 	bool insecure, is_private;
 };

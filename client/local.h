@@ -24,6 +24,10 @@ typedef int local_chunk(void *arg, const void *data, size_t size, const void *st
 			size_t stored_size);
 int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chunk *fn,
 		 void *arg, struct err *e);
+/** local_file() - the same, to a sink. LOCAL_SERVED only if nothing was given to it; LOCAL_CORRUPT: what
+ * was given is not right. */
+int local_file(struct cashet *c, const uint8_t digest[DIGEST_SIZE], cashet_sink sink,
+	       void *arg, struct err *e);
 void local_fini(struct cashet *c); /* local_close(), for good */
 /** local_blob() - as blob_client_get(). LOCAL_SERVED only if nothing was given to @sink. */
 int local_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t offset,

@@ -1,5 +1,5 @@
 /* cas_dir_get.c - reading a blob. A small one is read and unpacked by the caller. Of a
- * larger one the pool unpacks up to AHEAD chunks while the caller hashes and hands out
+ * larger one the pool unpacks chunks ahead while the caller hashes and hands out
  * the one before. What was read is only good once cas_get_read() in cas.c has seen the
  * end of it. */
 #include "broker/store/cas_dir.h"
@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define AHEAD 3 /* chunks: one handed out, two on their way */
+#define AHEAD 8		       /* chunks: one handed out, the others on their way */
+#define AHEAD_BYTES (3u << 20) /* that are on their way, unless it is but one */
 
 struct slot {
 	struct cas_pool_job job;
@@ -32,7 +33,8 @@ struct dir_get {
 	uint64_t announced; /* content bytes of the records seen so far */
 	struct slot slots[AHEAD];
 	unsigned head, count; /* oldest slot in use, slots in use */
-	size_t taken;	      /* bytes handed out of the oldest */
+	uint64_t handed_out;
+	size_t taken; /* bytes handed out of the oldest */
 	struct frame_record
 		last; /* handed out at once by the last read; else stored is 0 */
 };
@@ -141,7 +143,8 @@ static int start_slot(struct dir_get *get)
 
 static int fill_slots(struct dir_get *get)
 {
-	while (get->count < AHEAD && get->announced < get->get.size) {
+	while (get->count < AHEAD && get->announced < get->get.size &&
+	       (!get->count || get->announced - get->handed_out < AHEAD_BYTES)) {
 		int rc = start_slot(get);
 		/* What was announced before may still be handed out; the error comes
 		 * again. */
@@ -172,6 +175,7 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 	if (size < slot->record.content)
 		get->last.stored = 0;
 	get->taken += size;
+	get->handed_out += size;
 	if (get->taken == slot->record.content) {
 		get->taken = 0;
 		get->head = (get->head + 1) % AHEAD;
