@@ -80,6 +80,7 @@ static void result(struct sim *s, const struct message *m)
 
 	mem_grow(s->reports, s->report_count, s->report_capacity);
 	report = &s->reports[s->report_count++];
+	*report = (struct report){0};
 	memcpy(report->slots, m->slots, sizeof report->slots);
 	report->slot_count = m->slot_count;
 	ev.result.lease = m->lease;
