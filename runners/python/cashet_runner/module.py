@@ -1,0 +1,285 @@
+"""One file of the user's as a module: its top-level statements, who binds which name, what it imports.
+
+Nothing is followed here; a name is only told what it stands for: a definition (Definition), a module, something
+outside (External), or nothing known (None).
+"""
+
+import ast
+
+from .digest import sha256
+from .grammar import FUNCTIONS
+from .scopes import OTHER, Import, Scope, bind
+
+
+class External:
+    """What is not the user's: @dotted, as far as names go. @module: the part that is surely a module."""
+
+    __slots__ = ("dotted", "module", "known")
+
+    def __init__(self, dotted, module, known=True):
+        self.dotted, self.module, self.known = dotted, module, known
+
+
+class TypeOnly:
+    """Imported for type checkers only: the name does not exist when the code runs."""
+
+
+TYPE_ONLY = TypeOnly()
+
+
+class Definition:
+    """What a name of a module's top level stands for. @kind: function, class, variable; or module, script,
+    for a whole file; or binary. @indices: the statements that make it."""
+
+    __slots__ = ("kind", "name", "module", "indices")
+
+    def __init__(self, kind, name, module, indices):
+        self.kind, self.name, self.module, self.indices = kind, name, module, indices
+
+    @property
+    def node(self):
+        return self.module.statements[self.indices[0]]
+
+
+class Namespace:
+    """A folder without __init__.py: a package of which only the submodules exist."""
+
+    def __init__(self, dotted, folders):
+        self.dotted, self.folders = dotted, folders
+
+
+class Binary:
+    """An extension module of the user's: counted by its bytes."""
+
+    folders = None
+
+    def __init__(self, dotted, file, data):
+        self.dotted, self.file, self.size = dotted, file, len(data)
+        self.sha256 = sha256(data).hexdigest()
+        self.path = dotted.rpartition(".")[0].replace(".", "/")
+        self.path += ("/" if self.path else "") + file.rpartition("/")[2]
+        self.definition = Definition("binary", dotted.rpartition(".")[2], self, [])
+
+
+class Module:
+    """@folders: where its submodules are, None if it is no package. @main: it runs as __main__."""
+
+    def __init__(self, finder, dotted, source, folders, main=False):
+        self.finder, self.dotted, self.source, self.folders = finder, dotted, source, folders
+        self.file, self.size, self.sha256 = source.file, source.size, source.sha256
+        self.main = main
+        self.name = "__main__" if main else dotted
+        self.path = dotted.replace(".", "/") + ("/__init__.py" if folders is not None else ".py")
+        self.future = False  # from __future__ import annotations
+        self.statements, self.type_only = [], {}
+        self.names, self.binders, self.stars = {}, {}, []
+        self.loads = []  # (dotted name of a module that its import runs, statement), in order
+        self.units, self._studies = {}, {}
+        self._definitions, self._looking = {}, set()
+        self._take(source.tree.body)
+        for index, node in enumerate(self.statements):
+            self._bind(index, node)
+        self.whole = Definition("script" if main else "module", self.name.rpartition(".")[2], self,
+                                list(range(len(self.statements))))
+
+    # ---- the top level ----
+
+    def _take(self, body):
+        for node in body:
+            if node.__class__ is ast.If:
+                if says_type_checking(node.test):
+                    scope = Scope("function")
+                    bind(scope, node.body, self)
+                    self.type_only.update(scope.names)
+                    self._take(node.orelse)
+                    continue
+                if not self.main and says_main(node.test):
+                    self._take(node.orelse)
+                    continue
+            if node.__class__ is ast.ImportFrom and node.module == "__future__" and not node.level:
+                self.future |= any(a.name == "annotations" for a in node.names)
+                continue
+            self.statements.append(node)
+
+    def _bind(self, index, node):
+        scope = Scope("function")
+        bind(scope, [node], self)
+        for name, binding in scope.names.items():
+            self.names[name] = OTHER if name in self.names else binding
+            self.binders.setdefault(name, []).append(index)
+        for name in scope.globals:  # allowed at the top, and nothing new there
+            self.names.setdefault(name, OTHER)
+        for node in imports_below(node):
+            self.loads += [(dotted, node) for dotted in self.loaded_by(node)]
+            if node.__class__ is ast.ImportFrom and node.names[0].name == "*":
+                self.stars.append((index, self.absolute(node)))
+
+    def absolute(self, node):
+        """The module that "from X import" means, or None if its dots lead out of the top."""
+        if not node.level:
+            return node.module or ""
+        if self.main:
+            return None
+        parts = self.dotted.split(".")
+        if self.folders is None:
+            parts.pop()
+        if node.level - 1 >= len(parts):
+            return None
+        parts = parts[:len(parts) - (node.level - 1)]
+        return ".".join(parts + ([node.module] if node.module else []))
+
+    def loaded_by(self, node):
+        """Dotted names that an import statement makes Python import, parents first."""
+        found = []
+        if node.__class__ is ast.Import:
+            for alias in node.names:
+                found += prefixes(alias.name)
+            return found
+        target = self.absolute(node)
+        if target:
+            found += prefixes(target)
+            found += [target + "." + a.name for a in node.names if a.name != "*"]
+        return found
+
+    def study(self, index):
+        """What the statement does when the module is imported, as effects.Study says."""
+        found = self._studies.get(index)
+        if found is None:
+            from .effects import Study  # which looks names up here
+            found = self._studies[index] = Study(self, self.statements[index])
+        return found
+
+    # ---- names ----
+
+    def lookup(self, name):
+        """What the global @name of this module stands for."""
+        if name in self._looking:
+            return None  # a circle of imports that defines nothing
+        self._looking.add(name)
+        try:
+            last = self.binders.get(name, [-1])[-1]
+            for index, target in reversed(self.stars):
+                if index < last:
+                    break
+                found = target and self.finder.find(target)
+                if isinstance(found, Module) and name in found.exported():
+                    return found.member(name)
+            if last < 0:
+                return TYPE_ONLY if name in self.type_only else None
+            binding = self.names[name]
+            return self.resolve(binding) if binding is not OTHER else self.define(name)
+        finally:
+            self._looking.discard(name)
+
+    def define(self, name):
+        found = self._definitions.get(name)
+        if found is None:
+            indices = self.binders[name]
+            kind = "variable"
+            node = self.statements[indices[0]]
+            if len(indices) == 1 and getattr(node, "name", None) == name:
+                kind = "function" if node.__class__ in FUNCTIONS else \
+                    "class" if node.__class__ is ast.ClassDef else "variable"
+            found = self._definitions[name] = Definition(kind, name, self, indices)
+        return found
+
+    def resolve(self, binding):
+        """What an Import stands for."""
+        if not binding.target:
+            return External("." + (binding.member or ""), "", known=False)
+        found = self.finder.find(binding.target)
+        if binding.member is None:
+            return thing(found, binding.target)
+        return attribute(self.finder, thing(found, binding.target), binding.member)
+
+    def member(self, name):
+        """What "from this import name" gives: a global, else a submodule; None if neither."""
+        found = self.lookup(name)
+        if found is None and self.folders is not None:
+            below = self.finder.find(self.dotted + "." + name)
+            if not isinstance(below, str):
+                return thing(below, self.dotted + "." + name)
+        return found
+
+    def exported(self):
+        """What "import *" takes."""
+        listed = self.names_listed()
+        if listed is not None:
+            return listed
+        names = {name for name in self.names if not name.startswith("_")}
+        if "*" not in self._looking:
+            self._looking.add("*")
+            for _, target in self.stars:
+                found = target and self.finder.find(target)
+                if isinstance(found, Module):
+                    names |= {name for name in found.exported() if not name.startswith("_")}
+            self._looking.discard("*")
+        return names
+
+    def names_listed(self):
+        """__all__, where it is written out; None if it is not there or computed."""
+        names = set()
+        for index in self.binders.get("__all__", ()):
+            value = getattr(self.statements[index], "value", None)
+            if value.__class__ not in (ast.List, ast.Tuple) or \
+                    any(e.__class__ is not ast.Constant for e in value.elts):
+                return None
+            names |= {e.value for e in value.elts}
+        return names if "__all__" in self.binders else None
+
+
+def thing(found, dotted):
+    """What an import of the module gives a name."""
+    if isinstance(found, Binary):
+        return found.definition
+    if isinstance(found, str):
+        return External(dotted, dotted, known=found == "external")
+    return found
+
+
+def attribute(finder, target, name):
+    """@target.name, as far as it can be told without running anything; None if it cannot."""
+    if isinstance(target, External):
+        return External(target.dotted + "." + name, target.module, target.known)
+    if isinstance(target, Module):
+        return target.member(name)
+    if isinstance(target, Namespace):
+        below = finder.find(target.dotted + "." + name)
+        return None if isinstance(below, str) else thing(below, target.dotted + "." + name)
+    return None
+
+
+def prefixes(dotted):
+    parts = dotted.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
+
+
+def imports_below(node):
+    """Import statements that run when @node does at the top level, in order."""
+    found, stack = [], [node]
+    while stack:
+        node = stack.pop()
+        if node.__class__ is ast.Import or node.__class__ is ast.ImportFrom:
+            found.append(node)
+        elif node.__class__ not in FUNCTIONS:
+            below = []
+            for field in ("body", "handlers", "cases", "orelse", "finalbody"):
+                value = getattr(node, field, None)
+                if value.__class__ is list:
+                    below += value
+            stack += reversed(below)
+    return found
+
+
+def says_type_checking(test):
+    return getattr(test, "id", None) == "TYPE_CHECKING" or \
+        test.__class__ is ast.Attribute and test.attr == "TYPE_CHECKING"
+
+
+def says_main(test):
+    """__name__ == "__main__", either way round."""
+    if test.__class__ is not ast.Compare or len(test.ops) != 1 or test.ops[0].__class__ is not ast.Eq:
+        return False
+    sides = [test.left, test.comparators[0]]
+    return {getattr(s, "id", None) for s in sides} == {"__name__", None} and \
+        {getattr(s, "value", None) for s in sides} == {"__main__", None}

@@ -1,0 +1,247 @@
+"""From the entry along all references: which definitions count, in which order, and the canonical form.
+
+Also which modules an import of the entry's module runs, since the statements at their top level may change
+what counts (effects.py), and since all of them must be shipped.
+"""
+
+import ast
+
+from .digest import sha256
+from .effects import is_mutable
+from .module import Binary, Definition, Module
+from .problems import Warning_
+from .units import refs_of, unit_of, warning
+
+SCHEME = "cashet-python 1"
+IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+class Reach:
+    """@entry: a Definition. When made: @order, the Definitions that count; @modules, those that run."""
+
+    def __init__(self, finder, entry):
+        self.finder, self.entry = finder, entry
+        self.order, self.labels = [], {}
+        self.owner = {}  # unit to the Definition, or None: an effect
+        self.units = {}  # Definition to its units
+        self.effects = []
+        self.modules, self.binaries, self.missing = {}, {}, []
+        self._used, self._closures = set(), {}
+        if isinstance(entry.module, Module):
+            if entry.module.main:
+                self._run(entry.module)
+            else:
+                self._load(entry.module.dotted, entry.module, None)
+        self._add(entry)
+        done = 0
+        while True:
+            while done < len(self.order):
+                self._take_all(self.order[done])
+                done += 1
+            if not self._sweep():
+                break
+
+    # ---- definitions ----
+
+    def _add(self, definition):
+        if definition in self.labels:
+            return
+        name, n = definition.name, 1
+        while name in self._used:
+            n += 1
+            name = "%s#%d" % (definition.name, n)
+        self._used.add(name)
+        self.labels[definition] = name
+        self.order.append(definition)
+        self.units[definition] = []
+
+    def _take_all(self, definition):
+        if definition.kind == "binary":
+            self._load(definition.module.dotted, None, None)
+            return
+        whole = definition.kind in ("module", "script")
+        if isinstance(definition.module, Module) and not definition.module.main:
+            self._load(definition.module.dotted, definition.module, None)
+        for index in definition.indices:
+            if whole and self._skipped(definition.module.statements[index]):
+                continue
+            self._take(unit_of(definition.module, index), definition)
+
+    @staticmethod
+    def _skipped(node):
+        """Of whole files: imports (who uses the names says it), and what does nothing."""
+        return node.__class__ in IMPORTS or node.__class__ is ast.Pass or \
+            node.__class__ is ast.Expr and node.value.__class__ is ast.Constant
+
+    def _take(self, unit, owner):
+        (self.effects if owner is None else self.units[owner]).append(unit)
+        if unit in self.owner:
+            return
+        self.owner[unit] = owner
+        for definition in unit.refs:
+            self._add(definition)
+        for dotted, node in unit.loads:
+            self._load(dotted, unit.module, node)
+
+    # ---- modules ----
+
+    def _load(self, dotted, importer, node):
+        """An import of @dotted, of all packages around it first."""
+        parts = dotted.split(".")
+        for n in range(1, len(parts) + 1):
+            name = ".".join(parts[:n])
+            if name in self.modules or name in self.binaries:
+                continue
+            parent = self.modules.get(".".join(parts[:n - 1]))
+            if parent is not None and (parts[n - 1] in parent.names or parent.folders is None):
+                return  # "from module import name": a name of its own
+            found = self.finder.find(name)
+            if found == "missing":
+                if node is not None and not (parent is not None and parent.member(parts[n - 1]) is not None):
+                    self.missing.append((name, importer, node))
+                return
+            if isinstance(found, Module):
+                self._run(found)
+            elif isinstance(found, Binary):
+                self.binaries[name] = found
+
+    def _run(self, module):
+        self.modules[module.name] = module
+        for dotted, node in module.loads:
+            self._load(dotted, module, node)
+
+    # ---- what else changes what counts ----
+
+    def _sweep(self):
+        """Takes top-level statements whose effect counts now; whether there were any."""
+        found = False
+        for module in list(self.modules.values()):
+            for index, node in enumerate(module.statements):
+                unit = module.units.get(index)
+                if unit is not None and unit in self.owner:
+                    continue
+                if node.__class__ in IMPORTS:
+                    continue
+                study = module.study(index)
+                if study.effect:
+                    self._take(unit_of(module, index), None)
+                    found = True
+                    continue
+                touched = [d for d in study.touches if d in self.labels]
+                if touched:
+                    for definition in touched:
+                        self._take(unit_of(module, index), definition)
+                    found = True
+                elif study.triggers and self._changes(module, study.triggers):
+                    self._take(unit_of(module, index), None)
+                    found = True
+        return found
+
+    def _changes(self, module, expressions):
+        for expression in expressions:
+            for definition in refs_of(module, expression):
+                for inner in self._closure(definition):
+                    if inner in self.labels and is_mutable(inner):
+                        return True
+        return False
+
+    def _closure(self, definition):
+        """All that @definition reaches, itself included."""
+        found = self._closures.get(definition)
+        if found is None:
+            found, stack = {definition: True}, [definition]
+            while stack:
+                at = stack.pop()
+                if at.kind == "binary":
+                    continue
+                for index in at.indices:
+                    if at.kind in ("module", "script") and self._skipped(at.module.statements[index]):
+                        continue
+                    for inner in unit_of(at.module, index).refs:
+                        if inner not in found:
+                            found[inner] = True
+                            stack.append(inner)
+            self._closures[definition] = found
+        return found
+
+    # ---- the canonical form ----
+
+    def sections(self):
+        """(Definition or None, text) in the order of the canonical form."""
+        label = self.labels.__getitem__
+        self._ranks = {module: n for n, module in enumerate(self.modules.values())}
+        for definition in self.order:
+            head = definition.kind + " " + label(definition)
+            if definition.kind == "class":
+                head += " " + definition.module.name + "." + definition.name
+            elif definition.kind == "binary":
+                head += " " + definition.module.sha256
+            yield definition, self._section(head, self._sorted(definition), definition, label)
+        if self.effects:
+            units = sorted(self.effects, key=self._place)
+            yield None, self._section("effects", units, None, label)
+
+    def _sorted(self, definition):
+        """In the order of the file; changes from other modules come last."""
+        return sorted(self.units[definition], key=lambda u: (u.module is not definition.module,
+                                                             self._place(u)))
+
+    def _place(self, unit):
+        return self._ranks.get(unit.module, len(self._ranks)), unit.index
+
+    def _section(self, head, units, owner, label):
+        lines = [head]
+        for unit in units:
+            first = self.owner[unit]
+            if first is owner:
+                lines.append("  " + unit.text(label))
+            else:
+                lines.append("  (see %s)" % ("@" + label(first) if first is not None else "effects"))
+        return "\n".join(lines) + "\n"
+
+    def canonical(self):
+        """(text, [(Definition or None, SHA-256 of its section)])."""
+        texts = ["%s\nentry @%s\n" % (SCHEME, self.labels[self.entry])]
+        digests = []
+        for definition, text in self.sections():
+            texts.append(text)
+            digests.append((definition, sha256(text.encode()).hexdigest()))
+        return "".join(texts), digests
+
+    # ---- warnings ----
+
+    def warnings(self):
+        found = []
+        for unit in self.owner:
+            found += unit.warnings
+        for name, module, node in self.missing:
+            found.append(warning(module, "import-not-found", name, "the module %s is not found: if it is "
+                                 "there when the code runs, it does not count (is its folder a root?)"
+                                 % name, node))
+        for definition in self.order:
+            found += self._captured(definition)
+        for module in self.finder.shadowing:
+            if self.modules.get(module.dotted) is module:
+                found.append(Warning_("shadows-standard-library", module.dotted, "%s is named like a module "
+                                      "of the standard library and is found before it" % module.path,
+                                      module.file, 1, 1))
+        seen = {}
+        for row in found:
+            seen.setdefault((row.file, row.line, row.column, row.name, row.subject), row)
+        return [seen[key] for key in sorted(seen)]
+
+    def _captured(self, definition):
+        """f = make(3), where make() returns a function that keeps variables of it."""
+        if definition.kind != "variable" or len(definition.indices) != 1:
+            return []
+        value = getattr(definition.node, "value", None)
+        if value.__class__ is not ast.Call or value.func.__class__ is not ast.Name:
+            return []
+        made = definition.module.lookup(value.func.id)
+        if not isinstance(made, Definition) or made.kind != "function":
+            return []
+        kept = sorted(unit_of(made.module, made.indices[0]).captures)
+        return [warning(definition.module, "captured-variable", "%s.%s" % (definition.name, name),
+                        "%s is made by %s() and may keep its variable %s: the call counts as it is written, "
+                        "not the value" % (definition.name, made.name, name), definition.node)
+                for name in kept]
