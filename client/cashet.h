@@ -81,6 +81,7 @@ CASHET_API int cashet_open(struct cashet **cp, const struct cashet_options *opti
 			   struct cashet_error *error);
 /** cashet_close() - NULL is fine. What was accepted goes on; what was not is discarded. */
 CASHET_API void cashet_close(struct cashet *c);
+/** cashet_version() - of the library: "0.1.0". Static. Thread: any. */
 CASHET_API const char *cashet_version(void);
 /** cashet_where() - the URL of the broker that @c talks to; borrowed. */
 CASHET_API const char *cashet_where(const struct cashet *c);
@@ -296,6 +297,7 @@ enum cashet_status {
 	CASHET_SKIPPED, /* a task that it needs failed */
 	CASHET_CANCELLED,
 };
+/** cashet_status_name() - "completed", "failed", ...: as in --json. Static. Thread: any. */
 CASHET_API const char *cashet_status_name(enum cashet_status status);
 
 enum cashet_content_type {
@@ -378,12 +380,43 @@ cashet_results_batch(const struct cashet_results *r);
 CASHET_API int cashet_results_next(struct cashet_results *r,
 				   const struct cashet_result **resultp,
 				   struct cashet_error *error);
+/** cashet_results_close() - frees all that was borrowed from @r; NULL is fine. */
 CASHET_API void cashet_results_close(struct cashet_results *r);
 /** cashet_result_one() - the task @index of @batch; *@rp owns what *@resultp points to. */
 CASHET_API int cashet_result_one(struct cashet *c, const char *batch, uint32_t index,
 				 struct cashet_results **rp,
 				 const struct cashet_result **resultp,
 				 struct cashet_error *error);
+/* ---- the best of a sweep ---- */
+
+struct cashet_best {
+	const char *metric; /* NULL: as metrics.best of the tasks says */
+	bool max,
+		min; /* the largest or the smallest is the best; neither: as said there */
+	uint32_t top; /* how many; 0: 10 */
+};
+
+struct cashet_ranking { /* how it was ranked */
+	char batch[CASHET_HEX_SIZE];
+	char metric[256];
+	bool max;
+	uint64_t completed, numbers;   /* tasks; those of them that are ranked */
+	uint64_t texts, nans, removed; /* not ranked: no number; no longer in the store */
+};
+
+/** One of the best, borrowed for the call. A non-zero return ends the listing, which then succeeds. It
+ * may ask the handle for blobs and results. */
+typedef int (*cashet_best_row)(void *arg, double value, const struct cashet_result *r);
+
+/** cashet_best() - the best completed tasks of @batch, the best first; of equals the one with the lower
+ * index. All results are read once, in bounded memory. @how: NULL: as the batch file says.
+ * @out: filled in before the first row, also on CASHET_NOT_FOUND and CASHET_USAGE; may be NULL.
+ * CASHET_NOT_FOUND: no task has a number for the metric, which @error says why; CASHET_USAGE: nothing
+ * says which metric, or which way. */
+CASHET_API int cashet_best(struct cashet *c, const char *batch,
+			   const struct cashet_best *how, cashet_best_row row, void *arg,
+			   struct cashet_ranking *out, struct cashet_error *error);
+
 /** cashet_commit_find() - the commit that @what names: see "history and care".
  * What a commit does not record (index, params' names) is as of the task under which it ran. */
 CASHET_API int cashet_commit_find(struct cashet *c, const char *what,
@@ -400,6 +433,8 @@ typedef int (*cashet_sink)(void *arg, const void *data, size_t size);
  * means that they hashed to @digest. CASHET_NOT_FOUND: not in the store, or corrupt there. */
 CASHET_API int cashet_get_blob(struct cashet *c, const uint8_t digest[32],
 			       cashet_sink sink, void *arg, struct cashet_error *error);
+/** cashet_get_blob_fd() - as cashet_get_blob(), to @fd, which stays open. What was written before an
+ * error stays there. */
 CASHET_API int cashet_get_blob_fd(struct cashet *c, const uint8_t digest[32], int fd,
 				  struct cashet_error *error);
 /** cashet_get_blob_memory() - @datap: malloc()ed, NUL behind; free() it. @max: bytes accepted. */
@@ -455,6 +490,8 @@ struct cashet_worker {
 	uint64_t done, failed, seen_ms_ago, pid;
 	bool draining;
 };
+/** cashet_workers() - those that are connected, by name. @row: borrowed for the call; a non-zero return
+ * ends the listing. */
 CASHET_API int cashet_workers(struct cashet *c,
 			      int (*row)(void *arg, const struct cashet_worker *worker),
 			      void *arg, struct cashet_error *error);
@@ -471,6 +508,7 @@ struct cashet_broker_status {
 	uint64_t commits, hits, misses, refused_messages, refused_results;
 	uint64_t rss_bytes, free_bytes;
 };
+/** cashet_status() - of the broker. CASHET_NOT_FOUND of a store that is not there, if must_exist. */
 CASHET_API int cashet_status(struct cashet *c, struct cashet_broker_status *out,
 			     struct cashet_error *error);
 /** cashet_drain() - finish what runs and take nothing new. @worker: its name; NULL: the broker
@@ -567,6 +605,7 @@ CASHET_API int cashet_fsck(struct cashet *c, unsigned read_percent, bool repair,
 /** cashet_pin() - @name stands for @commit, whatever it stood for before; gc keeps it. */
 CASHET_API int cashet_pin(struct cashet *c, const char *commit, const char *name,
 			  struct cashet_error *error);
+/** cashet_unpin() - durable on return; CASHET_NOT_FOUND: there is no pin of that name. */
 CASHET_API int cashet_unpin(struct cashet *c, const char *name,
 			    struct cashet_error *error);
 struct cashet_pin {
@@ -636,6 +675,8 @@ enum cashet_verdict {
 	CASHET_WHY_SKIPPED,
 	CASHET_WHY_CANCELLED,
 };
+/** cashet_verdict_name(), cashet_reason_name(), cashet_forecast_name() - as in --json. Static. Thread:
+ * any. */
 CASHET_API const char *cashet_verdict_name(enum cashet_verdict verdict);
 
 enum cashet_reason {			    /* why it ran, or will */
@@ -679,6 +720,7 @@ struct cashet_why {
  * nearest earlier commit of the same name. *@whyp: cashet_why_free() it. */
 CASHET_API int cashet_why(struct cashet *c, const char *what, struct cashet_why **whyp,
 			  struct cashet_error *error);
+/** cashet_why_free() - with all that it points to; NULL is fine. */
 CASHET_API void cashet_why_free(struct cashet_why *why);
 
 /* ---- dry runs: what a batch would run ---- */
@@ -759,6 +801,7 @@ CASHET_API int cashet_dry_run_many(struct cashet *c, const struct cashet_task *t
 				   const struct cashet_dry_run_options *options,
 				   struct cashet_dry_run **out,
 				   struct cashet_error *error);
+/** cashet_dry_run_free() - with all that it points to; NULL is fine. */
 CASHET_API void cashet_dry_run_free(struct cashet_dry_run *run);
 
 struct cashet_diff_output { /* a result, an output or standard output of two runs */
@@ -782,6 +825,7 @@ struct cashet_diff {
  * megabyte. *@diffp: cashet_diff_free() it. */
 CASHET_API int cashet_diff(struct cashet *c, const char *a, const char *b,
 			   struct cashet_diff **diffp, struct cashet_error *error);
+/** cashet_diff_free() - with all that it points to; NULL is fine. */
 CASHET_API void cashet_diff_free(struct cashet_diff *diff);
 /* ---- history and care ----
  *
@@ -909,6 +953,7 @@ struct cashet_store_stats {
 	uint64_t batches, pins;
 	uint64_t journal_bytes, journal_free_bytes; /* meta.db */
 };
+/** cashet_stats() - what the store holds and what it has saved: counters, nothing is scanned. */
 CASHET_API int cashet_stats(struct cashet *c, struct cashet_store_stats *out,
 			    struct cashet_error *error);
 
@@ -985,6 +1030,7 @@ struct cashet_laid_out { /* everything as a worker would give it to the task */
  * CASHET_NOT_FOUND also when inputs do not exist yet, or not any more: @error says which. */
 CASHET_API int cashet_lay_out(struct cashet *c, const char *what, const char *dir,
 			      struct cashet_laid_out **lp, struct cashet_error *error);
+/** cashet_laid_out_free() - the files stay; NULL is fine. */
 CASHET_API void cashet_laid_out_free(struct cashet_laid_out *l);
 
 #ifdef __cplusplus

@@ -23,7 +23,6 @@ void met_note(struct met *m, const struct cashet_result *r)
 {
 	m->tasks++;
 	m->completed += r->status == CASHET_COMPLETED;
-	m->removed += r->status == CASHET_COMPLETED && !r->has_commit;
 	for (size_t i = 0; i < r->param_count; i++)
 		intern_add(&m->params, r->params[i].name, strlen(r->params[i].name) + 1);
 	for (size_t i = 0; i < r->metric_count; i++)
@@ -31,7 +30,7 @@ void met_note(struct met *m, const struct cashet_result *r)
 			   strlen(r->metrics[i].name) + 1);
 }
 
-void met_list(struct buf *out, const struct intern *known)
+static void met_list(struct buf *out, const struct intern *known)
 {
 	for (uint32_t i = 0; i < known->count; i++)
 		buf_printf(out, "%s%s", i ? ", " : "", intern_text(known, i));

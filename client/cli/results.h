@@ -8,7 +8,6 @@
 struct met { /* names of parameters and metrics that a batch has, each with its NUL */
 	struct intern params, metrics;
 	uint64_t tasks, completed;
-	uint64_t removed; /* completed, and the result is not in the store any more */
 };
 
 void met_fini(struct met *m);
@@ -17,8 +16,6 @@ void met_note(struct met *m, const struct cashet_result *r);
  * there is. @what: "parameter", "metric". */
 int met_check(const struct cli *cli, const struct text_list *names,
 	      const struct intern *known, const char *what, const char *batch);
-/** met_list() - append the names, with commas between. */
-void met_list(struct buf *out, const struct intern *known);
 
 struct wanted { /* what of the tasks is asked for */
 	bool groups;
