@@ -24,15 +24,18 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime er
 
 
 def until(condition, what, patience=PATIENCE):
-    """Wait until condition() is true; return its value; fail with `what` after `patience` s."""
+    """Wait until condition() is true; return its value; fail with `what` after `patience` s. One that
+    takes long to tell is asked less often, so that waiting leaves the machine to what is waited for."""
     end = time.monotonic() + patience
     while True:
+        begin = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise AssertionError(f"waited {patience:.0f} s for: {what}")
-        time.sleep(0.02)
+        time.sleep(min(0.2, max(0.02, 2 * (now - begin))))
 
 
 def alive(pid):

@@ -119,7 +119,7 @@ tasks: {{r: {{run: "echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600", se
         self.assertEqual(self.holders(), [path])
         self.site.run("cancel", self.site.run("ps", "--json").json["batches"][0]["batch"])
         running.finish(code=None)
-        self.assertEqual(self.processes(), [])
+        until(lambda: self.processes() == [], "the task to be gone")
         self.assertEqual(self.holders(), [path])
 
     def test_of_a_private_broker_too(self):

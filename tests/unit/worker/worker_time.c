@@ -53,6 +53,21 @@ Test(worker, a_revoked_attempt_is_stopped_and_answered)
 	fake_stop(&f);
 }
 
+/* What would wait for long on a busy machine goes back. Return: NULL then. */
+static Cashet__Outcome *outcome_unless_handed_back(struct fake *f, uint64_t epoch)
+{
+	for (int i = 0; i < LONG_MS / 20; i++) {
+		Cashet__Outcome *o = fake_outcome(f, epoch, 20);
+		if (o)
+			return o;
+		for (size_t k = 0; k < f->handback_count; k++)
+			if (f->handed_back[k] == epoch)
+				return NULL;
+	}
+	cr_assert_fail("neither run nor handed back");
+	return NULL;
+}
+
 Test(worker, does_not_run_more_than_fits)
 {
 	struct fake f;
@@ -67,7 +82,10 @@ Test(worker, does_not_run_more_than_fits)
 		last = whole_run(&f, shell);
 	bool saw_two = false;
 	for (uint64_t epoch = first; epoch <= last; epoch++) {
-		int at_once = atoi(whole_out(&f, whole_outcome(&f, epoch)));
+		Cashet__Outcome *o = outcome_unless_handed_back(&f, epoch);
+		if (!o)
+			continue;
+		int at_once = atoi(whole_out(&f, o));
 		cr_assert_leq(at_once, 2);
 		saw_two = saw_two || at_once == 2;
 	}
