@@ -219,6 +219,35 @@ def add_tests():
         setattr(Documents, "test_" + re.sub(r"\W", "_", document), test)
 
 
+class Reference(SiteTest):
+    """docs/cli.md, and all documents together, against what the programs say of themselves."""
+
+    def help(self, *words):
+        return self.site.run("help", *words).out
+
+    def commands(self):
+        listed = self.help().split("\ncommands\n")[1].split("\n\n")[0]
+        names = re.findall(r"(?m)^  ((?:worker|broker|key) [a-z]+|[a-z]+)", listed)
+        self.assertGreater(len(names), 30)
+        return names
+
+    def test_it_names_every_command_and_every_option(self):
+        with open(os.path.join(ROOT, "docs/cli.md")) as f:
+            text = f.read()
+        for name in self.commands():
+            with self.subTest(command=name):
+                self.assertRegex(text, rf"`{name}[ `\[]")
+                for option in re.findall(r"(?m)^  (?:-\w, |    )--([a-z-]+)", self.help(*name.split())):
+                    self.assertRegex(text, rf"--{option}\b")
+
+    def test_every_command_is_run_by_some_document(self):
+        run = "\n".join(command for d in DOCUMENTS for b in blocks_of(d)
+                        if b.language in ("sh", "console") and not b.skipped
+                        for command, _ in commands_of(b))
+        self.assertEqual([n for n in self.commands()
+                          if not re.search(rf"\bcashet {n}\b", run)], [])
+
+
 class Comparison(unittest.TestCase):
     """The comparison can fail."""
 
