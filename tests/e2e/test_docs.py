@@ -240,6 +240,13 @@ class Reference(SiteTest):
                 for option in re.findall(r"(?m)^  (?:-\w, |    )--([a-z-]+)", self.help(*name.split())):
                     self.assertRegex(text, rf"--{option}\b")
 
+        for program in ("cashet-broker", "cashet-worker"):
+            section = text.split(f"### `{program}`")[1].split("\n#")[0]
+            shown = self.site.run("--help", program=program).out
+            for option in re.findall(r"(?m)^  --([a-z-]+)", shown):
+                if option not in ("help", "version"):
+                    self.assertRegex(section, rf"`--{option}\b", program)
+
     def test_every_command_is_run_by_some_document(self):
         run = "\n".join(command for d in DOCUMENTS for b in blocks_of(d)
                         if b.language in ("sh", "console") and not b.skipped
