@@ -13,7 +13,7 @@ import builtins
 
 from . import dynamic
 from .grammar import COMPREHENSIONS, FUNCTIONS, ROWS, SIGNS, chain
-from .module import TYPE_ONLY, Binary, Definition, External, Module, Namespace, attribute
+from .module import TYPE_ONLY, Definition, External, Module, Namespace, attribute
 from .problems import Problem
 from .scopes import OTHER, Import, imports, of_class, of_comprehension, of_function, of_types
 from .stdlib import BUILTINS

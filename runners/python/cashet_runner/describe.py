@@ -4,7 +4,6 @@ import os
 import sys
 
 from . import packages, signature
-from .canon import Writer
 from .digest import sha256
 from .finder import Finder, place_of
 from .grammar import FUNCTIONS
@@ -13,7 +12,6 @@ from .module import Definition, External, Module
 from .problems import Problem, printable
 from .reach import Reach
 from .source import too_deep
-from .units import Unit, guarded
 
 PROTOCOL = 1
 
@@ -186,12 +184,10 @@ def entry_row(module, entry, function):
 
 def keeps_signature(module, decorator):
     """A decorator that is known to leave alone how a function is called."""
-    if decorator.__class__ is ast.Call:
-        decorator = decorator.func
-    scratch = Unit(module, 0)
-    guarded(module, decorator, lambda: Writer(module, scratch).node(decorator))
-    written = "".join(part for part in scratch.parts if part.__class__ is str)
-    return not scratch.refs and written.lstrip("$%") in signature.KEEPS
+    found = module.meaning(getattr(decorator, "func", decorator))
+    if isinstance(found, External):
+        return found.dotted in signature.KEEPS
+    return found is None and getattr(decorator, "id", None) in signature.KEEPS
 
 
 def closure(reach):

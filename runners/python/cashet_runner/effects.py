@@ -10,8 +10,8 @@
 
 import ast
 
-from .grammar import FUNCTIONS, chain, walk
-from .module import Definition, External, Module, Namespace, attribute
+from .grammar import FUNCTIONS, walk
+from .module import Definition, External
 
 LITERALS = (ast.Constant, ast.List, ast.Dict, ast.Set, ast.Tuple, ast.ListComp, ast.DictComp, ast.SetComp)
 NEVER_CHANGED = {"logging.getLogger", "re.compile", "typing.TypeVar", "collections.namedtuple",
@@ -63,7 +63,7 @@ class Study:
 
     def _class(self, node):
         self.triggers += node.decorator_list
-        self.triggers += [base for base in node.bases if self._sees_subclasses(base, 0)]
+        self.triggers += [base for base in node.bases if sees_subclasses(self.module, base)]
         self.triggers += [keyword.value for keyword in node.keywords]
         for inner in node.body:
             if inner.__class__ in FUNCTIONS:
@@ -74,22 +74,11 @@ class Study:
             else:
                 self._statement(inner)
 
-    def _sees_subclasses(self, base, depth):
-        """A class of the user's that is told of its subclasses, or has a metaclass."""
-        found = self._meaning(base)
-        if not isinstance(found, Definition) or found.kind != "class" or depth > 20:
-            return False
-        node = found.node
-        if any(k.arg == "metaclass" for k in node.keywords) or \
-                any(getattr(n, "name", None) == "__init_subclass__" for n in node.body):
-            return True
-        return any(Study_of(found.module)._sees_subclasses(b, depth + 1) for b in node.bases)
-
     def _expression(self, value):
         if value.__class__ is ast.Constant:
             return
         if value.__class__ is ast.Call and value.func.__class__ is ast.Attribute:
-            owner = self._meaning(value.func.value)
+            owner = self.module.meaning(value.func.value)
             if isinstance(owner, Definition) and is_plain(owner):
                 self.touches.append(owner)
                 return
@@ -105,11 +94,11 @@ class Study:
         elif target.__class__ in (ast.Attribute, ast.Subscript):
             found = None
             if target.__class__ is ast.Attribute:  # helpers.LIMIT = 3
-                found = self._meaning(target)
+                found = self.module.meaning(target)
             while not isinstance(found, Definition) and \
                     target.__class__ in (ast.Attribute, ast.Subscript):
                 target = target.value
-                found = self._meaning(target)
+                found = self.module.meaning(target)
             if isinstance(found, Definition) and (found.kind != "variable" or is_plain(found)):
                 self.touches.append(found)
             else:
@@ -119,44 +108,36 @@ class Study:
         """Calls of the user's code in an expression; what others are called cannot know it."""
         for node in walk(value):
             if node.__class__ is ast.Call:
-                called = self._meaning(node.func)
+                called = self.module.meaning(node.func)
                 if called is None and node.func.__class__ is ast.Attribute:
                     self.triggers.append(node.func)
                 elif called is not None and not isinstance(called, External):
                     self.triggers.append(node)
 
-    def _meaning(self, node):
-        """What a.b.c stands for; the definition that it is in, where it leads into one; else None."""
-        root, names = chain(node)
-        if root is None:
-            return None
-        found = self.module.lookup(root.id)
-        for name in names:
-            if not isinstance(found, (Module, Namespace, External)):
-                break
-            found = attribute(self.module.finder, found, name)
-        return found
 
-
-def Study_of(module):
-    """A Study that only looks names up."""
-    study = Study.__new__(Study)
-    study.module = module
-    return study
+def sees_subclasses(module, base, depth=0):
+    """Whether @base is a class of the user's that is told of its subclasses, or has a metaclass."""
+    found = module.meaning(base)
+    if not isinstance(found, Definition) or found.kind != "class" or depth > 20:
+        return False
+    node = found.node
+    if any(k.arg == "metaclass" for k in node.keywords) or \
+            any(getattr(n, "name", None) == "__init_subclass__" for n in node.body):
+        return True
+    return any(sees_subclasses(found.module, b, depth + 1) for b in node.bases)
 
 
 def is_plain(definition):
     """A variable whose methods can change nothing but itself: a container, or something from outside."""
     if definition.kind != "variable":
         return False
-    study = Study_of(definition.module)
     for index in definition.indices:
         value = getattr(definition.module.statements[index], "value", None)
         if isinstance(value, LITERALS):
             continue
         if value.__class__ is not ast.Call:
             return False
-        called = study._meaning(value.func)
+        called = definition.module.meaning(value.func)
         if not (isinstance(called, External) or called is None and value.func.__class__ is ast.Name):
             return False
     return True
@@ -184,7 +165,7 @@ def is_fixed(module, value):
     if value is None:
         return False
     if value.__class__ is ast.Call:
-        called = Study_of(module)._meaning(value.func)
+        called = module.meaning(value.func)
         return isinstance(called, External) and called.dotted in NEVER_CHANGED
     if value.__class__ is ast.Tuple:
         return all(is_fixed(module, item) for item in value.elts)

@@ -7,8 +7,8 @@ outside (External), or nothing known (None).
 import ast
 
 from .digest import sha256
-from .grammar import FUNCTIONS
-from .scopes import OTHER, Import, Scope, bind
+from .grammar import FUNCTIONS, chain
+from .scopes import OTHER, Scope, bind
 
 
 class External:
@@ -170,6 +170,18 @@ class Module:
             return self.resolve(binding) if binding is not OTHER else self.define(name)
         finally:
             self._looking.discard(name)
+
+    def meaning(self, node):
+        """What a.b.c at the top level stands for; the definition that it is in, where it leads into one."""
+        root, names = chain(node)
+        if root is None:
+            return None
+        found = self.lookup(root.id)
+        for name in names:
+            if not isinstance(found, (Module, Namespace, External)):
+                break
+            found = attribute(self.finder, found, name)
+        return found
 
     def define(self, name):
         found = self._definitions.get(name)

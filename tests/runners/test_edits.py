@@ -1,0 +1,62 @@
+"""The table of edits.py, in both directions: from the program to its edited form, and back."""
+
+import os
+import unittest
+
+from edits import CHANGE, EDITS, FILES, KEEP
+from runner import RunnerTest, answer
+
+
+def edited(file, before, after):
+    text = FILES[file]
+    assert text.count(before) == 1, (file, before, text.count(before))
+    return dict(FILES, **{file: text.replace(before, after)})
+
+
+class Edits(RunnerTest):
+    def targets(self):
+        """One folder for the program and one for each edit; one call describes them all."""
+        self.write(FILES, "base")
+        names = ["base"]
+        for n, (_, _, file, before, after) in enumerate(EDITS):
+            names.append("edit%d" % n)
+            self.write(edited(file, before, after), names[-1])
+        return [self.path(name, "train.py") for name in names]
+
+    def hashes(self, targets):
+        rows = answer("describe", *targets)["targets"]
+        for row in rows:
+            self.assertTrue(row["ok"], row)
+        return [row["hash"] for row in rows]
+
+    def judged(self, what, keeps, before, after):
+        with self.subTest(what + (" must keep" if keeps else " must change")):
+            (self.assertEqual if keeps else self.assertNotEqual)(before, after)
+
+    def test_every_edit_keeps_or_changes_the_hash_as_it_must_in_both_directions(self):
+        targets = [target + ":train" for target in self.targets()]
+        base, *forth = self.hashes(targets)
+        back = self.hashes(targets[::-1])[::-1]
+        self.assertEqual([base, *forth], back, "the order of targets changes a hash")
+        for (verdict, what, file, *_), found in zip(EDITS, forth):
+            self.judged(f"{what} ({file})", verdict == KEEP, base, found)
+        changed = [found for (verdict, *_), found in zip(EDITS, forth) if verdict == CHANGE]
+        self.assertEqual(len(set(changed)), len(changed), "two edits that differ have one hash")
+
+    def test_a_whole_script_changes_with_what_it_says_and_keeps_with_what_it_does_not(self):
+        base, *found = self.hashes(self.targets())
+        own = {"a function that is not reached", "a constant that is not reached", "what only the script does",
+               "the script's part is gone", "a local name that a global has too",
+               "functions in another order"}
+        for (verdict, what, file, *_), hashed in zip(EDITS, found):
+            self.judged(f"{what} ({file})", verdict == KEEP and what not in own, base, hashed)
+
+    def test_the_table_is_as_large_as_it_must_be(self):
+        verdicts = [verdict for verdict, *_ in EDITS]
+        self.assertGreaterEqual(min(verdicts.count(KEEP), verdicts.count(CHANGE)), 30)
+        self.assertEqual(len({what for _, what, *_ in EDITS}), len(EDITS))
+
+
+if __name__ == "__main__":
+    assert "CASHET_BIN" in os.environ
+    unittest.main()
