@@ -8,6 +8,8 @@
 
 #define DESCRIPTION_MAX (1u << 20)
 #define CHUNKS_LOOKED_MAX 64
+#define HEAD_SIZE (48u << 10) /* of a chunk: functions come before tasks */
+#define REMEMBERED_MAX (16u << 10)
 
 enum { CHUNK_FUNCTIONS = 5, FUNCTION_DESCRIPTION = 1 };
 
@@ -47,12 +49,17 @@ static bool find_in_batch(struct history *h, const struct ledger_batch_row *row,
 			      : 0;
 	at = at + 1 < count ? at + 1 : at; /* chunks are not cut evenly */
 	for (uint32_t n = 0; n < CHUNKS_LOOKED_MAX; n++) {
-		buf_reset(&chunk);
-		if (ledger_read_chunk(history_reader(h), row->batch.batch, n ? at : 0,
-				      &chunk))
-			return false;
-		if (find_in_chunk(&chunk, hash, out, packed))
-			return true;
+		size_t max = HEAD_SIZE;
+		for (int i = 0; i < 2; i++, max = SIZE_MAX) {
+			buf_reset(&chunk);
+			if (ledger_read_chunk_head(history_reader(h), row->batch.batch,
+						   n ? at : 0, max, &chunk))
+				return false;
+			if (find_in_chunk(&chunk, hash, out, packed))
+				return true;
+			if (chunk.size < max)
+				break; /* that was all of it */
+		}
 		if (n && at-- <= 1)
 			return false;
 		if (!n && (!at || at >= count))
@@ -61,9 +68,8 @@ static bool find_in_batch(struct history *h, const struct ledger_batch_row *row,
 	return false;
 }
 
-int history_description(struct history *h, const uint8_t func_hash[DIGEST_SIZE],
-			const uint8_t batch[DIGEST_SIZE], uint32_t index, struct buf *out,
-			struct buf *packed)
+static int find(struct history *h, const uint8_t *func_hash, const uint8_t *batch,
+		uint32_t index, struct buf *out, struct buf *packed)
 {
 	struct ledger_batch_row row;
 	size_t found = 0;
@@ -78,4 +84,37 @@ int history_description(struct history *h, const uint8_t func_hash[DIGEST_SIZE],
 	if (!h->cas || cas_has(h->cas, func_hash, &size))
 		return 1;
 	return cas_read(h->cas, func_hash, DESCRIPTION_MAX, out) != 0;
+}
+
+/* What many tasks share is looked for once. It is named by its hash, so it stays right. */
+static void remember(struct history *h, const uint8_t *hash, const uint8_t *text,
+		     size_t size)
+{
+	if (!size || size > REMEMBERED_MAX)
+		return;
+	struct history_description *d = &h->descriptions[h->next_description];
+	h->next_description = (h->next_description + 1) % HISTORY_DESCRIPTIONS;
+	memcpy(d->hash, hash, DIGEST_SIZE);
+	buf_reset(&d->text);
+	buf_add(&d->text, text, size);
+	if (d->text.failed)
+		buf_fini(&d->text);
+}
+
+int history_description(struct history *h, const uint8_t func_hash[DIGEST_SIZE],
+			const uint8_t batch[DIGEST_SIZE], uint32_t index, struct buf *out,
+			struct buf *packed)
+{
+	size_t before = out->size;
+	for (size_t i = 0; i < HISTORY_DESCRIPTIONS && !packed; i++) {
+		const struct history_description *d = &h->descriptions[i];
+		if (!d->text.size || memcmp(d->hash, func_hash, DIGEST_SIZE) != 0)
+			continue;
+		buf_add(out, d->text.data, d->text.size);
+		return 0;
+	}
+	int rc = find(h, func_hash, batch, index, out, packed);
+	if (!rc && !packed && !out->failed)
+		remember(h, func_hash, out->data + before, out->size - before);
+	return rc;
 }

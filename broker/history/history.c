@@ -69,6 +69,8 @@ void history_close(struct history *h)
 	found_free(h->found);
 	history_forget_dry_runs(h, UINT64_MAX);
 	buf_fini(&h->blob);
+	for (size_t i = 0; i < HISTORY_DESCRIPTIONS; i++)
+		buf_fini(&h->descriptions[i].text);
 	if (h->owned) {
 		ledger_reader_close(h->pager.reader);
 		cas_free(h->cas);

@@ -19,12 +19,20 @@ struct history_batch {	 /* one that was looked into lately */
 	struct ends ends;
 };
 
+#define HISTORY_DESCRIPTIONS 16
+struct history_description { /* of a function that was asked for lately */
+	uint8_t hash[DIGEST_SIZE];
+	struct buf text;
+};
+
 struct history {
 	struct pager pager; /* has the reader */
 	struct cas *cas;
 	bool owned; /* the reader and @cas are ours */
 	struct history_batch batches[HISTORY_BATCHES];
 	uint64_t uses;
+	struct history_description descriptions[HISTORY_DESCRIPTIONS];
+	unsigned next_description;   /* whose place is taken next */
 	struct buf blob;	     /* scratch of history_blob() */
 	struct found *found;	     /* commits.c: what the next page goes on with */
 	struct dry_run *dry_runs[2]; /* that are going on, see dry_run.h */

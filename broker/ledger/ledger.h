@@ -253,6 +253,9 @@ int ledger_list_batches(struct ledger_reader *r, size_t max,
 			void *arg);
 int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 		      struct buf *out);
+/** ledger_read_chunk_head() - no more than the first @max bytes of it. */
+int ledger_read_chunk_head(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
+			   size_t max, struct buf *out);
 /** ledger_has_tags() - has any task of the batch, or itself, a tag? Return: 0 yes; 1 no. */
 int ledger_has_tags(struct ledger_reader *r, uint64_t batch);
 /** ledger_each_end() - all ended tasks of a batch, in the order in which they ended. */

@@ -250,3 +250,19 @@ int unpack_chunk(const void *body, size_t size, uint64_t raw_size, struct buf *o
 	out->size += n;
 	return 0;
 }
+
+int unpack_chunk_head(const void *data, size_t size, size_t max, struct buf *out)
+{
+	uint8_t *to = buf_reserve(out, max);
+	ZSTD_DCtx *context = to ? ZSTD_createDCtx() : NULL;
+	if (!context)
+		return -ENOMEM;
+	ZSTD_inBuffer from = {data, size, 0};
+	ZSTD_outBuffer head = {to, max, 0};
+	size_t left = 1;
+	while (left && head.pos < max && from.pos < size && !ZSTD_isError(left))
+		left = ZSTD_decompressStream(context, &head, &from);
+	ZSTD_freeDCtx(context);
+	out->size += head.pos;
+	return ZSTD_isError(left) ? -EBADMSG : 0;
+}

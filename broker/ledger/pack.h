@@ -41,3 +41,5 @@ void pack_prefix_range(const uint8_t *prefix, unsigned nibbles, uint8_t low[DIGE
 /** unpack_chunk() - a chunk that was packed from @raw_size bytes, appended to @out. Return: 0;
  * -EBADMSG if it is damaged; -ENOMEM. */
 int unpack_chunk(const void *body, size_t size, uint64_t raw_size, struct buf *out);
+/** unpack_chunk_head() - only the first @max bytes, unchecked as to the rest. */
+int unpack_chunk_head(const void *data, size_t size, size_t max, struct buf *out);

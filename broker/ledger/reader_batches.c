@@ -218,6 +218,12 @@ int ledger_each_open_batch(struct ledger_reader *r,
 int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 		      struct buf *out)
 {
+	return ledger_read_chunk_head(r, batch, chunk, SIZE_MAX, out);
+}
+
+int ledger_read_chunk_head(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
+			   size_t max, struct buf *out)
+{
 	sqlite3_stmt *s = reader_stmt(r, R_CHUNK);
 	int rc = reader_enter(r), err = 1;
 	if (rc != SQLITE_OK)
@@ -230,10 +236,12 @@ int ledger_read_chunk(struct ledger_reader *r, uint64_t batch, uint32_t chunk,
 		const void *body = sqlite3_column_blob(s, 1);
 		size_t size = (size_t)sqlite3_column_bytes(s, 1);
 		err = 0;
-		if (raw_size)
+		if (raw_size > max)
+			err = unpack_chunk_head(body, size, max, out);
+		else if (raw_size)
 			err = unpack_chunk(body, size, raw_size, out);
 		else
-			buf_add(out, body, size);
+			buf_add(out, body, size < max ? size : max);
 		if (err == -EBADMSG)
 			log_error("chunk found damaged", "batch=%" PRIu64 " chunk=%u",
 				  batch, chunk);
