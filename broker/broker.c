@@ -7,6 +7,7 @@
 #include "broker/care/guard.h"
 #include "broker/checkpoint.h"
 #include "broker/import.h"
+#include "broker/strangers.h"
 
 #include "common/clock.h"
 #include "common/fs.h"
@@ -138,6 +139,7 @@ static void each_second(struct broker *b)
 		b->free_bytes = 0;
 	batches_orphans(b);
 	batches_stuck(b);
+	strangers_count(b);
 	relays_sweep(b);
 	checkpoints_sweep(b);
 	listen_watch_descriptors(b);

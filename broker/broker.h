@@ -40,11 +40,12 @@ struct control {
 	void *router;
 	char *url; /* as bound */
 	bool is_tcp, secured;
-	uint32_t blob_port; /* TCP */
-	char *blob_path;    /* ipc */
-	bool bound;	    /* false while admission is closed */
-	int fd;		    /* ZMQ_FD: tells of changes, not of states, so: */
-	bool hot;	    /* there may be messages though @fd is silent */
+	uint32_t blob_port;	     /* TCP */
+	char *blob_path;	     /* ipc */
+	bool bound;		     /* false while admission is closed */
+	int fd;			     /* ZMQ_FD: tells of changes, not of states, so: */
+	bool hot;		     /* there may be messages though @fd is silent */
+	struct strangers *strangers; /* TCP, or NULL */
 };
 
 struct lookup {
@@ -131,7 +132,7 @@ struct broker {
 	struct import *import;
 
 	uint64_t started_ns, next_second_ns;
-	uint64_t refused_messages, free_bytes;
+	uint64_t refused_messages, auth_refused_seen, free_bytes;
 	uint64_t fd_limit, client_max;
 	bool recovering, holding; /* holding: no room on the disk */
 	bool admission_closed;

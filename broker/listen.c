@@ -8,6 +8,7 @@
 #include "broker/auth.h"
 #include "broker/care/guard.h"
 #include "broker/restore.h"
+#include "broker/strangers.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
@@ -231,6 +232,8 @@ static int bind_control(struct broker *b, const char *url, struct err *e)
 	if (c->secured && endpoint_secure_server(c->router, &b->keys))
 		return err_set(e, ERR_FAILED, "CURVE is not available: %s",
 			       zmq_strerror(errno));
+	if (c->is_tcp)
+		strangers_watch(b, c);
 	if (zmq_bind(c->router, url) < 0) {
 		err_set(e, ERR_FAILED, "cannot listen on %s: %s", url,
 			zmq_strerror(errno));
@@ -306,6 +309,7 @@ int listen_open(struct broker *b, struct err *e)
 		share_descriptors(b);
 	char z85[41];
 	if (!rc && b->auth) {
+		b->auth_refused_seen = auth_refused(b->auth); /* our own test was */
 		key_z85(z85, b->keys.public);
 		log_info("public key", "key=%s", z85);
 	}
@@ -319,6 +323,7 @@ void listen_close(struct broker *b)
 	b->blobs = NULL;
 	for (unsigned i = 0; i < b->control_count; i++) {
 		int linger = LINGER_MS; /* what was acknowledged last should arrive */
+		strangers_unwatch(&b->controls[i]);
 		zmq_setsockopt(b->controls[i].router, ZMQ_LINGER, &linger, sizeof linger);
 		zmq_close(b->controls[i].router);
 		if (b->controls[i].blob_path && !store_vanished(b))

@@ -126,7 +126,7 @@ void endpoint_setup(void *socket, size_t message_max)
 	set_int(socket, ZMQ_HEARTBEAT_IVL, 2000);
 	set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, 6000);
 	set_int(socket, ZMQ_HEARTBEAT_TTL, 6000);
-	set_int(socket, ZMQ_HANDSHAKE_IVL, 3000);
+	set_int(socket, ZMQ_HANDSHAKE_IVL, ENDPOINT_HANDSHAKE_MS);
 	set_int(socket, ZMQ_IPV6, 1);
 	set_int(socket, ZMQ_RECONNECT_IVL, 50);
 	set_int(socket, ZMQ_RECONNECT_IVL_MAX, 2000);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #define ENDPOINT_PORT 7410
+#define ENDPOINT_HANDSHAKE_MS 3000
 
 /** endpoint_check() - tcp://HOST:PORT or ipc://PATH. Return: 0, or ERR_USAGE in @e. */
 int endpoint_check(const char *url, struct err *e);

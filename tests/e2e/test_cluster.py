@@ -128,11 +128,18 @@ class Network(SiteTest):
         self.assertIn("insecure", broker.text())
         self.assertTrue(self.site.run("broker", "status", "--json").json["insecure"])
 
+    def refused(self):
+        return self.site.run("broker", "status", "--json").json["refused_messages"]
+
     def test_garbage_from_a_stranger_has_no_effect_on_others(self):
         self.site.broker("--insecure", listen="tcp")
         self.site.worker()
         host, port = self.site.url[len("tcp://"):].split(":")
         greeting = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 16 + b"\0" + b"\0" * 31
+        for body in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 200, b"\0" * 64):
+            with contextlib.suppress(ConnectionError), \
+                    socket.create_connection((host, int(port))) as s:
+                s.sendall(body)
         ready = b"\x04\x1a\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
         for offset in (0, 1):
             for body in (b"", b"\0", os.urandom(300), b"\xff" * 2000, b"\x52\x7f" + b"\x0a" * 90):
@@ -145,6 +152,9 @@ class Network(SiteTest):
                     socket.create_connection((host, int(port) + offset)) as s:
                 s.sendall(os.urandom(4096))
         self.assert_counts(self.site.submit(self.site.write("e.yaml", ECHO)), executed=1)
+        # what libzmq did not let through is counted too, once it cannot be a handshake any more
+        before = self.refused()
+        until(lambda: self.refused() >= before + 3, "three strangers to be counted")
 
     def test_more_work_than_workers_waits_for_one(self):
         self.site.broker()
