@@ -82,8 +82,11 @@ bool collect_is_small(const struct collect *c)
 static char *resolve(const struct collect *c, struct report *r, const char *what,
 		     const char *path)
 {
-	CLEANUP_FREE char *root = realpath(c->dir->paths[DIR_TASK], NULL);
+	CLEANUP_FREE char *root = NULL;
 	CLEANUP_FREE char *full = NULL;
+	struct stat self; /* a link in its place would lead anywhere */
+	if (lstat(c->dir->paths[DIR_TASK], &self) == 0 && S_ISDIR(self.st_mode))
+		root = realpath(c->dir->paths[DIR_TASK], NULL);
 	if (!root || asprintf(&full, "%s/%s", root, path) < 0) {
 		report_fail(r, FAILED, "%s: the task's directory is gone", what);
 		return NULL;

@@ -246,6 +246,7 @@ tasks:
   linked: {run: "mkdir o; ln -s /etc o/x", outputs: {o: o}}
   socket: {run: "python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\\"o\\")'", outputs: {o: o}}
   ring: {run: "mkdir o; ln -s ../o o/x", outputs: {o: o}}
+  swapped: {run: "cd ..; mv task t; ln -s /etc task", outputs: {o: passwd}}
   fine: {run: "echo fine > o", outputs: {o: o}}
 """)
         result = self.site.submit(file, code=1)
