@@ -13,7 +13,7 @@ import builtins
 
 from . import dynamic
 from .grammar import COMPREHENSIONS, FUNCTIONS, ROWS, SIGNS, chain
-from .module import TYPE_ONLY, Definition, External, Module, Namespace, attribute
+from .module import TYPE_ONLY, Definition, External, Missing, Module, Namespace, attribute
 from .problems import Problem
 from .scopes import OTHER, Import, imports, of_class, of_comprehension, of_function, of_types
 from .stdlib import BUILTINS
@@ -132,7 +132,7 @@ class Writer:
         for scope in reversed(self.scopes):
             if name in scope.globals:
                 target = self.module.lookup(name)
-                return self.put("@" + name) if not isinstance(target, Definition) else self.refer(target)
+                return self.refer(target) if isinstance(target, Definition) else self.put("%" + name)
             if name in scope.names and scope.kind != "comprehension":
                 break
         self.put(name)
@@ -154,6 +154,10 @@ class Writer:
             self.put("(namespace " + target.dotted + ")")
             self.unit.warn("module-as-value", target.dotted, "the package %s is used as a value: which of "
                            "its modules that reaches is not known" % target.dotted, node)
+        elif isinstance(target, Missing):  # the import is warned about
+            self.put("%" + target.dotted)
+            if isinstance(target.hook, Definition):
+                self.unit.refs[target.hook] = True
         elif target is TYPE_ONLY:
             self.put("(type-only " + name + ")")
         elif name == "__name__":
@@ -175,7 +179,7 @@ class Writer:
                      and self.module.finder.find(star).__class__ is str]
             for star in stars:
                 self.unit.external(External(star, star, self.module.finder.find(star) == "external"), node)
-            if not stars and name not in self.unit.undefined:
+            if not stars and name not in self.unit.undefined and name not in self.module.rebound():
                 self.unit.undefined.add(name)
                 self.unit.warn("undefined-name", name, "nothing defines %s; if it is put there while the "
                                "code runs, what it is does not count" % name, node)
@@ -353,7 +357,7 @@ class Writer:
     def import_(self, node):
         module = self.module
         names = self.scopes[-1].names if self.scopes else module.names
-        self.unit.loads += [(dotted, node) for dotted in module.loaded_by(node)]
+        self.unit.loads += [row + (node,) for row in module.loaded_by(node)]
         self.put("(import")
         for name, binding in imports(node, module):
             target = module.resolve(binding)

@@ -79,7 +79,7 @@ def imported(writer, node, called):
     """import_module("x") is followed, with all of x; with a computed name it cannot be."""
     name = text(node.args[0]) if node.args else None
     if called in ("__import__", "importlib.import_module") and name and not name.startswith("."):
-        writer.unit.loads += [(name, node)]
+        writer.unit.loads += [(name, False, node)]
         target = thing(writer.module.finder.find(name), name)
         if isinstance(target, Namespace):
             return

@@ -92,13 +92,9 @@ class Study:
         elif target.__class__ is ast.Starred:
             self._changed(target.value)
         elif target.__class__ in (ast.Attribute, ast.Subscript):
-            found = None
-            if target.__class__ is ast.Attribute:  # helpers.LIMIT = 3
-                found = self.module.meaning(target)
-            while not isinstance(found, Definition) and \
-                    target.__class__ in (ast.Attribute, ast.Subscript):
-                target = target.value
-                found = self.module.meaning(target)
+            found = self.module.meaning(target) if target.__class__ is ast.Attribute else None
+            if not isinstance(found, Definition):  # helpers.LIMIT = 3 is found so, TABLE.x and TABLE[x] here
+                found = self.module.meaning(target.value)
             if isinstance(found, Definition) and (found.kind != "variable" or is_plain(found)):
                 self.touches.append(found)
             else:
@@ -132,7 +128,10 @@ def is_plain(definition):
     if definition.kind != "variable":
         return False
     for index in definition.indices:
-        value = getattr(definition.module.statements[index], "value", None)
+        node = definition.module.statements[index]
+        value = getattr(node, "value", None)
+        if len(getattr(node, "targets", "1")) != 1:
+            return False  # a = b = []: two names of one thing
         if isinstance(value, LITERALS):
             continue
         if value.__class__ is not ast.Call:
@@ -157,7 +156,7 @@ def is_mutable(definition):
     else:
         return False
     return any(not is_fixed(module, value) for value in values) or \
-        any(definition.name in node_globals for node_globals in globals_of(module))
+        definition.name in module.rebound()
 
 
 def is_fixed(module, value):
@@ -173,21 +172,4 @@ def is_fixed(module, value):
         return is_fixed(module, value.left) and is_fixed(module, value.right)
     if value.__class__ is ast.UnaryOp:
         return is_fixed(module, value.operand)
-    return value.__class__ is ast.Constant
-
-
-def globals_of(module):
-    """The sets of names that functions of @module rebind by "global"."""
-    found = getattr(module, "rebound", None)
-    if found is None:
-        found, stack = [], list(module.statements)
-        while stack:
-            node = stack.pop()
-            if node.__class__ is ast.Global:
-                found.append(frozenset(node.names))
-            for field in ("body", "handlers", "cases", "orelse", "finalbody"):
-                value = getattr(node, field, None)
-                if value.__class__ is list:
-                    stack += value
-        module.rebound = found
-    return found
+    return value.__class__ in (ast.Constant, ast.Lambda)

@@ -82,9 +82,9 @@ class Installed:
 
     def owner(self, parts):
         """(name, version) of the distribution that brought the module @parts, (None, None) if nothing
-        says who did; None if it is not installed."""
+        says who did; None if it is not installed, or a mere namespace."""
         found = self.file_of(parts)
-        if found is None:
+        if found is None or not found[1].endswith((".py", ".so")):
             return None
         folder, file = found
         wanted = plain_name(parts[0])

@@ -27,6 +27,16 @@ class TypeOnly:
 TYPE_ONLY = TypeOnly()
 
 
+class Missing:
+    """What an import takes from a module of the user's that does not define it. @hook: the module's
+    __getattr__, which may, or None."""
+
+    __slots__ = ("dotted", "hook")
+
+    def __init__(self, dotted, hook):
+        self.dotted, self.hook = dotted, hook
+
+
 class Definition:
     """What a name of a module's top level stands for. @kind: function, class, variable; or module, script,
     for a whole file; or binary. @indices: the statements that make it."""
@@ -73,8 +83,8 @@ class Module:
         self.future = False  # from __future__ import annotations
         self.statements, self.type_only = [], {}
         self.names, self.binders, self.stars = {}, {}, []
-        self.loads = []  # (dotted name of a module that its import runs, statement), in order
-        self.units, self._studies = {}, {}
+        self.loads = []  # of its own import: rows of loaded_by() and the statement
+        self.units, self._studies, self._rebound = {}, {}, None
         self._definitions, self._looking = {}, set()
         self._take(source.tree.body)
         for index, node in enumerate(self.statements):
@@ -110,7 +120,7 @@ class Module:
         for name in scope.globals:  # allowed at the top, and nothing new there
             self.names.setdefault(name, OTHER)
         for node in imports_below(node):
-            self.loads += [(dotted, node) for dotted in self.loaded_by(node)]
+            self.loads += [row + (node,) for row in self.loaded_by(node)]
             if node.__class__ is ast.ImportFrom and node.names[0].name == "*":
                 self.stars.append((index, self.absolute(node)))
 
@@ -129,17 +139,15 @@ class Module:
         return ".".join(parts + ([node.module] if node.module else []))
 
     def loaded_by(self, node):
-        """Dotted names that an import statement makes Python import, parents first."""
-        found = []
+        """(dotted name, whether it may also be no module) of what an import statement imports, parents
+        first."""
         if node.__class__ is ast.Import:
-            for alias in node.names:
-                found += prefixes(alias.name)
-            return found
+            return [(name, False) for alias in node.names for name in prefixes(alias.name)]
         target = self.absolute(node)
-        if target:
-            found += prefixes(target)
-            found += [target + "." + a.name for a in node.names if a.name != "*"]
-        return found
+        if not target:
+            return []
+        return [(name, False) for name in prefixes(target)] + \
+            [(target + "." + alias.name, True) for alias in node.names if alias.name != "*"]
 
     def study(self, index):
         """What the statement does when the module is imported, as effects.Study says."""
@@ -148,6 +156,20 @@ class Module:
             from .effects import Study  # which looks names up here
             found = self._studies[index] = Study(self, self.statements[index])
         return found
+
+    def rebound(self):
+        """Names that functions of the module bind by "global"."""
+        if self._rebound is None:
+            self._rebound, stack = set(), list(self.statements)
+            while stack:
+                node = stack.pop()
+                if node.__class__ is ast.Global:
+                    self._rebound.update(node.names)
+                for field in ("body", "handlers", "cases", "orelse", "finalbody"):
+                    value = getattr(node, field, None)
+                    if value.__class__ is list:
+                        stack += value
+        return self._rebound
 
     # ---- names ----
 
@@ -202,7 +224,11 @@ class Module:
         found = self.finder.find(binding.target)
         if binding.member is None:
             return thing(found, binding.target)
-        return attribute(self.finder, thing(found, binding.target), binding.member)
+        member = attribute(self.finder, thing(found, binding.target), binding.member)
+        if member is None:
+            hook = found.lookup("__getattr__") if isinstance(found, Module) else None
+            return Missing(binding.target + "." + binding.member, hook)
+        return member
 
     def member(self, name):
         """What "from this import name" gives: a global, else a submodule; None if neither."""

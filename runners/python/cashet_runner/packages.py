@@ -13,7 +13,7 @@ def of_reach(reach):
         parts = dotted.split(".")
         if parts[0] in MODULES or parts[0] in BUILT_IN or not parts[0]:
             continue
-        key = tuple(parts[:3])
+        key = tuple(parts[:4])
         if key not in owners:
             owners[key] = reach.finder.installed.owner(parts)
         owner = owners[key]
@@ -44,7 +44,7 @@ def wanted(reach):
             yield target.dotted, unit.module, node, True
     script = reach.entry.module if reach.entry.kind == "script" else None
     for module in reach.modules.values():
-        for dotted, node in module.loads:
+        for dotted, _, node in module.loads:
             if not isinstance(reach.finder.modules.get(dotted), Module) and \
                     reach.finder.find(dotted) == "external":
                 yield dotted, module, node, module is script

@@ -31,7 +31,7 @@ class Reach:
             if entry.module.main:
                 self._run(entry.module)
             else:
-                self._load(entry.module.dotted, entry.module, None)
+                self._load(entry.module.dotted, False, None, None)
         self._add(entry)
         done = 0
         while True:
@@ -57,11 +57,11 @@ class Reach:
 
     def _take_all(self, definition):
         if definition.kind == "binary":
-            self._load(definition.module.dotted, None, None)
+            self._load(definition.module.dotted, False, None, None)
             return
         whole = definition.kind in ("module", "script")
         if isinstance(definition.module, Module) and not definition.module.main:
-            self._load(definition.module.dotted, definition.module, None)
+            self._load(definition.module.dotted, False, None, None)
         for index in definition.indices:
             if whole and self._skipped(definition.module.statements[index]):
                 continue
@@ -80,24 +80,28 @@ class Reach:
         self.owner[unit] = owner
         for definition in unit.refs:
             self._add(definition)
-        for dotted, node in unit.loads:
-            self._load(dotted, unit.module, node)
+        for dotted, perhaps, node in unit.loads:
+            self._load(dotted, perhaps, unit.module, node)
 
     # ---- modules ----
 
-    def _load(self, dotted, importer, node):
-        """An import of @dotted, of all packages around it first."""
+    def _load(self, dotted, perhaps, importer, node):
+        """An import of @dotted, of all packages around it first. @perhaps: "from a import b", where b may
+        be no module."""
         parts = dotted.split(".")
         for n in range(1, len(parts) + 1):
             name = ".".join(parts[:n])
             if name in self.modules or name in self.binaries:
                 continue
             parent = self.modules.get(".".join(parts[:n - 1]))
-            if parent is not None and (parts[n - 1] in parent.names or parent.folders is None):
-                return  # "from module import name": a name of its own
+            if perhaps and n == len(parts) and parent is not None and not self._is_module(parent, name):
+                if parent.member(parts[-1]) is None and not parent.stars and \
+                        parent.lookup("__getattr__") is None:
+                    self.missing.append((name, importer, node))
+                return
             found = self.finder.find(name)
             if found == "missing":
-                if node is not None and not (parent is not None and parent.member(parts[n - 1]) is not None):
+                if node is not None:
                     self.missing.append((name, importer, node))
                 return
             if isinstance(found, Module):
@@ -105,10 +109,18 @@ class Reach:
             elif isinstance(found, Binary):
                 self.binaries[name] = found
 
+    @staticmethod
+    def _is_module(parent, name):
+        """Whether "from parent import" imports the module @name: not if it binds another thing so."""
+        found = parent.member(name.rpartition(".")[2])
+        if isinstance(found, Definition) and found.kind == "binary":
+            return True
+        return getattr(found, "folders", False) is not False and found.dotted == name
+
     def _run(self, module):
         self.modules[module.name] = module
-        for dotted, node in module.loads:
-            self._load(dotted, module, node)
+        for dotted, perhaps, node in module.loads:
+            self._load(dotted, perhaps, module, node)
 
     # ---- what else changes what counts ----
 
@@ -127,7 +139,7 @@ class Reach:
                     self._take(unit_of(module, index), None)
                     found = True
                     continue
-                touched = [d for d in study.touches if d in self.labels]
+                touched = [d for d in dict.fromkeys(study.touches) if d in self.labels]
                 if touched:
                     for definition in touched:
                         self._take(unit_of(module, index), definition)
@@ -139,6 +151,11 @@ class Reach:
 
     def _changes(self, module, expressions):
         for expression in expressions:
+            called = getattr(expression, "func", expression)
+            if called.__class__ is ast.Attribute:  # a method: @dispatch.register
+                owner = module.meaning(called.value)
+                if owner in self.labels and (owner.kind != "variable" or is_mutable(owner)):
+                    return True
             for definition in refs_of(module, expression):
                 for inner in self._closure(definition):
                     if inner in self.labels and is_mutable(inner):
