@@ -22,9 +22,9 @@
 #define LARGE (256u << 10) /* from here on a blob is streamed */
 #define PUTS 256	   /* at a time, of at most: */
 #define PUT_BYTES (16u << 20)
-#define CHUNK_ITEMS 512
+#define CHUNK_ITEMS 128
 #define CHUNK_BYTES (512u << 10)
-#define WINDOW 8 /* chunks that are not acknowledged */
+#define WINDOW 16 /* chunks that are not acknowledged */
 #define RATIO_FREE (1ull << 30)
 #define READ_MAX (1u << 20)
 
