@@ -75,7 +75,7 @@ static bool is_bidi(const uint8_t *at, size_t step)
 
 static void add_quoted(struct buf *out, const char *text, size_t size)
 {
-	const uint8_t *at = (const uint8_t *)text, *end = at + size;
+	const uint8_t *at = (const uint8_t *)(size ? text : ""), *end = at + size;
 	buf_add_byte(out, '"');
 	while (at < end) {
 		const uint8_t *run = at;

@@ -39,6 +39,15 @@ Test(json, keeps_commas_and_nesting_right)
 			 "\"on\":true,\"none\":null,\"hash\":\"abcd\"}");
 }
 
+Test(json, nothing_at_all_is_an_empty_string)
+{
+	CLEANUP_BUF struct buf out = {0};
+	struct json j;
+	json_init(&j, &out);
+	json_string_n(&j, NULL, 0);
+	cr_assert_str_eq(buf_cstr(&out), "\"\"");
+}
+
 Test(json, nests_to_its_depth)
 {
 	CLEANUP_BUF struct buf out = {0};
