@@ -237,8 +237,13 @@ static void send_last(struct broker *b, void *arg)
 		pb_uint(out, 3, p->task_count);
 		pb_uint(out, 4, p->task_count);
 		pb_uint(out, 5, true);
-		for (uint32_t i = 0; i < p->task_count; i++)
-			page_add_task(out, &b->pager, &p->tasks[i], NULL);
+		for (uint32_t i = 0; i < p->task_count; i++) {
+			struct page_task *t = &p->tasks[i];
+			if (t->status == CORE_SKIPPED && t->upstream < p->task_count)
+				t->upstream_cancelled =
+					p->tasks[t->upstream].status == CORE_CANCELLED;
+			page_add_task(out, &b->pager, t, NULL);
+		}
 		page_add_counts(out, 9, &p->counts);
 		pb_close(out, page);
 	}

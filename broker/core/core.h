@@ -69,9 +69,10 @@ void core_effects_fini(struct core_effects *effects);
 struct core_task_view {
 	enum core_task_status status;
 	bool cached, deduplicated;
-	uint32_t attempts; /* made so far on its behalf */
-	uint64_t commit;   /* sequence number, 0: none */
-	uint32_t upstream; /* CORE_SKIPPED */
+	uint32_t attempts;	 /* made so far on its behalf */
+	uint64_t commit;	 /* sequence number, 0: none */
+	uint32_t upstream;	 /* CORE_SKIPPED */
+	bool upstream_cancelled; /* it did not fail */
 	bool has_fingerprint;
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
 	/* CORE_RUNNING, and CORE_READY that waits on its worker: current lease, and its holder */

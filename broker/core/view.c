@@ -52,6 +52,10 @@ int core_view_task(const struct core *core, uint64_t batch, uint32_t index,
 		view->attempts = t->attempts;
 		view->commit = t->commit;
 		view->upstream = t->upstream;
+		const struct task *up = view->status == CORE_SKIPPED
+						? find(core, batch, t->upstream)
+						: NULL;
+		view->upstream_cancelled = up && task_status(core, up) == CORE_CANCELLED;
 		return 0;
 	}
 	if (t->state == TASK_WAITING)

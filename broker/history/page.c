@@ -6,6 +6,8 @@
 #include "common/pure/sha256.h"
 #include "proto/pb.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +107,7 @@ void page_from_view(struct page_task *task, uint32_t index,
 				   .has_fingerprint = view->has_fingerprint,
 				   .attempts = view->attempts,
 				   .upstream = view->upstream,
+				   .upstream_cancelled = view->upstream_cancelled,
 				   .commit = view->commit};
 	if (!view->has_fingerprint)
 		return;
@@ -180,8 +183,16 @@ void page_add_task(struct buf *out, struct pager *p, const struct page_task *tas
 	pb_uint(out, 3, task->cached);
 	pb_uint(out, 4, task->deduplicated);
 	pb_uint(out, 5, task->attempts);
-	if (task->status == CORE_SKIPPED)
+	if (task->status == CORE_SKIPPED) {
 		pb_uint(out, 18, task->upstream);
+		if (task->upstream_cancelled) { /* of a failure the reader says it himself */
+			char text[64];
+			snprintf(text, sizeof text,
+				 "task %" PRIu32 ", which it needs, was cancelled",
+				 task->upstream);
+			pb_text(out, 17, text);
+		}
+	}
 	struct commit c;
 	uint8_t hash[DIGEST_SIZE];
 	bool has_commit = task->commit && !pager_commit(p, task->commit, &c, hash);

@@ -13,6 +13,7 @@ struct page_task { /* what is known of one task without its commit */
 	uint32_t index;
 	uint8_t status; /* enum core_task_status */
 	bool cached, deduplicated, has_fingerprint;
+	bool upstream_cancelled; /* CORE_SKIPPED: @upstream did not fail */
 	uint32_t attempts, upstream;
 	uint64_t commit;
 	uint8_t fingerprint[2 * DIGEST_SIZE];

@@ -75,6 +75,16 @@ void history_page_range(const Cashet__ResultsQuery *query, uint32_t total,
 	*countp = count < total - first ? count : total - first;
 }
 
+static struct page_task ended_task(const struct ends *ends, uint32_t index)
+{
+	struct page_task task;
+	page_from_end(&task, &ends->items[index]);
+	if (task.status == CORE_SKIPPED && task.upstream < ends->count)
+		task.upstream_cancelled =
+			ends->items[task.upstream].status == CORE_CANCELLED;
+	return task;
+}
+
 int history_results(struct history *h, const Cashet__Envelope *question,
 		    const struct history_live *live, struct buf *out, struct err *e)
 {
@@ -102,7 +112,7 @@ int history_results(struct history *h, const Cashet__Envelope *question,
 		if (live->in_memory)
 			task = live->tasks[i];
 		else
-			page_from_end(&task, &ends->items[first + i]);
+			task = ended_task(ends, first + i);
 		if (s && !specs_task(s, first + i, &t)) {
 			spec = (struct page_spec){.present = true,
 						  .args = t.args,

@@ -109,6 +109,21 @@ class Policy(SiteTest):
         self.assertEqual(self.site.run("cancel", batch["batch"]).code, 0)
         self.assert_counts(submit.finish(code=1), cancelled=1)
 
+    def test_what_needs_a_cancelled_task_says_so(self):
+        self.start()
+        submit = self.site.start_submit(self.file({
+            "t": {"run": "sleep 1000", "grace": "100ms"}, "after": {"run": "true", "needs": ["t"]},
+            "other": {"run": self.held("other")}}))
+        until(self.lines, "the other one to run")
+        batch = self.site.run("ps", "--json").json["batches"][0]["batch"]
+        self.assertEqual(self.site.run("cancel", f"{batch}:0").code, 0)
+        after = lambda: self.site.run("results", batch, "--json").json["tasks"][1]
+        until(lambda: after()["status"] == "skipped", "the cancelled one to end")
+        said = [after()["error"]]  # while the batch goes on, when it ends, and from the store
+        self.site.write("go", "")
+        said += [submit.finish(code=1)["tasks"][1]["error"], after()["error"]]
+        self.assertEqual(said, ["task 0, which it needs, was cancelled"] * 3)
+
     def test_attempts_are_counted_and_the_last_one_may_succeed(self):
         self.start()
         ran = self.site.path("ran")
