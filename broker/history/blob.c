@@ -34,7 +34,9 @@ static int missing(struct err *e, const uint8_t *digest)
 	char hex[HEX_DIGEST_SIZE];
 	err_set(e, ERR_NOT_FOUND, "the blob %.16s is not in the store",
 		hex_encode(hex, digest, DIGEST_SIZE));
-	err_next(e, "the task that made it makes it again when it is submitted again");
+	err_next(e,
+		 "submit the task that made it again; where it is a hit all the same, "
+		 "since nothing that runs needs these bytes: cashet rm its commit first");
 	return ERR_NOT_FOUND;
 }
 
@@ -45,7 +47,8 @@ static int corrupt(struct err *e, const uint8_t *digest)
 		"the blob %.16s is corrupt: its bytes are not what its "
 		"name says",
 		hex_encode(hex, digest, DIGEST_SIZE));
-	err_next(e, "cashet fsck --repair puts it aside; its task then makes it again");
+	err_next(e, "cashet fsck --repair --read-data 100 puts it aside; then submit its "
+		    "task again");
 	return ERR_FAILED;
 }
 
