@@ -99,6 +99,7 @@ struct broker {
 	/* the turn */
 	uint64_t now;	       /* monotonic ns, read once per turn */
 	uint64_t step;	       /* number of this turn */
+	uint64_t counted_ns;   /* files were last counted then */
 	uint64_t handed_step;  /* last turn that recorded anything */
 	uint64_t durable;      /* all up to this turn is on disk */
 	uint64_t durable_told; /* to the core */

@@ -189,6 +189,18 @@ tasks:
         self.assertTrue(self.cashet("broker", "status", "--json").json["private"])
         self.assertEqual(self.cashet("worker", "ls", "--json").json["workers"][0]["name"], "local")
 
+    def test_stats_count_files_as_they_come_and_go(self):
+        self.site.write("s.yaml", "version: 1\ntasks: {t: {run: [seq, '30000'], tags: {big: ''}}}\n")
+        task = self.site.submit(self.site.path("s.yaml"))["tasks"][0]
+        size = self.cashet("get", task["commit"], "--json").json["size"]
+        stats = until(lambda: next((s for s in [self.cashet("stats", "--json").json] if s["blobs"]), None),
+                      "the file to be counted")
+        self.assertEqual((stats["blobs"], stats["blob_bytes"]), (1, size))
+        self.assertTrue(0 < stats["blob_stored_bytes"] < size, "it is compressed")
+        self.assertGreater(stats["compression"], 1)
+        self.cashet("clear", "--yes")
+        until(lambda: self.cashet("stats", "--json").json["blobs"] == 0, "the file to be counted off")
+
     def test_slips_are_exit_2_and_name_the_nearest(self):
         for argv, near in ((["sumbit"], "submit"), (["ps", "--jsn"], "json"),
                            (["worker", "lss"], "worker ls")):
