@@ -72,6 +72,11 @@ class Closure(RunnerTest):
         self.write({"fast.cpython-39-x86_64-linux-gnu.so": b"\x7fELF 2"})
         self.assertNotEqual(self.described("a.py:f")["hash"], row["hash"])
 
+    def test_a_script_that_is_imported_too_is_shipped_once(self):
+        self.write({"my-run.py": "import run, other\n", "run.py": "import other\nx = 1\n", "other.py": "import run\nrun.x\n"})
+        self.assertEqual([f["path"] for f in self.described("run.py")["closure"]], ["other.py", "run.py"])
+        self.assertEqual([f["path"] for f in self.described("my-run.py")["closure"]], ["my-run.py", "other.py", "run.py"])
+
     def test_where_it_lies_does_not_count(self):
         self.write(FILES, "one")
         self.write(FILES, "other/deeper/place")
@@ -250,7 +255,7 @@ class Warnings(RunnerTest):
                 ("nothing(x)", "", "undefined-name", "nothing"),
                 ("b.nothing", "import b", "unknown-attribute", "b.nothing"),
                 ("missing.x", "import missing", "import-not-found", "missing"),
-                ("1", "import missing.deeper", "import-not-found", "missing"),
+                ("1", "import missing.deeper", "import-not-found", "missing"), ("c", "from .. import c", "import-not-found", ".c"),
                 ("c", "from b import c", "import-not-found", "b.c"),
                 ("__file__", "", "place-used", "__file__"), ("f.__doc__", "", "docstring-used", "__doc__"),
                 ("__doc__", "", "docstring-used", "__doc__"),

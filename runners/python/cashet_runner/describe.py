@@ -87,20 +87,14 @@ class Describer:
         found = self._finders.get(key)
         if found is None:
             finder = Finder(roots, real if script else None, self._sources, self._installed)
-            if script:
-                main = Module(finder, dotted, self._source(finder, real), None, main=True)
-                main.path = os.path.basename(real)
-            found = self._finders[key] = (finder, main if script else None)
+            main = finder.load(dotted, real, None, main=True) if script else None
+            found = self._finders[key] = (finder, main)
         finder, module = found
         if module is None:
             module = finder.find(dotted)
             if not isinstance(module, Module) or os.path.realpath(module.file) != real:
                 module = finder.modules[dotted] = finder.load(dotted, real, folders)
         return finder, module
-
-    def _source(self, finder, real):
-        finder.load("__main__", real, None)  # reads, weighs and parses
-        return self._sources[real]
 
     @staticmethod
     def _entry(module, function, file):
@@ -199,7 +193,8 @@ def closure(reach):
     for binary in reach.binaries.values():
         rows.append({"path": binary.path, "file": binary.file, "size": binary.size,
                      "sha256": binary.sha256, "module": binary.dotted})
-    return sorted(rows, key=lambda row: row["path"])
+    rows = {row["path"]: row for row in reversed(rows)}  # a script may also be imported by name
+    return [rows[path] for path in sorted(rows)]
 
 
 def definition_row(reach, definition, digest):

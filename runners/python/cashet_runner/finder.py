@@ -89,13 +89,13 @@ class Finder:
             found = self._listings[folder] = listing(folder)
         return found
 
-    def load(self, dotted, file, folders):
+    def load(self, dotted, file, folders, main=False):
         """The Module @dotted of @file; @folders: where its submodules are, if it is a package."""
         source = self.sources.get(file)
         if source is None:
             source = self.sources[file] = Source(file)
         self._weigh(source.size, file)
-        return Module(self, dotted, source, folders)
+        return Module(self, dotted, source, folders, main)
 
     def _binary(self, dotted, file):
         data = read_all(file)

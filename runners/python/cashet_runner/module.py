@@ -5,6 +5,7 @@ outside (External), or nothing known (None).
 """
 
 import ast
+import os
 
 from .digest import sha256
 from .grammar import FUNCTIONS, chain
@@ -80,6 +81,8 @@ class Module:
         self.main = main
         self.name = "__main__" if main else dotted
         self.path = dotted.replace(".", "/") + ("/__init__.py" if folders is not None else ".py")
+        if main:
+            self.path = os.path.basename(source.file)
         self.future = False  # from __future__ import annotations
         self.statements, self.type_only = [], {}
         self.names, self.binders, self.stars = {}, {}, []

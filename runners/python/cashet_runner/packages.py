@@ -11,17 +11,17 @@ def of_reach(reach):
     owners, rows, warnings = {}, {}, []
     for dotted, module, node, counts in wanted(reach):
         parts = dotted.split(".")
-        if parts[0] in MODULES or parts[0] in BUILT_IN or not parts[0]:
+        if parts[0] in MODULES or parts[0] in BUILT_IN:
             continue
         key = tuple(parts[:4])
         if key not in owners:
-            owners[key] = reach.finder.installed.owner(parts)
+            owners[key] = reach.finder.installed.owner(parts) if parts[0] else None
         owner = owners[key]
         if owner is None:
             if counts:
-                warnings.append(warning(module, "import-not-found", parts[0], "the module %s is not found: "
-                                        "if it is there when the code runs, it does not count (is its folder "
-                                        "a root?)" % parts[0], node))
+                warnings.append(warning(module, "import-not-found", parts[0] or dotted, "the module %s is not "
+                                        "found: if it is there when the code runs, it does not count (is its "
+                                        "folder a root?)" % (parts[0] or dotted), node))
             continue
         name, version = owner
         if (name is None or version is None) and counts:
