@@ -58,7 +58,7 @@ static void add_counts(struct buf *out, uint64_t total, const uint64_t counts[6]
 }
 
 static void add_cause(struct buf *out, enum cashet_reason reason,
-		      const struct cashet_change *changes, size_t count)
+		      const struct cashet_change *changes, size_t count, uint64_t tasks)
 {
 	bool first = true;
 	if (reason != CASHET_REASON_CHANGED) {
@@ -69,7 +69,7 @@ static void add_cause(struct buf *out, enum cashet_reason reason,
 		if (changes[i].how == CASHET_SAME || changes[i].component >= CASHET_TAG)
 			continue;
 		buf_add_str(out, first ? "" : "; ");
-		show_cause(out, &changes[i]);
+		show_cause(out, &changes[i], tasks > 1);
 		first = false;
 	}
 	if (first)
@@ -89,7 +89,8 @@ static void add_entry(struct buf *out, const struct cashet_dry_entry *entry, siz
 	for (size_t i = 0; i < entry->cause_count; i++) {
 		const struct cashet_dry_cause *cause = &entry->causes[i];
 		buf_printf(out, "%*s  %6" PRIu64 "  ", (int)width, "", cause->count);
-		add_cause(out, cause->reason, cause->changes, cause->change_count);
+		add_cause(out, cause->reason, cause->changes, cause->change_count,
+			  cause->count);
 		buf_add_byte(out, '\n');
 	}
 }
@@ -187,7 +188,7 @@ static void add_task(struct buf *out, const struct cashet_dry_task *t)
 		buf_printf(out, " (%.*s)", SHORT_HASH, t->commit);
 	if (t->reason != CASHET_REASON_UNKNOWN) {
 		buf_add_str(out, ": ");
-		add_cause(out, t->reason, t->changes, t->change_count);
+		add_cause(out, t->reason, t->changes, t->change_count, 1);
 	}
 	buf_add_byte(out, '\n');
 }

@@ -192,8 +192,11 @@ static void add_origin_of(const struct cli *cli, struct buf *out,
 		buf_add_byte(out, ' ');
 		show_text(cli, out, c->name);
 	}
+	/* Of a wide list not all are told (1,000); what it consists of is counted. */
+	uint64_t made = (uint64_t)o->parts - o->supplied - o->unknown;
 	if (shown < o->source_count)
-		buf_printf(out, "\n    and from %zu more", o->source_count - shown);
+		buf_printf(out, "\n    and from %" PRIu64 " more",
+			   (made > o->source_count ? made : o->source_count) - shown);
 	if (o->content.type == CASHET_CONTENT_NONE)
 		return;
 	if (o->supplied && !o->source_count)

@@ -320,7 +320,7 @@ void show_changes(struct buf *out, const struct cashet_change *changes, size_t c
 		buf_add_byte(out, '\n');
 }
 
-void show_cause(struct buf *out, const struct cashet_change *c)
+void show_cause(struct buf *out, const struct cashet_change *c, bool several)
 {
 	switch (c->component) {
 	case CASHET_CODE:
@@ -340,7 +340,7 @@ void show_cause(struct buf *out, const struct cashet_change *c)
 		return;
 	case CASHET_PARAM:
 		escape(out, c->name);
-		buf_add_byte(out, ' ');
+		buf_add_str(out, several ? ", for example " : " ");
 		add_texts(out, c);
 		return;
 	case CASHET_COMMAND:

@@ -375,6 +375,12 @@ class DryRun(WhyTest):
         # And on a file as it is now: nothing was stored.
         self.assertEqual(self.site.run("submit", "sweep.yaml", "--dry-run").out, text)
 
+    def test_one_of_several_values_is_an_example(self):
+        self.submit()
+        self.sweep(lrs="[0.3, 0.4]")
+        text = self.site.run("submit", "sweep.yaml", "--dry-run").out
+        self.assertRegex(text, r"4  lr, for example 0\.[12] -> 0\.3\n")
+
     def test_forced_tasks_and_expired_ones_would_run(self):
         self.submit()
         dry = self.dry("--force")
