@@ -141,6 +141,7 @@ static void each_second(struct broker *b)
 	batches_stuck(b);
 	strangers_count(b);
 	relays_sweep(b);
+	files_watch(b);
 	checkpoints_sweep(b);
 	listen_watch_descriptors(b);
 	listen_restore(b);
@@ -275,6 +276,7 @@ static void end_turn(struct broker *b)
 	}
 	/* A small batch and nothing else: its result is under way, or was a hit and has just
 	 * been told; either way the disk would only take the processor from it. */
+	files_hand_in(b);
 	if (b->turn_only_early && b->turn_small)
 		ledger_turn_may_wait(b->turn, SHARED_SYNC_NS);
 	b->handed_step = b->step;
@@ -404,6 +406,10 @@ static int open_ledger(struct broker *b, struct err *e)
 		rc = ledger_reader_open(&b->reader, b->ledger, b->store, e);
 	if (rc)
 		return rc;
+	rc = files_init(b);
+	if (rc)
+		return err_set(e, ERR_FAILED, "the store cannot be read: %s",
+			       strerror(-rc));
 	b->pager.reader = b->reader;
 	b->turn = ledger_turn_new(b->ledger);
 	b->commit_last = b->commit_durable = b->info.next_commit - 1;
@@ -474,6 +480,8 @@ void broker_free(struct broker *b)
 	workers_fini(b);
 	peers_fini(b);
 	batches_fini(b);
+	if (b->turn && b->cas)
+		files_hand_in(b);
 	if (b->turn) /* what was decided may be recorded; nobody was told */
 		ledger_hand_in(b->ledger, b->turn, b->step + 1);
 	ledger_reader_close(b->reader);

@@ -19,6 +19,7 @@
 #include "broker/auth.h"
 #include "broker/batch.h"
 #include "broker/blobs.h"
+#include "broker/care/files.h"
 #include "broker/core/core.h"
 #include "broker/history/page.h"
 #include "broker/ledger/ledger.h"
@@ -88,6 +89,7 @@ struct broker {
 	struct auth *auth;
 
 	struct cas *cas;
+	struct file_counts files;
 	struct ledger *ledger;
 	struct ledger_info info;
 	struct ledger_reader *reader;

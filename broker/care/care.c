@@ -127,6 +127,10 @@ static void run_job(struct care *care)
 {
 	struct err e = {0};
 	int rc = ERR_FAILED;
+	if (care->job->is_recount) {
+		care_recount(care);
+		return;
+	}
 	wire_arena_reset(&care->arena);
 	const Cashet__Envelope *request =
 		wire_unpack(&care->arena, care->job->packed.data, care->job->packed.size);
@@ -321,6 +325,17 @@ void care_turn(struct broker *b)
 	send_answers(b);
 }
 
+void care_begin_recount(struct broker *b)
+{
+	struct care *care = b->care;
+	struct care_job *job = mem_alloc(sizeof *job);
+	job->is_recount = true;
+	pthread_mutex_lock(&care->lock);
+	list_add_tail(&care->jobs, &job->node);
+	pthread_cond_broadcast(&care->changed);
+	pthread_mutex_unlock(&care->lock);
+}
+
 void handle_care(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	struct care *care = b->care;
@@ -330,6 +345,8 @@ void handle_care(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 	pthread_mutex_lock(&care->lock);
 	list_for_each (at, &care->jobs) {
 		const struct care_job *job = container_of(at, struct care_job, node);
+		if (job->is_recount)
+			continue;
 		waiting++;
 		/* A request that was said again after a broken connection. */
 		if (job->peer == peer->handle && job->serial == e->serial) {

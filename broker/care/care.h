@@ -9,7 +9,7 @@
  *   guard.c     what must not be removed now          graph.c, choose.c  what needs what, who goes
  *   mark.c      the graph of a real store             sweep.c, gc.c      removing it
  *   remove.c    rm, invalidate                        fsck.c, repair.c   is it all as it should be
- *   pins.c      named commits, on the loop */
+ *   files.c     how many files there are          pins.c      named commits, on the loop */
 #pragma once
 
 #include "broker/broker.h"
@@ -18,6 +18,9 @@ int care_start(struct broker *b, struct err *e);
 void care_stop(struct broker *b); /* what was begun is left as it is */
 /** care_turn() - run the call that waits, if any. */
 void care_turn(struct broker *b);
+
+/** care_begin_recount() - count the files of the store when nothing else is to be done. */
+void care_begin_recount(struct broker *b);
 
 void handle_care(struct broker *b, struct peer *peer, const Cashet__Envelope *e);
 /** handle_fsck() - for all who may read; repairing is for admins. */

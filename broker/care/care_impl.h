@@ -11,7 +11,7 @@ struct care_job {
 	struct list node;
 	peer_handle peer;
 	uint64_t serial;
-	bool is_admin;
+	bool is_recount;   /* nobody asked for it, nobody is answered */
 	struct buf packed; /* the request, an Envelope */
 	bool stop;	   /* atomic */
 };

@@ -25,7 +25,8 @@ struct repair {
 struct checking {
 	struct care *care;
 	bool repair, counters_wrong;
-	struct buf findings; /* packed */
+	struct file_counts files; /* as the loop has them */
+	struct buf findings;	  /* packed */
 	uint64_t count, repaired;
 	struct repair lot[REPAIR_LOT];
 	size_t lot_count;
@@ -132,6 +133,19 @@ static void progress(void *arg, const char *phase, uint64_t done, uint64_t total
 	care_progress(((struct checking *)arg)->care, phase, done, total);
 }
 
+static int read_files(struct broker *b, void *arg)
+{
+	((struct checking *)arg)->files = b->files;
+	return 0;
+}
+
+/* Also if nobody asked for repairs: after a crash, or what was corrupt, it is expected. */
+static int correct_files(struct broker *b, void *arg)
+{
+	files_correct(b, arg);
+	return 0;
+}
+
 static int put_counters_right(struct broker *b, void *arg)
 {
 	const struct fsck_sums *s = arg;
@@ -181,8 +195,14 @@ int care_fsck(struct care *care, const Cashet__Envelope *request, struct err *e)
 				 .found = take,
 				 .arg = &c};
 	rand_bytes(&o.seed, sizeof o.seed);
-	int rc = fsck_run(care->reader, care->b->cas, &o, &sums);
+	c.rc = care_call(care, read_files, &c, false);
+	o.recorded = &c.files.recorded;
+	o.recorded_surely = c.files.surely;
+	int rc = c.rc ? 0 : fsck_run(care->reader, care->b->cas, &o, &sums);
 	flush(&c);
+	bool was_counted = !rc && !c.rc && sums.objects_differ;
+	if (was_counted && (r->repair || !c.counters_wrong))
+		c.rc = care_call(care, correct_files, &sums.objects, true);
 	/* As deltas: what was removed above has changed them since they were compared. */
 	if (!rc && !c.rc && r->repair && c.counters_wrong) {
 		c.rc = care_call(care, put_counters_right, &sums, true);

@@ -379,6 +379,33 @@ static int check_pin(void *arg, const struct ledger_pin *pin)
 
 /* ---- counters ---- */
 
+static bool recount_stopped(void *arg)
+{
+	return stopped(arg);
+}
+
+/* Those of files. What was found corrupt may have been counted otherwise while it was whole. */
+static int check_objects(struct fsck *f, bool *wrongp)
+{
+	const struct ledger_counters *now = &f->sums->counters;
+	struct cas_counts recorded = {.objects = (int64_t)now->objects,
+				      .bytes = (int64_t)now->object_bytes,
+				      .stored = (int64_t)now->stored_bytes};
+	struct cas_counts *real = &f->sums->objects;
+	int rc = cas_recount(f->cas, recount_stopped, f, real);
+	if (rc)
+		return rc;
+	bool surely =
+		f->o->recorded ? f->o->recorded_surely : !ledger_is_clean(f->reader);
+	if (f->o->recorded)
+		recorded = *f->o->recorded;
+	f->sums->objects_differ = real->objects != recorded.objects ||
+				  real->bytes != recorded.bytes ||
+				  real->stored != recorded.stored;
+	*wrongp = f->sums->objects_differ && surely && !f->bad_count;
+	return 0;
+}
+
 static int check_counters(struct fsck *f)
 {
 	struct ledger_counters *now = &f->sums->counters, *real = &f->sums->counted;
@@ -388,13 +415,17 @@ static int check_counters(struct fsck *f)
 		rc = ledger_count(f->reader, real);
 	if (!rc)
 		rc = ledger_read_counters(f->reader, &after);
-	/* While commits are being made the two cannot be compared. */
-	if (rc || memcmp(now, &after, sizeof after) != 0) {
-		*real = *now;
+	if (rc)
 		return rc;
-	}
-	if (now->completed != real->completed || now->failed != real->failed ||
-	    now->compute_ns != real->compute_ns ||
+	/* While commits are being made the two cannot be compared. */
+	if (memcmp(now, &after, sizeof after) != 0)
+		*real = *now;
+	bool objects_wrong = false;
+	rc = check_objects(f, &objects_wrong);
+	if (rc)
+		return rc;
+	if (objects_wrong || now->completed != real->completed ||
+	    now->failed != real->failed || now->compute_ns != real->compute_ns ||
 	    now->referenced_bytes != real->referenced_bytes ||
 	    now->batches != real->batches || now->inline_blobs != real->inline_blobs ||
 	    now->inline_bytes != real->inline_bytes)

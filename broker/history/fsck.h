@@ -38,6 +38,8 @@ struct fsck_finding {
 struct fsck_sums {
 	uint64_t commits, blobs, read_bytes, problems;
 	struct ledger_counters counters, counted; /* as recorded, as they are */
+	struct cas_counts objects; /* when the store was opened, as they were */
+	bool objects_differ;	   /* from what was recorded then */
 };
 
 struct fsck_options {
@@ -45,6 +47,10 @@ struct fsck_options {
 	uint64_t seed;	  /* which ones */
 	bool (*stopped)(void *arg);
 	void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
+	/* Of whoever has the store open: what was recorded of the files when it was opened, and whether
+	 * that has to be right, or may not be after a crash. NULL: nobody has it open. */
+	const struct cas_counts *recorded;
+	bool recorded_surely;
 	/* Everything in @finding is valid during the call only. */
 	void (*found)(void *arg, const struct fsck_finding *finding);
 	void *arg;

@@ -1,4 +1,5 @@
-/* stats.c - StatsQuery: what the ledger counts in each of its transactions; nothing is scanned. */
+/* stats.c - StatsQuery: what the ledger counts in each of its transactions; nothing is scanned, but for
+ * the latest hits. */
 #include "broker/history/parts.h"
 
 #include <string.h>
@@ -18,6 +19,8 @@ int history_stats(struct history *h, const Cashet__Envelope *question,
 	struct ledger_counters c = {0};
 	uint64_t pins = 0, journal = 0, unused = 0;
 	int rc = ledger_read_counters(r, &c);
+	if (rc == 0)
+		rc = ledger_saved_ns(r, &c.saved_ns);
 	if (rc == 0)
 		rc = ledger_each_pin(r, count_pin, &pins);
 	if (rc == 0)

@@ -217,7 +217,7 @@ static int get_blob(sqlite3 *db, const char *key, void *out, size_t size)
 
 static int begin_boot(sqlite3 *db, struct ledger_info *info)
 {
-	uint64_t boot = 0;
+	uint64_t boot = 0, clean = 0;
 	struct journal_state state = {0};
 	char sql[128];
 	int rc = db_exec(db, "BEGIN IMMEDIATE");
@@ -238,7 +238,10 @@ static int begin_boot(sqlite3 *db, struct ledger_info *info)
 		rc = set_text(db, "version", CASHET_VERSION);
 	if (rc == SQLITE_OK)
 		rc = db_int(db, "SELECT value FROM meta WHERE key='boot'", &boot);
+	if (rc == SQLITE_OK)
+		rc = db_int(db, "SELECT value FROM meta WHERE key='clean'", &clean);
 	info->boot = boot + 1;
+	info->clean = clean;
 	snprintf(sql, sizeof sql,
 		 "INSERT OR REPLACE INTO meta VALUES('boot', %" PRIu64 "), ('clean', 0)",
 		 info->boot);

@@ -36,6 +36,7 @@ struct ledger_info {
 	uint64_t next_commit;
 	uint64_t next_batch;
 	bool created;	    /* the store was new */
+	bool clean;	    /* it was closed in order before */
 	bool index_rebuilt; /* index.db was missing or unusable and is being rebuilt */
 };
 
@@ -155,7 +156,7 @@ struct ledger_counters {
 	/* ended tasks over the whole life of the store, those of removed batches too */
 	uint64_t hits, executed, deduplicated;
 	uint64_t
-		saved_ns; /* durations of what was hit; may lag behind by what is not folded yet */
+		saved_ns; /* durations of what was hit; lags behind, see ledger_saved_ns() */
 };
 
 /** ledger_add_counters() - add @delta to the counters, each field modulo 2^64: what is to be less
@@ -361,6 +362,11 @@ struct ledger_tops { /* the highest numbers ever given; 0: none */
 	uint64_t commit, batch, blob;
 };
 int ledger_read_tops(struct ledger_reader *r, struct ledger_tops *tops);
+/** ledger_is_clean() - nobody has the store open, and it was closed in order. Return: 0 yes; 1 no. */
+int ledger_is_clean(struct ledger_reader *r);
+/** ledger_saved_ns() - counters.saved_ns, and what is not summed up yet: of that the oldest thousands of
+ * hits, of which some are looked at and the rest taken to be like them. */
+int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns);
 /** ledger_changes() - grows whenever something is removed or demoted: what was read before may not be
  * there any more. Costs nothing. Without a ledger always 0. */
 uint64_t ledger_changes(const struct ledger_reader *r);

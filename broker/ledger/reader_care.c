@@ -193,6 +193,13 @@ static int pragma(struct ledger_reader *r, const char *sql, uint64_t *value)
 	return rc == SQLITE_OK ? 0 : reader_errno(r, r->meta, rc);
 }
 
+int ledger_is_clean(struct ledger_reader *r)
+{
+	uint64_t clean = 0;
+	int rc = pragma(r, "SELECT value FROM meta WHERE key='clean'", &clean);
+	return rc ? rc : !clean;
+}
+
 int ledger_count(struct ledger_reader *r, struct ledger_counters *counters)
 {
 	*counters = (struct ledger_counters){0};

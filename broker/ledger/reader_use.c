@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #define PAGE_ROWS 16
+#define SAVED_LOOKS 256 /* commits: a millisecond */
 
 static void add_row(struct use_rest *rest, const void *entries, size_t size,
 		    uint64_t wall_ms)
@@ -82,6 +83,40 @@ int use_rest_read(struct use_rest *rest, struct ledger_reader *r)
 		err = read_page(rest, r, &from, &rows);
 	sum_up(rest);
 	return err;
+}
+
+int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns)
+{
+	CLEANUP(use_rest_fini) struct use_rest rest = {0};
+	CLEANUP_BUF struct buf body = {0}, arena = {0};
+	struct journal_state state;
+	uint64_t hits = 0, looked = 0, sum = 0;
+	int err = reader_state(r, &state);
+	uint64_t from = state.folded;
+	size_t rows = PAGE_ROWS;
+	*saved_ns = state.counters.saved_ns;
+	while (!err && rows == PAGE_ROWS && rest.count < SAVED_LOOKS)
+		err = read_page(&rest, r, &from, &rows);
+	if (err)
+		return err;
+	sum_up(&rest);
+	for (size_t i = 0; i < rest.count && i < SAVED_LOOKS; i++) {
+		struct ledger_commit_row row;
+		struct commit c;
+		buf_reset(&body);
+		buf_reset(&arena);
+		if (ledger_read_commit_row(r, rest.items[i].seq, &body, &row) ||
+		    commit_decode(row.body, row.size, &c, &arena))
+			continue;
+		looked += rest.items[i].hits;
+		sum += rest.items[i].hits * c.duration_ns;
+	}
+	for (size_t i = 0; i < rest.count; i++)
+		hits += rest.items[i].hits;
+	if (looked < hits && looked)
+		sum = sum / looked * hits;
+	*saved_ns += sum;
+	return 0;
 }
 
 void use_rest_fini(struct use_rest *rest)

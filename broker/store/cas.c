@@ -336,6 +336,18 @@ void cas_take_counts(struct cas *cas, struct cas_counts *delta)
 	delta->stored = __atomic_exchange_n(&c->stored, 0, __ATOMIC_RELAXED);
 }
 
+int cas_recount(struct cas *cas, bool (*stopped)(void *arg), void *arg,
+		struct cas_counts *sum)
+{
+	*sum = (struct cas_counts){0};
+	return cas->ops->recount ? cas->ops->recount(cas, stopped, arg, sum) : 0;
+}
+
+uint64_t cas_quarantined(struct cas *cas)
+{
+	return __atomic_load_n(&cas->quarantined, __ATOMIC_RELAXED);
+}
+
 int cas_broken(struct cas *cas)
 {
 	return cas->ops->broken ? cas->ops->broken(cas) : 0;

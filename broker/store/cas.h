@@ -115,6 +115,14 @@ struct cas_counts { /* files, bytes of the blobs in them, bytes that they take *
 };
 /** cas_take_counts() - what has changed since it was asked last. Thread: any. */
 void cas_take_counts(struct cas *cas, struct cas_counts *delta);
+/** cas_recount() - what there was when the store was opened, found out by looking at every file; what
+ * comes and goes meanwhile does not disturb it. A file that has become unreadable since it was counted
+ * may be counted differently, see cas_quarantined(). @stopped: may be NULL.
+ * Return: 0; 1 stopped; negative errno. */
+int cas_recount(struct cas *cas, bool (*stopped)(void *arg), void *arg,
+		struct cas_counts *sum);
+/** cas_quarantined() - how many blobs were put aside since it was opened. */
+uint64_t cas_quarantined(struct cas *cas);
 /** cas_broken() - 0; negative errno once a sync has failed: from then on no put succeeds, because the
  * disk may not hold what was written before. The store has to be opened anew. */
 int cas_broken(struct cas *cas);

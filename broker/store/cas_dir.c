@@ -111,6 +111,35 @@ static bool is_there(struct cas_dir *d, const uint8_t *digest, uint64_t blob_siz
 	return is_whole;
 }
 
+static int open_object(const struct cas_dir *d, const char *path)
+{
+	return openat(d->objects, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
+/* With @names. What has the place already is not whole: it goes. */
+static int put_in_place(struct cas_dir *d, const char *temp, const char *path,
+			const char *folder, const uint8_t *digest)
+{
+	int old = open_object(d, path);
+	/* The folder is there but for the first blob of its kind. */
+	int rc = renameat(d->tmp, temp, d->objects, path) < 0 ? -errno : 0;
+	if (rc == -ENOENT) {
+		rc = ensure_folder(d, folder);
+		if (rc == 0 && renameat(d->tmp, temp, d->objects, path) < 0)
+			rc = -errno;
+	}
+	if (rc == 0 && old >= 0)
+		dir_count(d, digest, -1, old);
+	int new = rc ? -1 : open_object(d, path);
+	if (rc == 0)
+		dir_count(d, digest, 1, new);
+	if (old >= 0)
+		close(old);
+	if (new >= 0)
+		close(new);
+	return rc;
+}
+
 int dir_publish(struct cas_dir *d, const char *temp, const uint8_t *digest,
 		uint64_t blob_size, bool is_synced)
 {
@@ -120,25 +149,13 @@ int dir_publish(struct cas_dir *d, const char *temp, const uint8_t *digest,
 	folder[2] = '\0';
 	pthread_mutex_lock(&d->names);
 	int rc = 0;
-	bool is_new = false;
 	if (is_there(d, digest, blob_size)) {
 		unlinkat(d->tmp, temp, 0);
 	} else if (!is_synced) {
 		rc = 1;
 	} else {
-		struct stat old; /* not whole: what takes its place is not one more */
-		is_new = fstatat(d->objects, path, &old, AT_SYMLINK_NOFOLLOW) < 0;
-		/* The folder is there but for the first blob of its kind. */
-		rc = renameat(d->tmp, temp, d->objects, path) < 0 ? -errno : 0;
-		if (rc == -ENOENT) {
-			rc = ensure_folder(d, folder);
-			if (rc == 0 && renameat(d->tmp, temp, d->objects, path) < 0)
-				rc = -errno;
-		}
+		rc = put_in_place(d, temp, path, folder, digest);
 	}
-	struct stat st;
-	if (rc == 0 && is_new && fstatat(d->objects, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		cas_count(&d->cas, 1, blob_size, (uint64_t)st.st_size);
 	pthread_mutex_unlock(&d->names);
 	return rc ? rc : sync_folder(d, &d->syncs[digest[0]], folder);
 }
@@ -158,20 +175,6 @@ static int dir_has(struct cas *cas, const uint8_t *digest, uint64_t *sizep)
 	return rc == -EBADMSG ? CAS_E_MISSING : rc;
 }
 
-/* count_gone() - the file that @fd reads has lost its name. */
-static void count_gone(struct cas_dir *d, int fd)
-{
-	uint8_t header[FRAME_HEADER_SIZE];
-	uint64_t size = 0;
-	struct stat st = {0};
-	if (fd >= 0 && (pread(fd, header, sizeof header, 0) != sizeof header ||
-			frame_get_header(header, &size)))
-		size = 0;
-	if (fd >= 0 && fstat(fd, &st) < 0)
-		st.st_size = 0;
-	cas_count(&d->cas, -1, size, (uint64_t)st.st_size);
-}
-
 void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd)
 {
 	char path[OBJECT_PATH_SIZE], hex[HEX_DIGEST_SIZE], aside[HEX_DIGEST_SIZE + 24];
@@ -189,8 +192,10 @@ void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd)
 	bool is_moved = is_same && renameat(d->objects, path, d->quarantine, aside) == 0;
 	/* A corrupt blob must not be served again, even where it cannot be moved. */
 	bool is_gone = is_moved || (is_same && unlinkat(d->objects, path, 0) == 0);
-	if (is_gone)
-		count_gone(d, fd);
+	if (is_gone) {
+		dir_count(d, digest, -1, fd);
+		__atomic_add_fetch(&d->cas.quarantined, 1, __ATOMIC_RELAXED);
+	}
 	pthread_mutex_unlock(&d->names);
 	if (is_gone)
 		log_error("blob was corrupt", "digest=%s quarantine=%s", hex,
@@ -207,12 +212,12 @@ static int dir_remove(struct cas *cas, const uint8_t *digest, int *leftp)
 	if (d->quarantine < 0)
 		return -EROFS;
 	/* While it is open its blocks stay; freeing those of a large file takes long. */
-	*leftp = openat(d->objects, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	pthread_mutex_lock(&d->names);
+	*leftp = open_object(d, path);
 	int rc = unlinkat(d->objects, path, 0) < 0 ? -errno : 0;
-	pthread_mutex_unlock(&d->names);
 	if (rc == 0)
-		count_gone(d, *leftp);
+		dir_count(d, digest, -1, *leftp);
+	pthread_mutex_unlock(&d->names);
 	return rc == -ENOENT ? CAS_E_MISSING : rc;
 }
 
@@ -425,5 +430,6 @@ const struct cas_ops cas_dir_ops = {
 	.each = dir_each,
 	.remove = dir_remove,
 	.broken = dir_broken,
+	.recount = cas_dir_recount,
 	.was_corrupt = dir_was_corrupt,
 };

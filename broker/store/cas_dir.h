@@ -37,6 +37,7 @@ struct cas_dir {
 	pthread_mutex_t names;
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_done;
+	struct cas_counts since_open[FAN_OUT]; /* with @names; by folder */
 	struct dir_sync syncs[FAN_OUT];
 	struct dir_sync root_sync; /* of objects/ itself, for new fan-out folders */
 	struct cas_pool pool;
@@ -57,6 +58,9 @@ int dir_note_failed_sync(struct cas_dir *d, int error);
 /** dir_quarantine() - move the file of @digest away if it is still the one that @fd
  * reads. */
 void dir_quarantine(struct cas_dir *d, const uint8_t *digest, int fd);
+/** dir_count() - a blob came (@sign 1) or went (-1); with @names held. @fd: reads its file; -1 if that
+ * could not be opened. */
+void dir_count(struct cas_dir *d, const uint8_t *digest, int sign, int fd);
 /** dir_error() - @error as cas.h reports it: CAS_E_FULL when there is no room. */
 int dir_error(int error);
 
@@ -71,3 +75,5 @@ int64_t cas_dir_get_read(struct cas_get *get, void *out, size_t size);
 int64_t cas_dir_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp);
 void cas_dir_get_quarantine(struct cas_get *get);
 void cas_dir_get_free(struct cas_get *get);
+int cas_dir_recount(struct cas *cas, bool (*stopped)(void *arg), void *arg,
+		    struct cas_counts *sum);

@@ -162,6 +162,7 @@ static void memory_get_quarantine(struct cas_get *base)
 	if (*at && *at == get->blob) {
 		*at = get->blob->next;
 		cas_count(base->cas, -1, get->blob->size, get->blob->size);
+		__atomic_add_fetch(&base->cas->quarantined, 1, __ATOMIC_RELAXED);
 		blob_unref(get->blob);
 	}
 	pthread_mutex_unlock(&get->store->lock);

@@ -22,6 +22,7 @@ struct cas {
 	uint64_t losses; /* atomic; of the front, see cas_losses() */
 	struct doomed doomed;
 	struct cas_counts counts; /* atomic members; what nobody has taken yet */
+	uint64_t quarantined;	  /* atomic; by a backend */
 };
 
 /** cas_count() - by a backend: a blob came (@sign 1) or went (-1). */
@@ -90,7 +91,10 @@ struct cas_ops {
 	/* The name goes at once. *leftp: a descriptor whose close() frees the bytes, which may take
 	 * long; -1: none. */
 	int (*remove)(struct cas *cas, const uint8_t *digest, int *leftp);
-	int (*broken)(struct cas *cas);				     /* NULL: never */
+	int (*broken)(struct cas *cas); /* NULL: never */
+	/* See cas_recount(); NULL: there was nothing when it was opened. */
+	int (*recount)(struct cas *cas, bool (*stopped)(void *arg), void *arg,
+		       struct cas_counts *sum);
 	bool (*was_corrupt)(struct cas *cas, const uint8_t *digest); /* NULL: not known */
 };
 

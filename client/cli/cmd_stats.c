@@ -32,6 +32,13 @@ static uint64_t logical(const struct cashet_store_stats *s)
 	return s->object_bytes + s->inline_bytes;
 }
 
+/* Uploads are not among what results refer to, and each blob is needed once at least. */
+static double deduplication(const struct cashet_store_stats *s)
+{
+	double value = ratio(s->referenced_bytes, logical(s));
+	return logical(s) && value < 1 ? 1 : value;
+}
+
 static void print(struct buf *out, const struct cashet_store_stats *s)
 {
 	uint64_t tasks = s->hits + s->executed + s->deduplicated;
@@ -63,7 +70,7 @@ static void print(struct buf *out, const struct cashet_store_stats *s)
 	line(out, "Stored:");
 	show_size(out, s->stored_bytes + s->inline_bytes);
 	buf_add_str(out, "\n");
-	add_ratio(out, "Deduplication:", ratio(s->referenced_bytes, logical(s)));
+	add_ratio(out, "Deduplication:", deduplication(s));
 	add_ratio(out, "Compression:", ratio(s->object_bytes, s->stored_bytes));
 	line(out, "Blobs:");
 	buf_printf(out, "%" PRIu64 " files, ", s->objects);
@@ -116,7 +123,7 @@ static int print_json(struct cli *cli, const struct cashet_store_stats *s)
 	json_key(&j, "saved_ms");
 	json_uint(&j, s->saved_ns / 1000000);
 	json_key(&j, "deduplication");
-	json_double(&j, ratio(s->referenced_bytes, logical(s)));
+	json_double(&j, deduplication(s));
 	json_key(&j, "compression");
 	json_double(&j, ratio(s->object_bytes, s->stored_bytes));
 	return json_finish(cli, &j);

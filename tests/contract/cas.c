@@ -328,6 +328,34 @@ CONTRACT(a_piece_that_is_not_what_it_is_said_to_be_is_refused)
 	cr_assert_eq(sum[0], 1); /* the good ones are the same */
 }
 
+CONTRACT(what_comes_and_goes_is_counted_once)
+{
+	uint8_t a[DIGEST_SIZE], b[DIGEST_SIZE];
+	struct cas_counts c;
+	cas_take_counts(f->cas, &c);
+	cr_assert_eq(cas_put(f->cas, "one", 3, NULL, a), 0);
+	cr_assert_eq(cas_put(f->cas, "seven!!", 7, NULL, b), 0);
+	cr_assert_eq(cas_put(f->cas, "one", 3, NULL, a), 0); /* is there */
+	cr_assert_eq(cas_put(f->cas, "bad", 3, a, NULL), CAS_E_MISMATCH);
+	cas_take_counts(f->cas, &c);
+	cr_assert_eq(c.objects, 2);
+	cr_assert_eq(c.bytes, 10);
+	cr_assert_geq(c.stored, 10);
+	int64_t stored = c.stored;
+	cas_take_counts(f->cas, &c);
+	cr_assert_eq(c.objects | c.bytes | c.stored, 0, "taken");
+	cr_assert_eq(cas_recount(f->cas, NULL, NULL, &c), 0);
+	cr_assert_eq(c.objects | c.bytes | c.stored, 0, "nothing when it was opened");
+	cr_assert_eq(cas_remove(f->cas, a), 0);
+	cr_assert_eq(cas_remove(f->cas, a), CAS_E_MISSING);
+	cas_doom(f->cas, b);
+	cr_assert_eq(cas_remove_doomed(f->cas, b), 0);
+	cas_take_counts(f->cas, &c);
+	cr_assert_eq(c.objects, -2);
+	cr_assert_eq(c.bytes, -10);
+	cr_assert_eq(c.stored, -stored);
+}
+
 CONTRACT(the_empty_blob_exists_without_being_stored)
 {
 	uint64_t size = 1, sum[3] = {0};

@@ -4,6 +4,7 @@ import glob
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import threading
 import time
@@ -497,6 +498,72 @@ class Fsck(Care):
         self.assertGreaterEqual(self.json("fsck", "--repair", code=1)["repaired"], 2)
         self.fine()
         self.assert_counts(self.site.submit(file), failed=0, skipped=0)
+        self.fine()
+
+
+class Stats(Care):
+    def counted(self):
+        """What stats says of files, once it is what a walk finds; and the rest of it."""
+        def agree():
+            found = self.objects()
+            stats = self.json("stats")
+            sizes = 0
+            for path in found:
+                with open(path, "rb") as f:
+                    sizes += struct.unpack("<Q", f.read(24)[16:])[0]
+            want = (len(found), sizes, sum(os.path.getsize(p) for p in found))
+            got = (stats["blobs"], stats["blob_bytes"], stats["blob_stored_bytes"])
+            return stats if got == want else None
+        return until(agree, "stats to be what is in objects/")
+
+    def test_what_it_says_is_what_a_walk_finds_whatever_happened(self):
+        self.start()
+        self.assertEqual(self.counted()["blobs"], 0)
+        file = self.chain()
+        result = self.site.submit(file)
+        stats = self.counted()
+        self.assertEqual((stats["blobs"], stats["misses"], stats["hits"]), (5, 5, 0), stats)
+        self.site.submit(file)
+        stats = self.counted()
+        self.assertEqual(stats["hits"], 5)
+        self.assertGreater(stats["saved_ms"], 0)
+        self.assertAlmostEqual(stats["saved_ms"], stats["compute_ms"], delta=5)
+        self.assertAlmostEqual(stats["compression"], stats["blob_bytes"] / stats["blob_stored_bytes"])
+        self.assertGreaterEqual(stats["deduplication"], 1)
+        self.assertEqual(stats["logical_bytes"], stats["blob_bytes"] + stats["inline_bytes"])
+        archive = self.site.path("archive")
+        self.json("export", archive)
+        self.json("rm", self.commits(result, "train")[0])
+        self.counted()
+        self.json("gc")
+        self.assertEqual(self.counted()["blobs"], 4)
+        self.json("import", archive)
+        self.assertEqual(self.counted()["blobs"], 5)
+        self.flip(max(self.objects(), key=os.path.getsize))
+        self.json("fsck", "--read-data", "100", code=1)
+        self.assertEqual(self.counted()["blobs"], 4)
+        self.site.submit(file, "--force")
+        # A kill loses what was not recorded yet; as if that had been the removal of two files.
+        self.broker.kill()
+        for path in self.objects()[:2]:
+            os.unlink(path)
+        self.broker = self.site.broker()
+        self.counted()
+        self.fine()
+        self.json("clear", "--yes")
+        self.assertEqual(self.counted()["blobs"], 0)
+        # In order: nothing is counted anew, so what was changed by hand is found by fsck alone.
+        self.site.submit(file)
+        before = self.counted()["blobs"]
+        self.broker.popen.terminate()
+        self.assertEqual(self.broker.wait(), 0)
+        os.unlink(min(self.objects(), key=os.path.getsize))
+        self.broker = self.site.broker()
+        self.assertEqual(self.json("stats")["blobs"], before)
+        kinds = [f["kind"] for f in self.json("fsck", code=1)["findings"]]
+        self.assertEqual(kinds.count("counters-wrong"), 1, kinds)
+        self.json("fsck", "--repair", code=1)
+        self.assertEqual(self.counted()["blobs"], before - 1)
         self.fine()
 
 

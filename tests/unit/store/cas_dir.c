@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -261,6 +262,50 @@ Test(cas_dir, what_a_crash_left_in_tmp_is_gone_after_opening)
 	cas_free(after);
 	cas_put_abort(put);
 	free(data);
+}
+
+struct coming {
+	pthread_t thread;
+	uint8_t seed;
+	bool stop; /* atomic */
+};
+
+static void *come_and_go(void *arg)
+{
+	struct coming *c = arg;
+	for (uint32_t i = 0; !__atomic_load_n(&c->stop, __ATOMIC_ACQUIRE); i++) {
+		uint8_t data[64] = {c->seed, (uint8_t)i, (uint8_t)(i >> 8)};
+		uint8_t name[DIGEST_SIZE];
+		cr_assert_eq(cas_put(cas, data, 3 + i % 60, NULL, name), 0);
+		if (i % 3)
+			cr_assert_eq(cas_remove(cas, name), 0);
+	}
+	return NULL;
+}
+
+Test(cas_dir, files_are_counted_anew_while_others_come_and_go)
+{
+	struct coming coming[2] = {{.seed = 1}, {.seed = 2}};
+	struct cas_counts before, found;
+	for (uint32_t i = 0; i < 300; i++)
+		cr_assert_eq(cas_put(cas, &i, sizeof i, NULL, NULL), 0);
+	cas_take_counts(cas, &before);
+	cas_free(cas);
+	cr_assert_eq(cas_open_dir(&cas, folder, NULL), 0);
+	for (unsigned i = 0; i < 2; i++)
+		cr_assert_eq(
+			pthread_create(&coming[i].thread, NULL, come_and_go, &coming[i]),
+			0);
+	for (unsigned i = 0; i < 20; i++) {
+		cr_assert_eq(cas_recount(cas, NULL, NULL, &found), 0);
+		cr_assert_eq(found.objects, before.objects);
+		cr_assert_eq(found.bytes, before.bytes);
+		cr_assert_eq(found.stored, before.stored);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		__atomic_store_n(&coming[i].stop, true, __ATOMIC_RELEASE);
+		pthread_join(coming[i].thread, NULL);
+	}
 }
 
 Test(cas_dir, strange_files_are_no_blobs)
