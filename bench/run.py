@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import store  # noqa: E402
@@ -356,14 +357,24 @@ def main():
     parser.add_argument("--only", default="", metavar="WORD", help="commands, throughput, ...")
     parser.add_argument("--dir", default=None, help="where the stores go")
     bench = Bench(parser.parse_args())
+    start = time.monotonic()
     for name in ("commands", "throughput", "latency", "processes", "memory", "graph", "blobs", "history",
                  "archive"):
-        if bench.o.only in name:
+        if bench.o.only not in name:
+            continue
+        begin = time.monotonic()
+        try:
             getattr(bench, "bench_" + name)()
+        except (Exception, SystemExit) as why:  # the others are measured all the same
+            traceback.print_exc()
+            bench.row(f"{name}: could not be measured", f"{type(why).__name__}: {why}"[:80], "-", "-",
+                      "-", False)
+        print(f"-- {name}: {time.monotonic() - begin:.0f} s", flush=True)
     bench.table()
+    print(f"\nin {time.monotonic() - start:.0f} s; load of the machine now: {os.getloadavg()[0]:.1f}")
     return any(r[5] == "NO" for r in bench.rows)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(main())
