@@ -33,7 +33,7 @@ static uint32_t *find_slot(const struct intern *t, const void *data, size_t size
 			return slot;
 		const struct intern_item *item = &t->items[*slot];
 		if (item->hash == hash && item->size == size &&
-		    memcmp(t->bytes.data + item->at, data, size) == 0)
+		    (!size || memcmp(t->bytes.data + item->at, data, size) == 0))
 			return slot;
 	}
 }

@@ -33,7 +33,7 @@ size_t utf8_sequence(const uint8_t *text, size_t size)
 
 bool utf8_valid(const void *text, size_t size)
 {
-	const uint8_t *at = text, *end = at + size;
+	const uint8_t *at = size ? text : (const void *)"", *end = at + size;
 	while (at < end) {
 		uint64_t eight;
 		if (end - at >= 8 &&
