@@ -581,12 +581,14 @@ tasks:
 
 
 class Crash(Care):
-    def test_the_broker_dies_in_the_middle_of_gc_and_the_next_one_finishes(self):
+    def test_the_broker_dies_in_the_middle_of_gc_or_rm_and_the_next_one_finishes(self):
         self.start()
         file = self.site.write("s.yaml", SWEEP % 150)
-        self.site.submit(file)
-        for delay in (0.0, 0.005, 0.02, 0.05, 0.1):
-            gc = subprocess.Popen([os.path.join(BIN, "cashet"), "clear", "--yes"],
+        result = self.site.submit(file)
+        for delay, command in ((0.0, "clear"), (0.005, "rm"), (0.02, "clear"), (0.02, "rm"),
+                               (0.05, "clear"), (0.05, "rm"), (0.1, "clear")):
+            words = self.commits(result) if command == "rm" else []
+            gc = subprocess.Popen([os.path.join(BIN, "cashet"), command, *words, "--yes"],
                                   env=self.site.env(), cwd=self.site.dir,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             end = time.monotonic() + delay
@@ -597,7 +599,8 @@ class Crash(Care):
             gc.communicate()
             self.broker = self.site.broker()
             self.fine()
-            self.assert_counts(self.site.submit(file), failed=0, skipped=0)
+            result = self.site.submit(file)
+            self.assert_counts(result, failed=0, skipped=0)
         self.json("clear", "--yes")
         self.assertEqual(self.objects(), [])
         self.fine()
