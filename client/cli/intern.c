@@ -76,5 +76,7 @@ uint32_t intern_find(const struct intern *t, const void *data, size_t size)
 
 const char *intern_text(const struct intern *t, uint32_t number)
 {
+	if (!t->bytes.data) /* all that there is, is empty */
+		return "";
 	return (const char *)t->bytes.data + t->items[number].at;
 }
