@@ -240,28 +240,15 @@ static void timers(struct broker *b)
 	}
 }
 
-/* Files come and go beside the records: they are counted with what is written anyway, or after a second. */
-static void count_files(struct broker *b)
-{
-	struct cas_counts delta;
-	if (ledger_turn_empty(b->turn) && b->now - b->counted_ns < NS_PER_S)
-		return;
-	b->counted_ns = b->now;
-	cas_take_counts(b->cas, &delta);
-	if (delta.objects || delta.bytes || delta.stored)
-		ledger_add_counters(b->turn,
-				    &(struct ledger_counters){
-					    .objects = (uint64_t)delta.objects,
-					    .object_bytes = (uint64_t)delta.bytes,
-					    .stored_bytes = (uint64_t)delta.stored,
-				    });
-}
-
 static void end_turn(struct broker *b)
 {
 	if (b->stop && b->exit_code)
 		return; /* broken: nothing more may leave */
-	count_files(b);
+	/* Files come and go without records too: they are counted after a second then. */
+	if (ledger_turn_empty(b->turn) && b->now - b->counted_ns >= NS_PER_S) {
+		b->counted_ns = b->now;
+		files_hand_in(b);
+	}
 	bool empty = ledger_turn_empty(b->turn);
 	/* What waits for an empty turn waits for the last one that was not. */
 	uint64_t hold_step = empty ? b->handed_step : b->step;
