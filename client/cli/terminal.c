@@ -24,6 +24,8 @@ static size_t unfinished(const uint8_t *data, size_t size)
 static bool is_text(const uint8_t *data, size_t size)
 {
 	size -= unfinished(data, size);
+	if (!size) /* @data may be NULL */
+		return true;
 	return utf8_valid(data, size) && !memchr(data, 0, size);
 }
 
