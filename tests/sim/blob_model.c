@@ -64,6 +64,7 @@ bool blob_is_there(struct sim *s, const uint8_t digest[DIGEST_SIZE])
 
 void blob_lose(struct sim *s, struct blob *blob)
 {
+	blob->losses += blob->present;
 	blob->present = false;
 	for (size_t i = 0; i < s->record_count; i++) {
 		struct record *r = &s->records[i];

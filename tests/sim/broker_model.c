@@ -98,6 +98,8 @@ static void result(struct sim *s, const struct message *m)
 			blob_put(s, m->slots[i].digest, true);
 		gc_watch(s, m->slots[i].digest);
 	}
+	if (m->outcome == CORE_OUT_INPUT_MISSING)
+		oracle_missed(s, m->missing);
 	oracle_no_room(s, m->outcome == CORE_OUT_NO_ROOM ? m : NULL);
 	broker_step(s, &ev);
 	oracle_no_room(s, NULL);

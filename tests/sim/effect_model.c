@@ -118,7 +118,10 @@ static void grant(struct sim *s, const struct core_effect *fx)
 	m->index = fx->index;
 	m->lease = fx->grant.lease;
 	m->kind = b->kinds[t->spec.function];
-	if (!core_view_task(s->core, fx->batch, fx->index, &view))
+	/* A task that is over and made again for its bytes has no lease to be seen: its own counts. */
+	m->priority = b->options[b->functions[t->spec.function].options].priority;
+	if (!core_view_task(s->core, fx->batch, fx->index, &view) &&
+	    view.epoch == m->lease.epoch)
 		m->priority = view.priority;
 	m->cpus = b->options[b->functions[t->spec.function].options].resources[0].amount;
 	assert(fx->grant.args_size <= sizeof m->args);
@@ -248,6 +251,9 @@ void effect_apply(struct sim *s, const struct core_effect *fx)
 		commit(s, fx);
 		break;
 	case CORE_FX_TASK_ENDED:
+		if (fx->ended
+			    .cached) /* perhaps by one that was not on disk when gc began */
+			gc_watch_commit(s, ledger_commit(s, fx->ended.commit));
 		ended(s, fx);
 		break;
 	case CORE_FX_BATCH_ENDED:

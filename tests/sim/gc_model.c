@@ -3,6 +3,7 @@
  *
  *   begin   what is relied on from now on is watched; all that was decided before becomes durable
  *   mark    the graph of what is on disk then, and the choice
+ *   forget  the last moment at which a hit keeps all that it has brought
  *   doom    a lot of blobs that nothing holds, but for those that are watched
  *   remove  those of them that nobody has asked for or put meanwhile
  *   drop    records that nobody reads, by a record of the ledger
@@ -27,7 +28,7 @@ struct gc_model {
 	uint64_t number; /* of this gc; 0: none is on */
 	uint64_t numbers;
 	uint64_t began_step, began_at;
-	enum { GC_BEGUN, GC_DOOM, GC_REMOVE, GC_DROP } phase;
+	enum { GC_BEGUN, GC_FORGET, GC_DOOM, GC_REMOVE, GC_DROP } phase;
 	struct graph *graph;
 	struct victim *victims;
 	size_t victim_count, victim_capacity, at, lot_end;
@@ -83,6 +84,11 @@ void gc_watch_slots(struct sim *s, const struct content *slots, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		gc_watch(s, slots[i].digest);
+}
+
+uint64_t gc_removing(const struct sim *s)
+{
+	return gc_is_on(s) && s->gc->phase >= GC_DOOM ? s->gc->number : 0;
 }
 
 uint64_t gc_touched_at(const struct sim *s)
@@ -231,6 +237,31 @@ static void mark(struct sim *s)
 	free(live.commits);
 	gc->at = 0;
 	gc->dropped = 0;
+	gc->phase = GC_FORGET;
+}
+
+/* What was a hit since it began is kept after all, with its bytes. */
+static void forget(struct sim *s)
+{
+	struct gc_model *gc = s->gc;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->record_count; i++) {
+		const struct record *r = &s->records[i];
+		uint32_t commit = GRAPH_NONE;
+
+		if (r->type == R_COMMIT && r->watched == gc->number)
+			commit = graph_find_commit(gc->graph, r->commit);
+		if (commit != GRAPH_NONE)
+			graph_keep(gc->graph, commit, false);
+	}
+	for (size_t i = 0; i < gc->victim_count; i++) {
+		const struct blob *b = &s->blobs[gc->victims[i].blob];
+
+		if (!graph_is_needed(gc->graph, graph_find(gc->graph, b->digest)))
+			gc->victims[kept++] = gc->victims[i];
+	}
+	gc->victim_count = kept;
 	gc->phase = GC_DOOM;
 }
 
@@ -312,6 +343,9 @@ void gc_step(struct sim *s, uint64_t number)
 			if (disk_has(s, s->gc->began_step) ||
 			    model_planted == PLANT_GC_MARKS_EARLY)
 				mark(s);
+			break;
+		case GC_FORGET:
+			forget(s);
 			break;
 		case GC_DOOM:
 			doom(s);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define POISON_DEATHS 3 /* the core's default */
+#define LOSSES_MAX 20	/* of the same bytes: the core need not go on for ever */
 
 void broken(struct sim *s, const char *fmt, ...)
 {
@@ -167,7 +168,6 @@ void oracle_assignment(struct sim *s, const struct message *m)
 	oracle_check_args(s, m->batch, m->index, m->args, m->args_size, true);
 	if (s->quiet)
 		check_overlap(s, m);
-	fair_arrived(s, m);
 }
 
 /* ---- commits ---- */
@@ -191,14 +191,16 @@ static uint32_t retries_of(const struct sim *s, const uint8_t func_hash[DIGEST_S
 	return most;
 }
 
-/* Bytes that are gone, and that nothing could bring back: no task made them, or one that had to run
- * again has failed. */
+/* Bytes that are gone, and that nothing could bring back: no task made them, one that had to run
+ * again has failed, or each time that they were made they were lost once more. */
 static bool cannot_come_back(struct sim *s, const uint8_t digest[DIGEST_SIZE])
 {
 	const struct blob *b = blob_find(s, digest);
 
 	if (b && !b->made)
 		return !b->present;
+	if (b && b->losses > LOSSES_MAX)
+		return true;
 	for (size_t i = 0; i < s->record_count; i++)
 		if (s->records[i].type == R_COMMIT && !s->records[i].completed)
 			return true;
@@ -217,7 +219,10 @@ static void check_success(struct sim *s, const struct core_effect *fx, struct pr
 		broken(s, "commit %llu has a parent of another fingerprint",
 		       (unsigned long long)fx->commit.commit);
 	p->remade |= before && before->lost;
-	if (p->current && !(lease->has_nonce ? p->remade : p->superseded))
+	/* Who missed bytes knows better than a look-up, which was read before or looks at results only. */
+	bool again =
+		lease->has_nonce ? p->remade : p->superseded || p->missed == p->current;
+	if (p->current && !again)
 		broken(s, "commits %llu and %llu are both current for one fingerprint",
 		       (unsigned long long)p->current,
 		       (unsigned long long)fx->commit.commit);
@@ -263,6 +268,19 @@ static void check_commit(struct sim *s, const struct core_effect *fx)
 	s->oracle->progress_at = s->now;
 	if (fx->commit.completed && fx->commit.cache != CORE_CACHE_OFF)
 		check_success(s, fx, p);
+}
+
+void oracle_missed(struct sim *s, const uint8_t digest[DIGEST_SIZE])
+{
+	for (size_t i = 0; i < s->record_count; i++) {
+		const struct record *r = &s->records[i];
+
+		for (uint32_t k = 0; r->type == R_COMMIT && k < r->slot_count; k++)
+			if (!memcmp(r->slots[k].digest, digest, DIGEST_SIZE))
+				print_of(s->oracle, r->func_hash, r->args_hash,
+					 r->has_nonce ? r->nonce : NULL)
+					->missed = r->commit;
+	}
 }
 
 void oracle_lookup(struct sim *s, const struct message *m)
@@ -390,7 +408,8 @@ static void check_ended(struct sim *s, const struct core_effect *fx)
 		broken(s, "task %u:%u ended during recovery", b, fx->index);
 	if (f->ended)
 		broken(s, "task %u:%u ended twice", b, fx->index);
-	*f = (struct fate){true, fx->ended.status, fx->ended.commit, fx->ended.upstream};
+	*f = (struct fate){true, fx->ended.status, fx->ended.commit, fx->ended.upstream,
+			   fx->ended.cached ? gc_removing(s) : 0};
 	switch (fx->ended.status) {
 	case CORE_COMPLETED:
 		check_completed(s, fx, b);
@@ -506,7 +525,8 @@ void oracle_record(struct sim *s, const struct record *r)
 		broken(s, "the end of task %u:%u is on disk twice", r->sim_batch,
 		       r->index);
 	o->durable[r->sim_batch][r->index] =
-		(struct fate){true, r->status, r->commit, r->upstream};
+		(struct fate){true, r->status, r->commit, r->upstream,
+			      o->now[r->sim_batch][r->index].passed_on};
 	if (r->commit && !ledger_commit(s, r->commit))
 		broken(s, "the record of task %u:%u names a commit that is not there",
 		       r->sim_batch, r->index);
@@ -532,7 +552,9 @@ static const struct record *completed_with(const struct sim *s, uint32_t b, uint
 						       : NULL;
 }
 
-/* Nobody who was told that it is there since this gc began, and no batch that goes on, needs it. */
+/* Nobody who was told that it is there since this gc began, and no batch that goes on, needs it. A hit
+ * while it removes is told of digests; the bytes only where they are what was asked for, and then each
+ * blob is watched. Who reads what went has it made again. */
 void oracle_swept(struct sim *s, const struct blob *blob, uint64_t gc)
 {
 	if (blob->watched == gc)
@@ -545,6 +567,8 @@ void oracle_swept(struct sim *s, const struct blob *blob, uint64_t gc)
 		for (uint32_t i = 0; i < s->batches[b].task_count; i++) {
 			const struct record *c = completed_with(s, b, i);
 
+			if (oracle_fate(s, b, i, false)->passed_on == gc)
+				continue;
 			for (uint32_t k = 0; c && k < c->slot_count; k++)
 				if (!memcmp(c->slots[k].digest, blob->digest,
 					    DIGEST_SIZE))

@@ -1,6 +1,7 @@
 /* oracle_fair.c - a request that waits for room is not passed over for ever: on at least one of the
  * workers (each can hold any task) others get something only so many times before it does. The same
- * for an assignment that waits on a worker. Higher priorities may pass as often as they like. */
+ * for an assignment that waits on a worker: only so many that came later start before it does.
+ * Higher priorities may pass as often as they like. */
 #include "tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -99,21 +100,19 @@ void fair_grant(struct sim *s, const struct core_effect *fx)
 			pass(s, b, i, worker, &granted);
 }
 
-void fair_arrived(struct sim *s, const struct message *m)
+void fair_started(struct sim *s, uint32_t worker, const struct held *started)
 {
-	struct sim_worker *w = &s->workers[m->worker];
+	struct sim_worker *w = &s->workers[worker];
 
-	for (uint32_t i = 0; i < w->held_count && s->quiet; i++) {
-		struct held *h = &w->held[i];
-
+	for (struct held *h = w->held; h < started && s->quiet; h++) {
 		if (h->started || h->stopping)
 			continue;
-		if (h->assignment.priority >= m->priority &&
+		if (h->assignment.priority >= started->assignment.priority &&
 		    ++h->passed > SIM_KEEP_AFTER + w->credit + CREDIT_LEFT)
 			broken(s,
-			       "index %u waits on worker %u, and %u others were sent "
+			       "index %u waits on worker %u, and %u others started "
 			       "there",
-			       h->assignment.index, m->worker, h->passed);
+			       h->assignment.index, worker, h->passed);
 		return; /* the oldest: the others have their turn after it */
 	}
 }

@@ -250,6 +250,7 @@ struct blob {
 	uint8_t digest[DIGEST_SIZE];
 	bool present;
 	bool made;		 /* by a task, or by the core: can be made again */
+	uint32_t losses;	 /* how often it was there, and then was not */
 	bool doomed, swept;	 /* about to be removed; removed by gc */
 	uint64_t watched;	 /* by the gc of this number: somebody relies on it */
 	struct content *entries; /* of a list, once it was announced */
@@ -267,7 +268,7 @@ struct held { /* a lease on a worker */
 	bool started, finished, stopping;
 	struct message result;
 	uint64_t reported_at;
-	uint32_t passed; /* by later assignments, before it was started */
+	uint32_t passed; /* by later assignments that started before it */
 };
 
 struct sim_worker {
@@ -436,6 +437,8 @@ void gc_step(struct sim *s, uint64_t number);
 void gc_end(struct sim *s); /* the broker has crashed, or all is over */
 void gc_free(struct sim *s);
 bool gc_is_on(const struct sim *s);
+/** The number of the gc that has begun to remove; 0: none has. */
+uint64_t gc_removing(const struct sim *s);
 /** Somebody was told that it is there, or puts it: it stays, if gc has not removed it. */
 void gc_watch(struct sim *s, const uint8_t digest[DIGEST_SIZE]);
 void gc_watch_commit(struct sim *s, struct record *r);
@@ -474,6 +477,8 @@ void oracle_effect(struct sim *s, const struct core_effect *fx);
 void oracle_assignment(struct sim *s, const struct message *m); /* one reaches a worker */
 void oracle_lookup(struct sim *s, const struct message *m);	/* was read */
 void oracle_record(struct sim *s, const struct record *r);	/* one became durable */
+/** The broker hears of a worker that it missed these bytes. */
+void oracle_missed(struct sim *s, const uint8_t digest[DIGEST_SIZE]);
 /** gc removes a blob, or the record of a commit. */
 void oracle_swept(struct sim *s, const struct blob *blob, uint64_t gc);
 void oracle_dropped(struct sim *s, const struct record *r);
@@ -494,6 +499,7 @@ struct fate {
 	enum core_task_status status;
 	uint64_t commit;
 	uint32_t upstream;
+	uint64_t passed_on; /* number of the gc that was removing when it was a hit */
 };
 const struct fate *oracle_fate(const struct sim *s, uint32_t batch, uint32_t index,
 			       bool durable);
@@ -514,8 +520,8 @@ struct fairness *fair_new(const struct sim *s);
 void fair_free(struct fairness *f, const struct sim *s);
 void fair_reset(struct sim *s); /* the workers, or what is known of them, changed */
 void fair_grant(struct sim *s, const struct core_effect *fx);
-void fair_arrived(struct sim *s,
-		  const struct message *m); /* an assignment, at its worker */
+/** A worker starts what it held; @started is in its list. */
+void fair_started(struct sim *s, uint32_t worker, const struct held *started);
 
 /* oracle_end.c: when faults have stopped, and when all is over */
 void oracle_calm(struct sim *s);
