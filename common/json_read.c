@@ -428,6 +428,27 @@ static int read_word(struct json_reader *r, struct json_token *t)
 	return fail_here(r, "a value");
 }
 
+/* read_nan() - Return: whether one of the numbers that JSON does not know stands here. */
+static bool read_nan(struct json_reader *r, struct json_token *t)
+{
+	static const struct {
+		const char *word;
+		double value;
+	} words[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
+	for (size_t i = 0; r->takes_nan && i < ARRAY_LEN(words); i++) {
+		size_t n = strlen(words[i].word);
+		if ((size_t)(r->end - r->at) < n || memcmp(r->at, words[i].word, n) != 0)
+			continue;
+		t->text = (const char *)r->at;
+		t->size = n;
+		r->at += n;
+		t->type = JSON_DOUBLE;
+		t->d = words[i].value;
+		return true;
+	}
+	return false;
+}
+
 static int read_value(struct json_reader *r, struct json_token *t)
 {
 	if (r->at == r->end)
@@ -440,6 +461,8 @@ static int read_value(struct json_reader *r, struct json_token *t)
 		t->type = JSON_STRING;
 		return read_string(r, t);
 	}
+	if (read_nan(r, t))
+		return 0;
 	if (c == '-' || (c >= '0' && c <= '9'))
 		return read_number(r, t);
 	return read_word(r, t);

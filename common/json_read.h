@@ -57,6 +57,8 @@ struct json_reader {
 	uint8_t depth;
 	uint8_t state;
 	bool failed; /* sticks */
+	bool takes_nan; /* set it behind init: NaN, Infinity and -Infinity are numbers too, as
+			   Python and JavaScript libraries write them */
 	char message[128];
 	uint64_t first_line; /* 1; set it behind init when the buffer is a line of a
 				larger file */

@@ -88,6 +88,7 @@ int metrics_parse(struct report *r, const void *data, size_t size, struct err *e
 	struct json_reader j;
 	struct found found = {0};
 	json_reader_init(&j, data, size);
+	j.takes_nan = true; /* a training that diverged is a result, too */
 	int rc = take_all(r, &j, &found);
 	if (rc)
 		err_set(e, ERR_FAILED, "line %" PRIu64 ", column %" PRIu64 ": %s", j.line,

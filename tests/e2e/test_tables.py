@@ -148,6 +148,24 @@ tasks:
         self.assertEqual(self.cashet("best", "--by", "acc", "--max", "-k1", "--json")
                          .json["tasks"][0]["index"], 3)
 
+    # ---- a training that diverged
+
+    def test_nan_is_a_result_and_never_the_best(self):
+        self.site.write("nan.yaml", """version: 1
+tasks:
+  t:
+    run: 'echo "{\\"loss\\": ${p.loss}}" > m.json'
+    sweep: {params: {loss: ["NaN", "0.5", "Infinity", "0.25", "-0.5e1"]}}
+    metrics: {from: m.json, best: {loss: min}}
+""")
+        done = self.site.submit("nan.yaml")
+        self.assertEqual([t["metrics"]["loss"] for t in done["tasks"]], [None, 0.5, None, 0.25, -5])
+        best = self.cashet("best", done["batch"], "--json").json["tasks"]
+        self.assertEqual([t["index"] for t in best], [4, 3, 1, 2])
+        rows = list(csv.DictReader(io.StringIO(self.cashet("results", done["batch"], "--csv").out)))
+        self.assertEqual([r["metrics.loss"] for r in rows], ["nan", "0.5", "inf", "0.25", "-5.0"])
+        self.assertEqual(self.site.submit("nan.yaml")["counts"]["cached"], 5)
+
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -375,6 +376,12 @@ Test(metrics, are_numbers_and_strings_sorted_by_name)
 	cr_assert_eq(r->outcome.metrics[2]->number, 0.25);
 	report_free(r);
 	cr_assert_str_eq(metrics("{}", NULL), "ok");
+	cr_assert_str_eq(metrics("{\"a\": NaN, \"b\": Infinity, \"c\": -Infinity}", &r),
+			 "ok");
+	cr_assert(isnan(r->outcome.metrics[0]->number));
+	cr_assert_eq(r->outcome.metrics[1]->number, INFINITY);
+	cr_assert_eq(r->outcome.metrics[2]->number, -INFINITY);
+	report_free(r);
 }
 
 Test(metrics, anything_else_is_refused_with_its_place)
@@ -391,7 +398,7 @@ Test(metrics, anything_else_is_refused_with_its_place)
 	cr_assert_str_eq(metrics("[1]", NULL),
 			 "line 1, column 1: it holds a list; metrics are one object");
 	cr_assert_str_eq(metrics("{\"a\": 1, \"a\": 2}", NULL), "\"a\" is there twice");
-	cr_assert_str_eq(metrics("{\"a\": NaN}", NULL),
+	cr_assert_str_eq(metrics("{\"a\": Nan}", NULL),
 			 "line 1, column 7: 'N' where a value is expected");
 	cr_assert_str_eq(metrics("", NULL),
 			 "line 1, column 1: the text ends where a value is expected");
