@@ -4,6 +4,7 @@
  * What is replayed in recovery is recorded already and is told to nobody. To add an effect: a case here; the compiler names a forgotten one. */
 #include "broker/checkpoint.h"
 
+#include "broker/care/guard.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -60,6 +61,9 @@ static void task_ended(struct broker *b, const struct core_effect *fx)
 		.commit = fx->ended.commit,
 	};
 	ledger_add_end(b->turn, fx->batch, &end);
+	/* The commit may have been decided, not recorded, when gc began, and this end is after that. */
+	if (fx->ended.cached)
+		guard_commit(b, fx->ended.commit);
 	if (fx->ended.status == CORE_CANCELLED)
 		checkpoints_look(b);
 	struct batch *batch = batch_find_number(b, fx->batch);
