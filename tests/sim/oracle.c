@@ -307,6 +307,21 @@ void oracle_process_ended(struct sim *s, uint32_t worker)
 		o->prints[i].deaths += o->prints[i].holder == worker + 1;
 }
 
+/* The broker believes that it waits on its worker: one that left early may overtake another that waits
+ * for the disk, and start in its place. Such a death counts for nobody. */
+static bool seems_to_wait(const struct sim *s, const struct core_lease *lease)
+{
+	for (uint32_t b = 0; b < s->batch_count; b++) {
+		struct core_task_view view;
+
+		if (s->broker_up && s->batches[b].number &&
+		    !memcmp(s->batches[b].id, lease->batch_id, DIGEST_SIZE) &&
+		    !core_view_task(s->core, s->batches[b].number, lease->index, &view))
+			return view.status == CORE_READY && view.epoch == lease->epoch;
+	}
+	return false;
+}
+
 void oracle_poisoned(struct sim *s, const struct sim_worker *w,
 		     const struct core_lease *lease)
 {
@@ -314,7 +329,8 @@ void oracle_poisoned(struct sim *s, const struct sim_worker *w,
 
 	sim_trace(s, "lease %llx of index %u kills its worker",
 		  (unsigned long long)lease->epoch, lease->index);
-	if (p->granted != lease->epoch || !s->oracle->kills_are_bounded)
+	if (p->granted != lease->epoch || !s->oracle->kills_are_bounded ||
+	    seems_to_wait(s, lease))
 		return;
 	for (uint32_t i = 0; i < w->held_count; i++)
 		if (w->held[i].finished)
