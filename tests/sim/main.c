@@ -211,6 +211,8 @@ static void run_seed(uint64_t seed, bool twice, struct tally *t)
 static void run_failed_before(const char *path, struct tally *t)
 {
 	char line[400];
+	uint64_t *seeds = NULL;
+	size_t count = 0, capacity = 0;
 	FILE *f = fopen(path, "r");
 
 	if (!f) {
@@ -222,10 +224,15 @@ static void run_failed_before(const char *path, struct tally *t)
 		char *end;
 		uint64_t seed = strtoull(line, &end, 10);
 
-		if (end != line)
-			run_seed(seed, false, t);
+		if (end == line)
+			continue;
+		mem_grow(seeds, count, capacity);
+		seeds[count++] = seed;
 	}
-	fclose(f);
+	fclose(f); /* before a child ends: its exit() would set the shared file back */
+	for (size_t i = 0; i < count; i++)
+		run_seed(seeds[i], false, t);
+	free(seeds);
 }
 
 static int run_seeds(uint64_t from, uint64_t count, const char *failed_before)
