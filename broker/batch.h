@@ -6,7 +6,7 @@
 #pragma once
 
 #include "broker/map.h"
-#include "broker/peer.h"
+#include "broker/net/peer.h"
 #include "common/format/function.h"
 
 struct core_wait_view;

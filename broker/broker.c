@@ -6,8 +6,8 @@
 #include "broker/care/care.h"
 #include "broker/care/guard.h"
 #include "broker/checkpoint.h"
-#include "broker/import.h"
-#include "broker/strangers.h"
+#include "broker/handlers/import.h"
+#include "broker/net/strangers.h"
 
 #include "common/clock.h"
 #include "common/fs.h"

@@ -5,29 +5,31 @@
  * hand the records in, go on. What waits for the disk is in the outbox, keyed by the number of
  * the turn (`step`); the loop itself never waits for the disk.
  *
- *   session.c     peers: Hello, liveness, roles        submit.c, chunk.c   batches come in
- *   dispatch.c    which message may come from whom     lookup.c            is it cached, is it whole
- *   effects.c     what the core decided, carried out   assign.c, worker.c  to and from workers
- *   outbox.c      messages that wait for the disk      report.c            results become commits
- *   watch.c       progress                             query.c, history/   questions, on a thread
- *   recover.c     the start, from the ledger           private.c           life of a private broker
+ *   net/        sockets, keys, sessions, the outbox of messages that wait for the disk
+ *   handlers/   a file per thing that peers ask for; dispatch.c: which message may come from whom
+ *   blobs/      the service of blobs, on a thread of its own
+ *   effects.c   what the core decided, carried out; commits.c: results become commits
+ *   lookup.c    is it cached, is it whole; presence.c: which bytes are there
+ *   assign.c    to workers; worker.c: what is known of them
+ *   recover.c   the start, from the ledger; private.c: the life of a private broker
+ *   history/, care/   questions about the store, on threads; what may go, and making it go
  *
  * Errors: what a peer does wrong is answered and counted; what fails here beyond repair goes to
  * broker_fail(), which ends the loop without letting anything out that is not on disk. */
 #pragma once
 
-#include "broker/auth.h"
 #include "broker/batch.h"
-#include "broker/blobs.h"
+#include "broker/blobs/blobs.h"
 #include "broker/care/files.h"
 #include "broker/core/core.h"
+#include "broker/handlers/watch.h"
 #include "broker/history/page.h"
 #include "broker/ledger/ledger.h"
+#include "broker/net/auth.h"
+#include "broker/net/outbox.h"
+#include "broker/net/peer.h"
 #include "broker/options.h"
-#include "broker/outbox.h"
-#include "broker/peer.h"
 #include "broker/store/cas.h"
-#include "broker/watch.h"
 #include "broker/worker.h"
 
 #include <sys/types.h>

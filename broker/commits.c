@@ -2,8 +2,8 @@
  * the work was given up, of what is known; and notices of failed attempts for those who watch. */
 #include "broker/broker.h"
 
-#include "broker/import.h"
-#include "broker/report.h"
+#include "broker/handlers/import.h"
+#include "broker/handlers/report.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/hex.h"

@@ -7,7 +7,7 @@
 
 #include "broker/batch.h"
 #include "broker/core/types.h"
-#include "broker/peer.h"
+#include "broker/net/peer.h"
 
 struct known_function { /* sent in this session */
 	struct map_node by_hash;

@@ -8,7 +8,7 @@
 
 #include "broker/broker.h"
 #include "broker/care/set64.h"
-#include "broker/import.h"
+#include "broker/handlers/import.h"
 #include "common/clock.h"
 #include "common/pure/mem.h"
 

@@ -14,8 +14,8 @@
  *   2. a file of its own in this folder with one function, as commit.c has it: it reads, and appends
  *      the answer's field of the Envelope to @out, or returns an error with what, why, next;
  *   3. its declaration in parts.h, its row in the table of history.c, its line in meson.build;
- *   4. a row in broker/dispatch.c with handle_question, or with a handler of its own in
- *      broker/query.c if the loop has to add what it knows (a member of struct history_live);
+ *   4. a row in broker/handlers/dispatch.c with handle_question, or with a handler of its own in
+ *      broker/handlers/query.c if the loop has to add what it knows (a member of struct history_live);
  *   5. in the client request_ask() or ask(), as for any other question: which of the two answers is
  *      decided below that.
  * tests/unit/history sends each row a question without anything in it: it must not crash.

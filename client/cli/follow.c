@@ -249,6 +249,9 @@ static int detach(struct follow *f, const char *batch)
 {
 	struct cashet_error e;
 	cli_forget_interrupt();
+	if (f->submitted && !f->named)
+		cli_note(f->cli, "waiting for the broker to accept the batch; interrupt "
+				 "again to leave at once");
 	if (f->submitted && cashet_sync(f->cli->c, &e)) {
 		cli_note(f->cli, "interrupted before the broker had accepted the batch");
 		return CASHET_DETACHED;

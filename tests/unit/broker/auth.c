@@ -1,6 +1,6 @@
 /* auth.c - who is let in: every combination of key, mechanism and authenticator, over real TCP. */
-#include "broker/auth.h"
-#include "broker/blobs.h"
+#include "broker/net/auth.h"
+#include "broker/blobs/blobs.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "proto/blob_client.h"

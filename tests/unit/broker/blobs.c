@@ -1,5 +1,5 @@
 /* blobs.c - the blob service, through its client and through a raw socket that misbehaves. */
-#include "broker/blobs.h"
+#include "broker/blobs/blobs.h"
 #include "broker/store/cas_ops.h"
 #include "common/clock.h"
 #include "common/fs.h"

@@ -1,6 +1,6 @@
 /* parts.c - the small parts of the broker, alone. */
-#include "broker/accept.h"
 #include "broker/map.h"
+#include "broker/net/accept.h"
 #include "broker/options.h"
 #include "common/pure/mem.h"
 #include "proto/cashet.pb-c.h"

@@ -1,7 +1,7 @@
 /* talk.c - what peers may say, and what the broker answers to everything else. */
 #include "rig.h"
 
-#include "broker/dispatch.h"
+#include "broker/handlers/dispatch.h"
 #include "common/rand.h"
 
 #include <criterion/criterion.h>

@@ -5,10 +5,10 @@
  * handshake may take, its least value over some seconds, were strangers. Keys that are not trusted are
  * left out, since the authenticator counts them. The monitor's queue has no bound, because libzmq
  * would wait for room in it; it is emptied every second. */
-#include "broker/strangers.h"
+#include "broker/net/strangers.h"
 
-#include "broker/auth.h"
 #include "broker/broker.h"
+#include "broker/net/auth.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 

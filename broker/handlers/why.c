@@ -1,7 +1,7 @@
 /* why.c - what the loop adds to WhyQuery about a task in memory: how it stands, what keeps it, and where
  * it runs; and to DryRunQuery: what there is to run on. The rest is read from the ledger on the query
  * thread. */
-#include "broker/query.h"
+#include "broker/handlers/query.h"
 
 #include "common/num.h"
 #include "common/pure/mem.h"

@@ -1,7 +1,7 @@
 /* dispatch.h - a row of the table in dispatch.c, which says how to add one. */
 #pragma once
 
-#include "broker/peer.h"
+#include "broker/net/peer.h"
 
 struct dispatch_row {
 	Cashet__Envelope__BodyCase what;

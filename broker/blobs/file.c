@@ -1,11 +1,11 @@
-/* blob_file.c - a put whose bytes the broker reads from the sender's own file, so that they need not
+/* file.c - a put whose bytes the broker reads from the sender's own file, so that they need not
  * go through a socket: the kernel shows the files that a process has open to those who may trace it.
  *
  * Only on ipc sockets, whose folder is the owner's alone: whoever writes there is the broker's user, and
  * gains nothing that the user does not have. Whether the broker sees the same file (and not that of
  * another process, as from within a container) is told by device and inode; if in doubt, the bytes
  * come as messages. Nothing is trusted: what was read is what is hashed and stored. */
-#include "broker/blobs_internal.h"
+#include "broker/blobs/impl.h"
 
 #include <fcntl.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
-/* blob_jobs.c - the threads that do the disk's work for streams, first come, first served. What a
+/* jobs.c - the threads that do the disk's work for streams, first come, first served. What a
  * stream does in one go is bounded (a window of bytes), so nobody waits long for a thread. */
-#include "broker/blobs_internal.h"
+#include "broker/blobs/impl.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,12 +1,12 @@
-/* blobs_internal.h - what the files of the blob service share.
+/* impl.h - what the files of the blob service share.
  *
  *   blobs.c        the loop, the sockets, the life of the service
- *   blob_peer.c    peers, and saying something to them
- *   blob_dispatch.c  the table of messages
- *   blob_stream.c  streams: opening and ending them, whose turn it is, time-outs
- *   blob_file.c    puts from a file that the broker reads itself
- *   blob_put.c, blob_get.c   the kinds of stream: what the loop and what a job does for each
- *   blob_jobs.c    the threads that do the disk's work
+ *   peer.c         peers, and saying something to them
+ *   dispatch.c     the table of messages
+ *   stream.c       streams: opening and ending them, whose turn it is, time-outs
+ *   file.c         puts from a file that the broker reads itself
+ *   put.c, get.c   the kinds of stream: what the loop and what a job does for each
+ *   jobs.c         the threads that do the disk's work
  *
  * Ownership. Everything belongs to the loop's thread, but for the fields below "job's" of a stream:
  * they belong to a job thread from jobs_submit() until the stream comes back through jobs_take(),
@@ -14,7 +14,7 @@
  * it is freed when it comes back. */
 #pragma once
 
-#include "broker/blobs.h"
+#include "broker/blobs/blobs.h"
 #include "common/pure/list.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -151,10 +151,10 @@ struct blobs {
 		streams_now;
 };
 
-/* ---- blob_dispatch.c ---- */
+/* ---- dispatch.c ---- */
 void blobs_handle(struct blobs *b, unsigned endpoint, struct wire_frame *frame);
 
-/* ---- blob_peer.c ---- */
+/* ---- peer.c ---- */
 struct blob_peer *blobs_find_peer(struct blobs *b, unsigned endpoint,
 				  const struct wire_frame *frame);
 struct blob_peer *blobs_add_peer(struct blobs *b, unsigned endpoint,
@@ -181,7 +181,7 @@ void blobs_refuse(struct blobs *b, struct blob_peer *peer, const char *why);
  * stay until the end of the loop's turn, so that nobody up the stack holds a dead pointer. */
 void blobs_forget_peer(struct blobs *b, struct blob_peer *peer);
 
-/* ---- blob_stream.c ---- */
+/* ---- stream.c ---- */
 struct blob_stream *stream_find(struct blob_peer *peer, uint64_t id);
 /** stream_open() - NULL if the peer has too many (it was told). */
 struct blob_stream *stream_open(struct blobs *b, struct blob_peer *peer,
@@ -202,19 +202,19 @@ uint64_t stream_window(const struct blobs *b, const struct blob_stream *s);
 enum err_code stream_explain(int rc, const char **what);
 void piece_free(struct piece *piece);
 
-/* ---- blob_file.c ---- */
+/* ---- file.c ---- */
 bool blob_file_may(const struct blobs *b, const struct blob_peer *peer);
 /** blob_file_open() - Return: a descriptor; -1: it cannot be read, or is another one. Thread: any. */
 int blob_file_open(const struct blob_file *file);
 
-/* ---- blob_put.c, blob_get.c: a row of the table of messages each ---- */
+/* ---- put.c, get.c: a row of the table of messages each ---- */
 typedef void blob_on(struct blobs *b, struct blob_peer *peer,
 		     const Cashet__BlobMessage *m, struct wire_frame *frame);
 blob_on blob_on_put, blob_on_data, blob_on_end, blob_on_get, blob_on_have;
 /** blob_get_credit() - the asker may be sent @credit more bytes. */
 void blob_get_credit(struct blobs *b, struct blob_stream *s, uint64_t credit);
 
-/* ---- blob_jobs.c ---- */
+/* ---- jobs.c ---- */
 int jobs_start(struct blobs *b);
 void jobs_stop(struct blobs *b); /* streams that they have come back first */
 void jobs_submit(struct blobs *b, struct blob_stream *s);

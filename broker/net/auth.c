@@ -1,7 +1,7 @@
 /* auth.c - see auth.h. libzmq sends one request per handshake and holds that connection back until
  * the answer; everything here is memory but for the look at the file's stamp. The table is replaced
  * whole, under the lock, so a reader sees the old one or the new one. */
-#include "broker/auth.h"
+#include "broker/net/auth.h"
 
 #include "common/clock.h"
 #include "common/log.h"

@@ -1,5 +1,5 @@
 /* query.c - see query.h: the thread, its queue, and the handlers that ask it. */
-#include "broker/query.h"
+#include "broker/handlers/query.h"
 
 #include "broker/history/history.h"
 #include "common/clock.h"

@@ -1,5 +1,5 @@
-/* blob_peer.c - who is connected to the blob service, and saying something to them. */
-#include "broker/blobs_internal.h"
+/* peer.c - who is connected to the blob service, and saying something to them. */
+#include "broker/blobs/impl.h"
 
 #include "common/log.h"
 #include "common/pure/mem.h"

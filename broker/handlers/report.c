@@ -11,7 +11,7 @@
 
 #include "broker/care/guard.h"
 #include "broker/checkpoint.h"
-#include "broker/report.h"
+#include "broker/handlers/report.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/hex.h"

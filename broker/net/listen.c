@@ -4,11 +4,11 @@
  * Sockets are not counted here: accept.c refuses connections before descriptors run out. */
 #include "broker/broker.h"
 
-#include "broker/accept.h"
-#include "broker/auth.h"
 #include "broker/care/guard.h"
+#include "broker/net/accept.h"
+#include "broker/net/auth.h"
+#include "broker/net/strangers.h"
 #include "broker/restore.h"
-#include "broker/strangers.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pure/mem.h"

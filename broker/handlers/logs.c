@@ -1,6 +1,6 @@
 /* logs.c - LogRead: of a task that ended, its blob is named; of one that runs, the worker is asked
  * and its answer passed on. The broker never holds a log. */
-#include "broker/query.h"
+#include "broker/handlers/query.h"
 
 #include "common/log.h"
 #include "common/pure/mem.h"

@@ -1,5 +1,5 @@
 /* blobs.c - see blobs.h: the loop and the life of the blob service. */
-#include "broker/blobs_internal.h"
+#include "broker/blobs/impl.h"
 
 #include "broker/restore.h"
 #include "common/clock.h"

@@ -10,8 +10,8 @@
 #include "broker/broker.h"
 
 #include "broker/care/care.h"
-#include "broker/dispatch.h"
-#include "broker/import.h"
+#include "broker/handlers/dispatch.h"
+#include "broker/handlers/import.h"
 #include "common/log.h"
 
 #include <stdio.h>

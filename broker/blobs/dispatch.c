@@ -1,5 +1,5 @@
-/* blob_dispatch.c - which message of a peer goes where, and may come at all. */
-#include "broker/blobs_internal.h"
+/* dispatch.c - which message of a peer goes where, and may come at all. */
+#include "broker/blobs/impl.h"
 
 #include <string.h>
 

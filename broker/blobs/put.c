@@ -1,4 +1,4 @@
-/* blob_put.c - bytes that come in.
+/* put.c - bytes that come in.
  *
  *   PUT     -> a small one has credit for all of it, a large one waits for its turn
  *   DATA    -> queued; a job writes what is queued, and credit for as much goes back
@@ -6,7 +6,7 @@
  *
  * What is queued is never more than the credit that was given. Where a PUT names a file that can be
  * opened here (a job does so when it is its turn), DATA only tells what part of it is next. */
-#include "broker/blobs_internal.h"
+#include "broker/blobs/impl.h"
 
 #include "common/pure/mem.h"
 

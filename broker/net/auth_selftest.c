@@ -1,6 +1,6 @@
 /* auth_selftest.c - a broker that would let strangers in must not run: it dials itself with a key
  * that nobody can trust, from a context of its own, and looks at how the handshake ends. */
-#include "broker/auth.h"
+#include "broker/net/auth.h"
 
 #include "common/clock.h"
 #include "proto/endpoint.h"

@@ -1,11 +1,11 @@
-/* blob_get.c - bytes that go out, and which ones are missing.
+/* get.c - bytes that go out, and which ones are missing.
  *
  *   GET     -> a job opens the blob; a large one then waits for its turn
  *           -> jobs read pieces, as many as there is credit for; the loop sends them
  *           -> END once the blob was read to its end and is what its name says, else ERROR
  *
  * A range is read from the start of the blob and to its end all the same: only so is it verified. */
-#include "broker/blobs_internal.h"
+#include "broker/blobs/impl.h"
 
 #include "common/log.h"
 #include "common/pure/mem.h"

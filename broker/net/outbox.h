@@ -6,7 +6,7 @@
  * reads the commits of this very step. Peers are named by handle: gone ones are skipped. */
 #pragma once
 
-#include "broker/peer.h"
+#include "broker/net/peer.h"
 
 struct outbox_entry {
 	uint64_t step;

@@ -9,7 +9,7 @@
  *
  * The last quarter is for blob sockets: were it full of clients that wait, the workers could not
  * fetch what those clients wait for. */
-#include "broker/accept.h"
+#include "broker/net/accept.h"
 
 #include <errno.h>
 #include <fcntl.h>

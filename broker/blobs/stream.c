@@ -1,10 +1,10 @@
-/* blob_stream.c - the life of a stream, and whose turn it is.
+/* stream.c - the life of a stream, and whose turn it is.
  *
  * A stream of at most SMALL_MAX bytes moves at once: it needs little memory and is soon over. A
  * larger one moves while it has a turn, of which there are BLOBS_LARGE for puts and as many for
  * gets; a turn that falls free goes to the peer that has the fewest, in order of arrival. Whoever
  * has a turn and moves nothing while others wait loses its stream after CROWDED_NS. */
-#include "broker/blobs_internal.h"
+#include "broker/blobs/impl.h"
 
 #include "common/log.h"
 #include "common/pure/mem.h"

@@ -10,7 +10,7 @@
  *
  * One import at a time. It belongs to its number (drawn by the client), not to a connection: who
  * comes back goes on with the chunk that is expected. */
-#include "broker/import.h"
+#include "broker/handlers/import.h"
 
 #include "broker/care/guard.h"
 #include "broker/care/set64.h"
