@@ -362,11 +362,17 @@ static int look_into_all(struct gc *gc)
 
 /* ---- all of it ---- */
 
+static void watch_list(void *arg, const uint8_t digest[DIGEST_SIZE])
+{
+	guard_digest(arg, digest);
+}
+
 static int begin(struct broker *b, void *arg)
 {
 	(void)arg;
 	guard_watch(b, true);
 	reports_guard(b);
+	core_each_list(b->core, watch_list, b);
 	return 0;
 }
 

@@ -136,6 +136,10 @@ int core_view_wait(const struct core *core, uint64_t batch, uint32_t index,
  * Return: 0, @view says what keeps the task *@indexp; 1: nothing of the kind, or no such batch. */
 int core_view_stuck(const struct core *core, uint64_t batch, uint32_t *budget,
 		    uint32_t *indexp, struct core_wait_view *view);
+/** core_each_list() - the lists that tasks read which are not over: until one of them has ended, no record
+ * names its list. */
+void core_each_list(const struct core *core,
+		    void (*fn)(void *arg, const uint8_t digest[DIGEST_SIZE]), void *arg);
 struct core_worker_view {
 	uint32_t running, queued;
 	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */

@@ -96,6 +96,19 @@ int core_view_batch(const struct core *core, uint64_t batch, struct core_batch_v
 	return 0;
 }
 
+void core_each_list(const struct core *core,
+		    void (*fn)(void *arg, const uint8_t digest[DIGEST_SIZE]), void *arg)
+{
+	for (uint32_t i = 0; i < core->batch_count; i++) {
+		const struct batch *b = core->batches[i];
+		for (uint32_t k = 0; b && !b->dead && k < b->groups.count; k++) {
+			const struct group *g = batch_group(b, k);
+			if (g->complete && g->readers && g->list_count)
+				fn(arg, g->digest);
+		}
+	}
+}
+
 int core_view_worker(const struct core *core, uint32_t worker,
 		     struct core_worker_view *view)
 {

@@ -375,7 +375,11 @@ static void take(struct broker *b, struct worker *w, const Cashet__Outcome *o)
 		event.result.slots = r->slots;
 		event.result.slot_count = r->slot_count;
 	} else if (o->kind == CASHET__OUTCOME__KIND__INPUT_MISSING) {
+		char digest[HEX_DIGEST_SIZE];
 		memcpy(event.result.missing, o->missing.data, DIGEST_SIZE);
+		hex_encode(digest, o->missing.data, DIGEST_SIZE);
+		log_info("input missing, it is made again", "worker=%s digest=%s",
+			 w->name, digest);
 		presence_forget(b);
 	}
 	broker_step(b, &event);

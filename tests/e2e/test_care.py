@@ -605,6 +605,19 @@ class Crash(Care):
         self.assertEqual(self.objects(), [])
         self.fine()
 
+    def test_the_list_that_a_waiting_task_reads_stays(self):
+        """No record names it until that task has ended."""
+        self.start()
+        submit = self.site.start_submit(self.site.write(
+            "s.yaml", SWEEP % 5 + "    resources: {gpus: 1}\n"))
+        until(lambda: self.json("broker", "status")["ready"] == 1, "the last task to wait")
+        for _ in range(3):
+            self.assertEqual(self.json("clear", "--yes")["commits"], 0)
+        self.site.worker("node-2", 1, "--gpus", "1")
+        self.assert_counts(submit.finish(), executed=6)
+        self.assertNotIn("input missing", self.broker.text())
+        self.fine()
+
     def test_sweeps_and_gc_at_the_same_time(self):
         self.start()
         self.site.worker("node-2", wait=True)

@@ -101,6 +101,11 @@ static void again(struct sim *s)
 	sim_at(s, rng_below(&s->collect, STEP_NS), A_GC, 0, s->gc->numbers);
 }
 
+static void watch_list(void *arg, const uint8_t digest[DIGEST_SIZE])
+{
+	gc_watch(arg, digest);
+}
+
 void gc_begin(struct sim *s)
 {
 	if (!s->gc)
@@ -116,6 +121,7 @@ void gc_begin(struct sim *s)
 	for (size_t i = 0; i < s->report_count; i++)
 		if (!s->reports[i].answered)
 			gc_watch_slots(s, s->reports[i].slots, s->reports[i].slot_count);
+	core_each_list(s->core, watch_list, s);
 	again(s);
 }
 
