@@ -11,6 +11,8 @@ void show_changes(struct buf *out, const struct cashet_change *changes, size_t c
 /** show_cause() - one change in a few words: "train.py changed", "lr 0.1 -> 0.2"; escaped. @several: it
  * stands for others, of other values. */
 void show_cause(struct buf *out, const struct cashet_change *change, bool several);
+/** show_is_identity() - whether it is a part of what the work is, and so may be why it ran. */
+bool show_is_identity(const struct cashet_change *change);
 /** show_reason() - a reason without changes in a few words: "forced". */
 const char *show_reason(enum cashet_reason reason);
 /** dry_run_file() - `submit --dry-run`. Return: the exit code. */

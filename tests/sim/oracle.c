@@ -72,8 +72,8 @@ const struct fate *oracle_fate(const struct sim *s, uint32_t batch, uint32_t ind
 		       : &s->oracle->now[batch][index];
 }
 
-static struct print *print_of(struct oracle *o, const uint8_t func_hash[DIGEST_SIZE],
-			      const uint8_t args_hash[DIGEST_SIZE], const uint8_t *nonce)
+struct print *oracle_print(struct oracle *o, const uint8_t func_hash[DIGEST_SIZE],
+			   const uint8_t args_hash[DIGEST_SIZE], const uint8_t *nonce)
 {
 	uint64_t key =
 		map_mix(map_key(func_hash, DIGEST_SIZE), map_key(args_hash, DIGEST_SIZE));
@@ -92,8 +92,8 @@ static struct print *print_of(struct oracle *o, const uint8_t func_hash[DIGEST_S
 
 struct print *oracle_print_of_lease(struct sim *s, const struct core_lease *lease)
 {
-	return print_of(s->oracle, lease->func_hash, lease->args_hash,
-			lease->has_nonce ? lease->nonce : NULL);
+	return oracle_print(s->oracle, lease->func_hash, lease->args_hash,
+			    lease->has_nonce ? lease->nonce : NULL);
 }
 
 /* ---- grants ---- */
@@ -277,8 +277,8 @@ void oracle_missed(struct sim *s, const uint8_t digest[DIGEST_SIZE])
 
 		for (uint32_t k = 0; r->type == R_COMMIT && k < r->slot_count; k++)
 			if (!memcmp(r->slots[k].digest, digest, DIGEST_SIZE))
-				print_of(s->oracle, r->func_hash, r->args_hash,
-					 r->has_nonce ? r->nonce : NULL)
+				oracle_print(s->oracle, r->func_hash, r->args_hash,
+					     r->has_nonce ? r->nonce : NULL)
 					->missed = r->commit;
 	}
 }
@@ -287,7 +287,7 @@ void oracle_lookup(struct sim *s, const struct message *m)
 {
 	const struct core_effect *fx = &m->lookup;
 	struct print *p =
-		print_of(s->oracle, fx->lookup.func_hash, fx->lookup.args_hash, NULL);
+		oracle_print(s->oracle, fx->lookup.func_hash, fx->lookup.args_hash, NULL);
 
 	if (!m->commit)
 		return;
@@ -372,7 +372,7 @@ static void check_completed(struct sim *s, const struct core_effect *fx, uint32_
 	    memcmp(c->args_hash, hash, DIGEST_SIZE))
 		broken(s, "task %u:%u completed with a commit that is not its own", b,
 		       fx->index);
-	p = print_of(s->oracle, c->func_hash, c->args_hash, NULL);
+	p = oracle_print(s->oracle, c->func_hash, c->args_hash, NULL);
 	if (fx->ended.cached && t->spec.nonce)
 		broken(s, "task %u:%u wants no cache and got a hit", b, fx->index);
 	if (fx->ended.cached && c->lost && p->whole != c->commit &&
@@ -548,73 +548,6 @@ void oracle_record(struct sim *s, const struct record *r)
 		       r->sim_batch, r->index);
 }
 
-/* ---- gc ---- */
-
-static bool is_going_on(const struct sim *s, uint32_t b)
-{
-	if (!s->batches[b].number)
-		return false;
-	for (uint32_t i = 0; i < s->batches[b].task_count; i++)
-		if (!oracle_fate(s, b, i, false)->ended)
-			return true;
-	return false;
-}
-
-static const struct record *completed_with(const struct sim *s, uint32_t b, uint32_t i)
-{
-	const struct fate *f = oracle_fate(s, b, i, false);
-
-	return f->ended && f->status == CORE_COMPLETED ? ledger_commit(s, f->commit)
-						       : NULL;
-}
-
-/* Nobody who was told that it is there since this gc began, and no batch that goes on, needs it. A hit
- * while it removes is told of digests; the bytes only where they are what was asked for, and then each
- * blob is watched. Who reads what went has it made again. */
-void oracle_swept(struct sim *s, const struct blob *blob, uint64_t gc)
-{
-	if (blob->watched == gc)
-		broken(s, "gc removed a blob that somebody was told is there");
-	if (!blob->made)
-		broken(s, "gc removed a blob that nothing can make again");
-	for (uint32_t b = 0; b < s->batch_count; b++) {
-		if (!is_going_on(s, b))
-			continue;
-		for (uint32_t i = 0; i < s->batches[b].task_count; i++) {
-			const struct record *c = completed_with(s, b, i);
-
-			if (oracle_fate(s, b, i, false)->passed_on == gc)
-				continue;
-			for (uint32_t k = 0; c && k < c->slot_count; k++)
-				if (!memcmp(c->slots[k].digest, blob->digest,
-					    DIGEST_SIZE))
-					broken(s,
-					       "gc removed what task %u:%u of a batch "
-					       "that goes on has made",
-					       b, i);
-		}
-	}
-}
-
-void oracle_dropped(struct sim *s, const struct record *r)
-{
-	struct print *p = print_of(s->oracle, r->func_hash, r->args_hash,
-				   r->has_nonce ? r->nonce : NULL);
-
-	if (p->current == r->commit)
-		p->current = 0;
-	for (uint32_t b = 0; b < s->batch_count; b++) {
-		if (!is_going_on(s, b))
-			continue;
-		for (uint32_t i = 0; i < s->batches[b].task_count; i++)
-			if (completed_with(s, b, i) == r)
-				broken(s,
-				       "gc dropped the record of task %u:%u of a batch "
-				       "that goes on",
-				       b, i);
-	}
-}
-
 /* What was not on disk did not happen. */
 void oracle_restart(struct sim *s)
 {
@@ -638,8 +571,8 @@ void oracle_restart(struct sim *s)
 		if (r->commit > o->last_commit)
 			o->last_commit = r->commit;
 		if (r->current && !r->removed)
-			print_of(o, r->func_hash, r->args_hash,
-				 r->has_nonce ? r->nonce : NULL)
+			oracle_print(o, r->func_hash, r->args_hash,
+				     r->has_nonce ? r->nonce : NULL)
 				->current = r->commit;
 	}
 }

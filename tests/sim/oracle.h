@@ -32,6 +32,8 @@ struct oracle {
 	bool kills_are_bounded;	    /* nothing makes the core forget them */
 };
 
+struct print *oracle_print(struct oracle *o, const uint8_t func_hash[DIGEST_SIZE],
+			   const uint8_t args_hash[DIGEST_SIZE], const uint8_t *nonce);
 struct print *oracle_print_of_lease(struct sim *s, const struct core_lease *lease);
 /* oracle_room.c: before a lease of @p is granted to @worker; what the core made of a report */
 void oracle_check_room(struct sim *s, struct print *p, uint32_t worker);
