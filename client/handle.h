@@ -79,6 +79,8 @@ struct cashet {
 	uint64_t lost_ns;   /* since when there has been no greeted session */
 	uint64_t retry_ns;  /* begin no session before */
 	uint64_t backoff_ns;
+	uint32_t
+		short_lives; /* in a row: brokers that went soon after they had answered */
 	unsigned handshakes_failed; /* in a row, without saying why */
 	struct welcome welcome;
 	uint64_t asked_to_leave;  /* pid of an old private broker */

@@ -9,6 +9,7 @@
 #include "client/private_broker.h"
 #include "common/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@
 #define BACKOFF_FIRST_NS (20 * NS_PER_MS)
 #define BACKOFF_LAST_NS (500 * NS_PER_MS)
 #define BACKOFF_DRAINING_NS (200 * NS_PER_MS) /* what it runs has to end first */
+#define SHORT_LIFE_NS                                                                    \
+	(2 * NS_PER_S) /* of a private broker that was started, answered and went */
+#define SHORT_LIVES_MAX 20
 #define HANDSHAKES_MAX 3 /* that failed without a reason, before the keys are blamed */
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -86,8 +90,11 @@ static void drop(struct cashet *c)
 		c->transport->kind->close(c->transport);
 	c->transport = NULL;
 	uint64_t now = clock_mono_ns();
-	if (c->greeted)
+	if (c->greeted) {
+		bool is_short = !c->turned_away && now - c->began_ns < SHORT_LIFE_NS;
+		c->short_lives = is_short ? c->short_lives + 1 : 0;
 		c->lost_ns = now;
+	}
 	if (c->turned_away)
 		c->backoff_ns = BACKOFF_DRAINING_NS;
 	else if (c->backoff_ns)
@@ -105,6 +112,14 @@ static int locate(struct cashet *c, uint64_t patience_ns, struct err *e)
 		if (!c->url)
 			c->url = strdup(c->where.url);
 		return c->url ? 0 : handle_no_memory(e);
+	}
+	if (c->short_lives >= SHORT_LIVES_MAX) {
+		err_set(e, ERR_UNREACHABLE,
+			"the private broker of %s ended %" PRIu32
+			" times right after it had been started",
+			c->where.dir, c->short_lives);
+		err_next(e, "see %s/run/broker.log for why", c->where.dir);
+		return ERR_UNREACHABLE;
 	}
 	struct private_broker p = {
 		.dir = c->where.dir,
@@ -297,7 +312,8 @@ static int get_session(struct cashet *c, uint64_t until_ns, uint64_t patience_ns
 		return r; /* there is another way, and whoever asks takes it */
 	/* Nobody at the address yet, or no more: that may change. Where a private broker could not
 	 * be started, it has been waited for. */
-	if (r == ERR_UNREACHABLE && (located || c->welcome.known || c->reading))
+	if (r == ERR_UNREACHABLE && c->short_lives < SHORT_LIVES_MAX &&
+	    (located || c->welcome.known || c->reading))
 		return check_patience(c, clock_mono_ns(), patience_ns, e);
 	return r;
 }

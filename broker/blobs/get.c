@@ -179,15 +179,12 @@ static void get_pump(struct blobs *b, struct blob_stream *s)
 	/* Nothing is made before the last was sent: that bounds what waits for a slow peer. */
 	if (flush(b, s))
 		return;
-	if (s->rc) {
-		const char *what;
-		enum err_code code = stream_explain(s->rc, &what);
-		blobs_fail(b, s, code, what);
-	} else if (s->is_done) {
+	if (s->rc)
+		blobs_fail_rc(b, s, s->rc);
+	else if (s->is_done)
 		finish(b, s);
-	} else if (!needs_credit(s)) {
+	else if (!needs_credit(s))
 		submit_get(b, s);
-	}
 }
 
 static void get_back(struct blobs *b, struct blob_stream *s)
@@ -258,10 +255,8 @@ static void have_job(struct blobs *b, struct blob_stream *s)
 
 static void have_back(struct blobs *b, struct blob_stream *s)
 {
-	const char *what;
 	if (s->rc || s->found.failed) {
-		enum err_code code = stream_explain(s->rc ? s->rc : -ENOMEM, &what);
-		blobs_fail(b, s, code, what);
+		blobs_fail_rc(b, s, s->rc ? s->rc : -ENOMEM);
 		return;
 	}
 	size_t count = s->found.size / DIGEST_SIZE;

@@ -169,10 +169,11 @@ void blobs_say_error(struct blobs *b, unsigned endpoint, const struct wire_frame
 void blobs_credit(struct blobs *b, struct blob_stream *s, uint64_t credit);
 /** blobs_finish() - say the last word of the stream and end it. What @m points to is the stream's. */
 void blobs_finish(struct blobs *b, struct blob_stream *s, const Cashet__BlobMessage *m);
-/** blobs_fail() - the last word is an error. @what: a literal. What to do next is said, too, where the
- * store has no room. */
+/** blobs_fail() - the last word is an error. @what: a literal. The stream may be with a job. */
 void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
 		const char *what);
+/** blobs_fail_rc() - the last word is what the store answered, and what to do where it has no room. */
+void blobs_fail_rc(struct blobs *b, struct blob_stream *s, int rc);
 /** blobs_retry() - say what waits. */
 void blobs_retry(struct blobs *b, struct blob_stream *s);
 /** blobs_refuse() - count a message that breaks the rules; a peer with many is forgotten. */

@@ -143,8 +143,8 @@ void blobs_say_error(struct blobs *b, unsigned endpoint, const struct wire_frame
 		       NULL);
 }
 
-void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
-		const char *what)
+static void fail(struct blobs *b, struct blob_stream *s, enum err_code code,
+		 const char *what, const char *next)
 {
 	if (s->is_finished)
 		return;
@@ -152,11 +152,24 @@ void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
 	cashet__error__init(&s->error);
 	s->error.code = code;
 	s->error.what = (char *)what;
-	if (s->rc == CAS_E_FULL)
-		s->error.next = (char *)(uintptr_t)BLOBS_FULL_NEXT;
+	if (next)
+		s->error.next = (char *)next;
 	m.kind = CASHET__BLOB_MESSAGE__KIND__ERROR;
 	m.error = &s->error;
 	blobs_finish(b, s, &m);
+}
+
+void blobs_fail(struct blobs *b, struct blob_stream *s, enum err_code code,
+		const char *what)
+{
+	fail(b, s, code, what, NULL);
+}
+
+void blobs_fail_rc(struct blobs *b, struct blob_stream *s, int rc)
+{
+	const char *what;
+	enum err_code code = stream_explain(rc, &what);
+	fail(b, s, code, what, rc == CAS_E_FULL ? BLOBS_FULL_NEXT : NULL);
 }
 
 void blobs_refuse(struct blobs *b, struct blob_peer *peer, const char *why)

@@ -103,9 +103,7 @@ static void put_pump(struct blobs *b, struct blob_stream *s)
 static void put_back(struct blobs *b, struct blob_stream *s)
 {
 	if (s->rc) {
-		const char *what;
-		enum err_code code = stream_explain(s->rc, &what);
-		blobs_fail(b, s, code, what);
+		blobs_fail_rc(b, s, s->rc);
 		return;
 	}
 	stream_moved(b, s);
