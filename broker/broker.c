@@ -124,8 +124,10 @@ static void give_back(struct broker *b)
 		return;
 	}
 	unsigned seconds = ++b->idle_seconds;
-	if (seconds == 1 || seconds == 4 || seconds == 16)
+	if (seconds == 1 || seconds == 4 || seconds == 16) {
+		ledger_trim_readers(b->ledger);
 		malloc_trim(0);
+	}
 	if (seconds == 16)
 		b->batch_was_large = false;
 }

@@ -208,6 +208,9 @@ uint64_t ledger_queued_bytes(const struct ledger *ledger);
 int ledger_reader_open(struct ledger_reader **readerp, struct ledger *ledger,
 		       const char *dir, struct err *e);
 void ledger_reader_close(struct ledger_reader *reader); /* before its ledger */
+/** ledger_trim_readers() - readers of @l that are not in use give back the memory of their page caches:
+ * up to 16 MiB for each file. Thread: any. */
+void ledger_trim_readers(struct ledger *l);
 /* All that follow: negative errno when the store cannot be read; -EBADMSG: a row is damaged. */
 
 struct ledger_hit {

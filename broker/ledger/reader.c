@@ -204,6 +204,20 @@ void ledger_release_readers(struct ledger *l, bool meta, bool index)
 	pthread_mutex_unlock(&l->readers_lock);
 }
 
+void ledger_trim_readers(struct ledger *l)
+{
+	pthread_mutex_lock(&l->readers_lock);
+	for (struct ledger_reader *r = l->readers; r; r = r->next) {
+		if (pthread_mutex_trylock(&r->lock))
+			continue; /* it is being used */
+		release(r, true, true);
+		sqlite3_db_release_memory(r->meta);
+		sqlite3_db_release_memory(r->index);
+		pthread_mutex_unlock(&r->lock);
+	}
+	pthread_mutex_unlock(&l->readers_lock);
+}
+
 int reader_enter(struct ledger_reader *r)
 {
 	if (!r->ledger)

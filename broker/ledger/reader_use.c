@@ -12,6 +12,8 @@
 
 #define PAGE_ROWS 16
 #define SAVED_LOOKS 256 /* commits: a millisecond */
+#define SAVED_BYTES                                                                      \
+	(64u << 10) /* of ends: where few of many are hits, looking for them takes time */
 
 static void add_row(struct use_rest *rest, const void *entries, size_t size,
 		    uint64_t wall_ms)
@@ -25,21 +27,24 @@ static void add_row(struct use_rest *rest, const void *entries, size_t size,
 	}
 }
 
+/* *@rowsp: at most so many; then those that there were. @bytesp: goes up by their size. */
 static int read_page(struct use_rest *rest, struct ledger_reader *r, uint64_t *fromp,
-		     size_t *rowsp)
+		     size_t *rowsp, size_t *bytesp)
 {
+	size_t max = *rowsp;
 	sqlite3_stmt *s = reader_stmt(r, R_RECENT_ENDS);
 	int rc = reader_enter(r);
 	*rowsp = 0;
 	if (rc != SQLITE_OK)
 		return reader_errno(r, r->meta, rc);
 	sqlite3_bind_int64(s, 1, (int64_t)*fromp);
-	sqlite3_bind_int64(s, 2, PAGE_ROWS);
+	sqlite3_bind_int64(s, 2, (int64_t)max);
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
 		*fromp = (uint64_t)sqlite3_column_int64(s, 0);
 		add_row(rest, sqlite3_column_blob(s, 2),
 			(size_t)sqlite3_column_bytes(s, 2),
 			(uint64_t)sqlite3_column_int64(s, 1));
+		*bytesp += (size_t)sqlite3_column_bytes(s, 2);
 		++*rowsp;
 	}
 	sqlite3_reset(s);
@@ -78,9 +83,9 @@ int use_rest_read(struct use_rest *rest, struct ledger_reader *r)
 	*rest = (struct use_rest){0};
 	int err = reader_state(r, &state);
 	uint64_t from = state.folded;
-	size_t rows = PAGE_ROWS;
+	size_t rows = PAGE_ROWS, bytes = 0;
 	while (!err && rows == PAGE_ROWS)
-		err = read_page(rest, r, &from, &rows);
+		err = read_page(rest, r, &from, &rows, &bytes);
 	sum_up(rest);
 	return err;
 }
@@ -93,10 +98,10 @@ int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns)
 	uint64_t hits = 0, looked = 0, sum = 0;
 	int err = reader_state(r, &state);
 	uint64_t from = state.folded;
-	size_t rows = PAGE_ROWS;
+	size_t rows = 1, bytes = 0;
 	*saved_ns = state.counters.saved_ns;
-	while (!err && rows == PAGE_ROWS && rest.count < SAVED_LOOKS)
-		err = read_page(&rest, r, &from, &rows);
+	while (!err && rows && rest.count < SAVED_LOOKS && bytes < SAVED_BYTES)
+		err = read_page(&rest, r, &from, &rows, &bytes);
 	if (err)
 		return err;
 	sum_up(&rest);
