@@ -367,8 +367,8 @@ struct ledger_tops { /* the highest numbers ever given; 0: none */
 int ledger_read_tops(struct ledger_reader *r, struct ledger_tops *tops);
 /** ledger_is_clean() - nobody has the store open, and it was closed in order. Return: 0 yes; 1 no. */
 int ledger_is_clean(struct ledger_reader *r);
-/** ledger_saved_ns() - counters.saved_ns, and what is not summed up yet: of that the oldest thousands of
- * hits, of which some are looked at and the rest taken to be like them. */
+/** ledger_saved_ns() - counters.saved_ns, and what is not summed up yet: of that some of the oldest
+ * hits are looked at, and thousands more taken to be like them. */
 int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns);
 /** ledger_changes() - grows whenever something is removed or demoted: what was read before may not be
  * there any more. Costs nothing. Without a ledger always 0. */

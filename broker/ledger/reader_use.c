@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define PAGE_ROWS 16
-#define SAVED_LOOKS 256 /* commits: a millisecond */
+#define SAVED_LOOKS 16 /* commits: reading one takes up to 100 us */
 #define SAVED_BYTES                                                                      \
 	(64u << 10) /* of ends: where few of many are hits, looking for them takes time */
 
@@ -22,6 +22,10 @@ static void add_row(struct use_rest *rest, const void *entries, size_t size,
 	for (size_t at = 0; unpack_end(entries, size, at, &end) == 0; at++) {
 		if (!(end.flags & LEDGER_END_CACHED) || !end.commit)
 			continue;
+		if (rest->max && rest->count == rest->max) {
+			rest->more++;
+			continue;
+		}
 		mem_grow(rest->items, rest->count, rest->capacity);
 		rest->items[rest->count++] = (struct use){end.commit, wall_ms, 1};
 	}
@@ -92,20 +96,20 @@ int use_rest_read(struct use_rest *rest, struct ledger_reader *r)
 
 int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns)
 {
-	CLEANUP(use_rest_fini) struct use_rest rest = {0};
+	CLEANUP(use_rest_fini) struct use_rest rest = {.max = SAVED_LOOKS};
 	CLEANUP_BUF struct buf body = {0}, arena = {0};
 	struct journal_state state;
-	uint64_t hits = 0, looked = 0, sum = 0;
+	uint64_t hits, looked = 0, sum = 0;
 	int err = reader_state(r, &state);
 	uint64_t from = state.folded;
 	size_t rows = 1, bytes = 0;
 	*saved_ns = state.counters.saved_ns;
-	while (!err && rows && rest.count < SAVED_LOOKS && bytes < SAVED_BYTES)
+	while (!err && rows && bytes < SAVED_BYTES)
 		err = read_page(&rest, r, &from, &rows, &bytes);
 	if (err)
 		return err;
 	sum_up(&rest);
-	for (size_t i = 0; i < rest.count && i < SAVED_LOOKS; i++) {
+	for (size_t i = 0; i < rest.count; i++) {
 		struct ledger_commit_row row;
 		struct commit c;
 		buf_reset(&body);
@@ -116,6 +120,7 @@ int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns)
 		looked += rest.items[i].hits;
 		sum += rest.items[i].hits * c.duration_ns;
 	}
+	hits = rest.more;
 	for (size_t i = 0; i < rest.count; i++)
 		hits += rest.items[i].hits;
 	if (looked < hits && looked)

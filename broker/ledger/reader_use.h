@@ -10,6 +10,8 @@ struct use {
 struct use_rest {
 	struct use *items; /* by seq, each once */
 	size_t count, capacity;
+	size_t max;    /* items to take; 0: all */
+	uint64_t more; /* hits that were not taken */
 };
 
 /** use_rest_read() - Return: 0 or negative errno. */
