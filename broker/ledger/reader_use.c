@@ -12,8 +12,9 @@
 
 #define PAGE_ROWS 16
 #define SAVED_LOOKS 16 /* commits: reading one takes up to 100 us */
-#define SAVED_BYTES                                                                      \
-	(64u << 10) /* of ends: where few of many are hits, looking for them takes time */
+/* Where few of many ends are hits, no more of these are looked at. */
+#define SAVED_ROWS 64
+#define SAVED_BYTES (64u << 10)
 
 static void add_row(struct use_rest *rest, const void *entries, size_t size,
 		    uint64_t wall_ms)
@@ -102,10 +103,14 @@ int ledger_saved_ns(struct ledger_reader *r, uint64_t *saved_ns)
 	uint64_t hits, looked = 0, sum = 0;
 	int err = reader_state(r, &state);
 	uint64_t from = state.folded;
-	size_t rows = 1, bytes = 0;
+	size_t rows = 1, bytes = 0, total = 0;
 	*saved_ns = state.counters.saved_ns;
-	while (!err && rows && bytes < SAVED_BYTES)
+	while (!err && rows && total < SAVED_ROWS && bytes < SAVED_BYTES) {
+		/* A row is all that one turn has ended: one task, or a hundred thousand. */
+		rows = total && bytes / total < 1024 ? PAGE_ROWS : 1;
 		err = read_page(&rest, r, &from, &rows, &bytes);
+		total += rows;
+	}
 	if (err)
 		return err;
 	sum_up(&rest);
