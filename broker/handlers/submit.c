@@ -1,9 +1,10 @@
 /* submit.c - batches come in, chunk by chunk.
  *
  * A chunk is recorded as it came and stepped into the core in the same turn; it is acknowledged
- * when that turn is durable. A chunk that was taken before is only acknowledged again, also when
- * its batch has long ended: the ledger knows it by (client, request). Batch and chunk are named
- * by the client, so the order and the number of repeats do not matter. */
+ * when that turn is durable. A chunk that was taken before is acknowledged again, also when its
+ * batch has long ended: the ledger knows it by (client, request); and one that asked to watch is
+ * watched again, as the client asks by nothing else until it is acknowledged. Batch and chunk are
+ * named by the client, so the order and the number of repeats do not matter. */
 #include "broker/broker.h"
 
 #include "broker/care/guard.h"
@@ -58,6 +59,15 @@ static int refuse(struct broker *b, const struct submission *s, enum err_code co
 	return (int)code;
 }
 
+/* The sealing chunk again: its session, or the broker that took it, was gone before it could tell. */
+static void watch_again(struct broker *b, const struct submission *s, struct batch *batch,
+			const struct ledger_batch_row *row)
+{
+	struct peer *peer = peer_get(b, s->peer);
+	if (peer && s->chunk->seal && s->chunk->watch)
+		watch_begin(b, peer, batch, row, 0, WATCH_INLINE_MAX);
+}
+
 /* known() - Return: true if the chunk needed nothing but an answer, or cannot be taken. */
 static bool known(struct broker *b, const struct submission *s, const uint8_t *id,
 		  struct batch *batch, int *rc)
@@ -72,6 +82,7 @@ static bool known(struct broker *b, const struct submission *s, const uint8_t *i
 		    row.sealed) {
 			ack(b, s->peer, s->serial, c->request.data, id, row.chunk_count,
 			    true, 0);
+			watch_again(b, s, NULL, &row);
 			return true;
 		}
 		if (c->chunk == 0)
@@ -83,6 +94,8 @@ static bool known(struct broker *b, const struct submission *s, const uint8_t *i
 		return false;
 	/* taken before, or out of order: say which one is expected */
 	ack_batch(b, s, batch);
+	if (batch->sealed)
+		watch_again(b, s, batch, NULL);
 	return true;
 }
 

@@ -298,19 +298,48 @@ static int keep_end(void *arg, const struct ledger_end *end)
 	return 0;
 }
 
-static void watch_over(struct broker *b, struct peer *peer, const Cashet__Envelope *e,
-		       const struct ledger_batch_row *row)
+static void watch_over(struct broker *b, struct peer *peer,
+		       const struct ledger_batch_row *row, uint64_t serial,
+		       uint32_t inline_results)
 {
 	bool small = row->counts.total <= WATCH_INLINE_MAX &&
-		     row->counts.total <= e->watch->inline_results;
+		     row->counts.total <= inline_results;
 	struct last_progress *p =
 		last_new(peer->handle, row->batch.id, &row->counts, small);
-	p->serial = e->serial;
+	p->serial = serial;
 	for (uint32_t i = 0; i < p->task_count; i++)
 		p->tasks[i].index = i;
 	if (small)
 		ledger_each_end(b->reader, row->batch.batch, keep_end, p);
 	send_last(b, p);
+}
+
+/* What it ended as is on its way to the disk. */
+static void watch_ending(struct broker *b, struct peer *peer, const struct batch *batch,
+			 uint64_t serial, uint32_t inline_results)
+{
+	struct core_batch_view view;
+	if (core_view_batch(b->core, batch->number, &view))
+		return;
+	struct last_progress *p = last_new(peer->handle, batch->id, &view.counts,
+					   view.counts.total <= WATCH_INLINE_MAX &&
+						   view.counts.total <= inline_results);
+	p->serial = serial;
+	for (uint32_t i = 0; i < p->task_count; i++)
+		view_task(b, batch->number, i, &p->tasks[i]);
+	outbox_do(b, batch->hold_step, send_last, free_last, p);
+}
+
+void watch_begin(struct broker *b, struct peer *peer, struct batch *batch,
+		 const struct ledger_batch_row *row, uint64_t serial,
+		 uint32_t inline_results)
+{
+	if (!batch)
+		watch_over(b, peer, row, serial, inline_results);
+	else if (batch->ended)
+		watch_ending(b, peer, batch, serial, inline_results);
+	else
+		watch_add(b, peer, batch, inline_results);
 }
 
 void handle_watch(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
@@ -334,30 +363,13 @@ void handle_watch(struct broker *b, struct peer *peer, const Cashet__Envelope *e
 		peer_send(b, peer, &out);
 		return;
 	}
-	if (batch && batch->ended) { /* what it ended as is on its way to the disk */
-		struct core_batch_view view;
-		if (core_view_batch(b->core, batch->number, &view))
-			return;
-		struct last_progress *p =
-			last_new(peer->handle, batch->id, &view.counts,
-				 view.counts.total <= WATCH_INLINE_MAX &&
-					 view.counts.total <= e->watch->inline_results);
-		p->serial = e->serial;
-		for (uint32_t i = 0; i < p->task_count; i++)
-			view_task(b, batch->number, i, &p->tasks[i]);
-		outbox_do(b, batch->hold_step, send_last, free_last, p);
-		return;
-	}
-	if (!batch) {
-		watch_over(b, peer, e, &row);
-		return;
-	}
-	if (!w && peer->watch_count >= WATCH_PER_PEER_MAX) {
+	bool another = batch && !batch->ended && !w;
+	if (another && peer->watch_count >= WATCH_PER_PEER_MAX) {
 		err_set(&error, ERR_FAILED, "too many watches of one client");
 		peer_error(b, peer, e->serial, &error);
 		return;
 	}
-	watch_add(b, peer, batch, e->watch->inline_results);
+	watch_begin(b, peer, batch, &row, e->serial, e->watch->inline_results);
 }
 
 void handle_progress_ack(struct broker *b, struct peer *peer, const Cashet__Envelope *e)

@@ -36,6 +36,11 @@ struct watch {
 /** watch_add() - @peer watches @batch from now on; again: only @inline_results changes. */
 void watch_add(struct broker *b, struct peer *peer, struct batch *batch,
 	       uint32_t inline_results);
+/** watch_begin() - the same of any batch that was sealed: @batch, or, NULL, that of @row, which has
+ * ended. One that is over is told by its last Progress, with @serial, when that is durable. */
+void watch_begin(struct broker *b, struct peer *peer, struct batch *batch,
+		 const struct ledger_batch_row *row, uint64_t serial,
+		 uint32_t inline_results);
 void watch_remove(struct watch *w);
 void watch_remove_peer(struct peer *peer);
 void watch_remove_batch(struct batch *batch);

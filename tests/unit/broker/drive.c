@@ -106,6 +106,56 @@ Test(drive, repeated_chunk_gets_the_same_answer_also_after_the_end)
 	end_close(&worker);
 }
 
+static void come_back(struct end *client)
+{
+	end_reconnect(client);
+	end_say_hello(client, false);
+	end_recv(client, CASHET__ENVELOPE__BODY_WELCOME);
+}
+
+/* Its acknowledgement, then the first Progress of a watch for which nothing else has asked. */
+static Cashet__Progress *seal_again(struct end *client, struct plan *p)
+{
+	plan_send(p, true);
+	Cashet__Envelope *m = end_recv(client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	cr_assert(m->submit_ack->sealed);
+	return end_recv(client, CASHET__ENVELOPE__BODY_PROGRESS)->progress;
+}
+
+/* The client's only way to ask until it is acknowledged, so the batch must not go on in silence:
+ * its tasks may run before it is on disk, and a broker that leaves then has not told the client. */
+Test(drive, a_seal_that_comes_again_watches_again)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	struct plan *p = plan_three(&client);
+	plan_send(p, true);
+	end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK); /* let it be lost */
+	come_back(&client);
+	cr_assert(seal_again(&client, p)->counts->total == 3, "in another session");
+	rig_stop(&rig);
+	rig_again(&rig);
+	come_back(&client);
+	cr_assert(seal_again(&client, p)->counts->total == 3, "of another broker");
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 1, 8);
+	worker_work(&worker, 3, "fine\n");
+	cr_assert(client_last_progress(&client)->counts->executed == 3);
+	for (int i = 0; i < 2; i++) {
+		come_back(&client);
+		Cashet__Progress *done = seal_again(&client, p);
+		cr_assert(done->ended && done->counts->executed == 3, "after its end");
+		cr_assert(done->results && done->results->n_tasks == 3);
+		if (!i) {
+			rig_stop(&rig);
+			rig_again(&rig);
+		}
+	}
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
+
 Test(drive, chain_passes_content_on_and_a_failure_skips_what_depends_on_it)
 {
 	struct end client, worker;
