@@ -34,7 +34,8 @@ def until(condition, what, patience=PATIENCE):
             return value
         now = time.monotonic()
         if now > end:
-            raise AssertionError(f"waited {patience:.0f} s for: {what}")
+            raise AssertionError(f"waited {patience:.0f} s for: {what}\n" +
+                                 "\n".join(site.logs() for site in Site.live))
         time.sleep(min(0.2, max(0.02, 2 * (now - begin))))
 
 
@@ -92,6 +93,7 @@ class Process:
     """A running program whose standard error is kept in a file."""
 
     def __init__(self, site, name, argv, **options):
+        self.site = site
         self.log = os.path.join(site.dir, f"{name}-{len(site.processes)}.log")
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen(
@@ -112,14 +114,20 @@ class Process:
         self.popen.wait()
 
     def wait(self, patience=PATIENCE):
-        return self.popen.wait(patience)
+        try:
+            return self.popen.wait(patience)
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f"{e}\n{self.site.logs()}") from None
 
     def running(self):
         return self.popen.poll() is None
 
 
 class Site:
+    live = []  # whose logs tell more about a wait that was in vain
+
     def __init__(self, test):
+        Site.live.append(self)
         self.dir = tempfile.mkdtemp(prefix="cashet-e2e-")
         self.store = os.path.join(self.dir, "store")
         self.processes = []
@@ -191,10 +199,13 @@ class Site:
     # ---- commands ----
 
     def run(self, *argv, program="cashet", timeout=PATIENCE * 3, env=None, **options):
-        done = Run(subprocess.run([os.path.join(BIN, program), *argv], stdin=subprocess.DEVNULL,
-                                  capture_output=True, text=True, timeout=timeout,
-                                  cwd=options.pop("cwd", self.dir), env=self.env(**(env or {})),
-                                  **options))
+        try:
+            done = Run(subprocess.run([os.path.join(BIN, program), *argv], stdin=subprocess.DEVNULL,
+                                      capture_output=True, text=True, timeout=timeout,
+                                      cwd=options.pop("cwd", self.dir), env=self.env(**(env or {})),
+                                      **options))
+        except subprocess.TimeoutExpired as e:
+            raise AssertionError(f"{e}\n{e.stderr}\n{self.logs()}") from None
         if SANITIZER.search(done.err):
             self.reports.append(f"{program} {' '.join(argv)}\n{done.err}")
         return done
@@ -212,7 +223,10 @@ class Site:
                                            *options], stdout=subprocess.PIPE)
 
         def finish(code=0):
-            out, _ = process.popen.communicate(timeout=PATIENCE * 3)
+            try:
+                out, _ = process.popen.communicate(timeout=PATIENCE * 3)
+            except subprocess.TimeoutExpired as e:
+                raise AssertionError(f"{e}\n{self.logs()}") from None
             if code is not None and process.popen.returncode != code:
                 raise AssertionError(f"cashet-submit: exit {process.popen.returncode}\n"
                                      f"{process.text()}\n{self.logs()}")
@@ -237,6 +251,7 @@ class Site:
         return found
 
     def close(self):
+        Site.live.remove(self)
         for p in self.processes:
             if p.running():
                 try:
