@@ -11,6 +11,7 @@
 
 static void input_fini(struct args_input *input)
 {
+	free(input->label);
 	for (size_t i = 0; input->names && i < input->name_count; i++)
 		free(input->names[i]);
 	free(input->names);
@@ -26,6 +27,8 @@ void args_fini(struct args *a)
 	for (size_t i = 0; a->inputs && i < a->input_count; i++)
 		input_fini(&a->inputs[i]);
 	free(a->inputs);
+	call_args_fini(a->call);
+	free(a->call);
 	*a = (struct args){0};
 }
 
@@ -42,6 +45,11 @@ static void encode_input(struct buf *out, struct args_input *input)
 
 void args_encode(struct buf *out, struct args *a)
 {
+	if (a->call) {
+		if (call_args_encode(out, a->call))
+			out->failed = true;
+		return;
+	}
 	cbor_add_array(out, 3);
 	cbor_add_uint(out, ARGS_SCHEME);
 	cbor_add_array(out, a->value_count);
@@ -101,7 +109,7 @@ static int decode_input(struct cbor_reader *r, const uint8_t *start,
 		return 1;
 	memcpy(&input->content, content, CONTENT_SIZE);
 	input->offset = (size_t)(content - start);
-	return input->content.type > CONTENT_EXTERN;
+	return !content_is_argument(input->content.type);
 }
 
 static int decode_inputs(struct cbor_reader *r, const uint8_t *start, struct args *a)
@@ -116,8 +124,50 @@ static int decode_inputs(struct cbor_reader *r, const uint8_t *start, struct arg
 	return 0;
 }
 
+/* ---- of a call: the references and files as inputs */
+
+static int count_input(void *arg, const char *label, struct arg *value)
+{
+	(void)label;
+	(void)value;
+	++*(size_t *)arg;
+	return 0;
+}
+
+static int add_input(void *arg, const char *label, struct arg *value)
+{
+	struct args *a = arg;
+	struct args_input *input = &a->inputs[a->input_count++];
+	input->content = value->content;
+	input->offset = value->offset;
+	input->label = strdup(label);
+	input->names = calloc(1, sizeof *input->names);
+	if (!input->label || !input->names)
+		return 1;
+	input->name_count = 1;
+	input->names[0] = strdup(value->type == ARG_FILE ? value->data : "value");
+	return !input->names[0];
+}
+
+static int decode_call(const void *data, size_t size, struct args *out)
+{
+	CLEANUP(args_fini) struct args a = {0};
+	size_t count = 0;
+	if (!(a.call = calloc(1, sizeof *a.call)) || call_args_decode(data, size, a.call))
+		return 1;
+	call_args_each(a.call, count_input, &count);
+	if (!(a.inputs = calloc(count + 1, sizeof *a.inputs)) ||
+	    call_args_each(a.call, add_input, &a))
+		return 1;
+	*out = a;
+	a = (struct args){0};
+	return 0;
+}
+
 int args_decode(const void *data, size_t size, struct args *out)
 {
+	if (call_args_begin(data, size))
+		return decode_call(data, size, out);
 	CLEANUP(args_fini) struct args a = {0};
 	struct cbor_reader r;
 	uint64_t scheme;
