@@ -24,7 +24,7 @@ struct submission {
 	uint8_t request[NONCE_SIZE], batch[DIGEST_SIZE];
 	struct list chunks; /* unacknowledged, in order */
 	unsigned chunk_count;
-	uint32_t next_number;
+	uint32_t next_number, acknowledged; /* all before it are on the broker's disk */
 	bool seal_sent, accepted;
 	struct err refused; /* code 0: it was not */
 	struct uploads uploads;
@@ -142,6 +142,19 @@ void submission_resume(struct cashet *c)
 	}
 }
 
+/* What was acknowledged is kept by nobody but the broker. It forgets an unsealed batch whose client was
+ * away for long, and one that it has refused, whose Error may be lost. */
+static void forgotten(struct submission *s)
+{
+	if (s->refused.code)
+		return;
+	err_set(&s->refused, ERR_FAILED,
+		"the broker has forgotten the first part of the batch: the connection "
+		"was lost "
+		"for too long, or the batch was refused meanwhile");
+	err_next(&s->refused, "submit it again");
+}
+
 bool submission_take_ack(struct cashet *c, const Cashet__SubmitAck *ack)
 {
 	struct submission *s = c->submission;
@@ -149,6 +162,11 @@ bool submission_take_ack(struct cashet *c, const Cashet__SubmitAck *ack)
 	    memcmp(ack->request.data, s->request, NONCE_SIZE))
 		return false;
 	s->accepted = s->accepted || (ack->sealed && s->seal_sent);
+	if (!s->accepted && ack->next < s->acknowledged) {
+		forgotten(s);
+		return true;
+	}
+	s->acknowledged = ack->next;
 	while (!list_empty(&s->chunks)) {
 		struct chunk *chunk = container_of(s->chunks.next, struct chunk, node);
 		bool seals = s->seal_sent && chunk->number == s->next_number - 1;

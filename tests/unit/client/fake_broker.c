@@ -180,14 +180,15 @@ static void watch(struct fake_inside *in, const struct wire_frame *frame)
 	in->told_end = false;
 }
 
-static void acknowledge(struct fake *f, const struct wire_frame *frame, uint64_t serial)
+static void acknowledge(struct fake *f, const struct wire_frame *frame, uint64_t serial,
+			uint32_t next)
 {
 	struct fake_inside *in = f->inside;
 	Cashet__SubmitAck ack = CASHET__SUBMIT_ACK__INIT;
 	ack.request = bytes(in->request, sizeof in->request);
 	ack.batch = bytes(in->batch, DIGEST_SIZE);
-	ack.next = in->next;
-	ack.sealed = in->sealed;
+	ack.next = next;
+	ack.sealed = in->sealed && next;
 	Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
 	envelope.serial = serial;
 	envelope.body_case = CASHET__ENVELOPE__BODY_SUBMIT_ACK;
@@ -205,6 +206,10 @@ static void take_chunk(struct fake *f, const struct wire_frame *frame, uint64_t 
 		return;
 	if (chunk->seal && f->refuse) {
 		say_error(f, frame, serial, 2, "cycle: a -> b -> a");
+		return;
+	}
+	if (f->lose && chunk->chunk) {
+		acknowledge(f, frame, serial, 0);
 		return;
 	}
 	if (chunk->chunk < in->next) {
@@ -231,7 +236,7 @@ static void take_chunk(struct fake *f, const struct wire_frame *frame, uint64_t 
 	if (chunk->watch)
 		watch(in, frame);
 	if (!f->hold_acks)
-		acknowledge(f, frame, serial);
+		acknowledge(f, frame, serial, in->next);
 }
 
 static void take_query(struct fake *f, const struct wire_frame *frame, uint64_t serial,

@@ -12,6 +12,7 @@ struct fake {
 	_Atomic int hold;      /* do not end the batch yet */
 	_Atomic int hold_acks; /* record chunks, do not acknowledge */
 	_Atomic int refuse;    /* the sealing chunk: Error 2 */
+	_Atomic int lose;      /* chunks belong to a batch that is not known (any more) */
 	_Atomic int page;      /* results per page; 0: all */
 	_Atomic int no_inline; /* do not send results with the end */
 	_Atomic int forget;    /* once: all peers, as a broker that was restarted */

@@ -242,6 +242,21 @@ Test(session, a_refused_batch_is_an_error_of_the_wait_too)
 	fake_stop(f);
 }
 
+/* Its first chunks are with the broker only, so that nothing else than an error can come of it. */
+Test(session, a_batch_that_the_broker_has_forgotten_is_an_error_of_the_submit)
+{
+	struct fake *f = fake_start("lose");
+	struct cashet *c = open_handle(f);
+	char batch[CASHET_HEX_SIZE];
+	struct cashet_error e;
+	f->lose = 1;
+	cr_assert_eq(submit(c, "lose", 100000, false, batch, &e), CASHET_FAILED);
+	cr_assert_not_null(strstr(e.what, "forgotten"), "%s", e.what);
+	cr_assert_str_eq(e.next, "submit it again");
+	cashet_close(c);
+	fake_stop(f);
+}
+
 Test(session, nobody_there_is_unreachable_and_says_what_was_tried)
 {
 	struct cashet *c;
