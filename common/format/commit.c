@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define COMMIT_TAG "cashet.commit"
-#define COMMIT_FIELDS 32 /* tag and version included */
+#define COMMIT_FIELDS 32	/* tag and version included */
+#define COMMIT_FIELDS_SOURCE 33 /* with a source behind; without one they are as ever */
 
 /* ---- encoding */
 
@@ -50,7 +51,7 @@ static void encode_metrics(struct buf *out, const struct commit *c)
 
 void commit_encode(struct buf *out, const struct commit *c)
 {
-	cbor_add_array(out, COMMIT_FIELDS);
+	cbor_add_array(out, c->has_source ? COMMIT_FIELDS_SOURCE : COMMIT_FIELDS);
 	cbor_add_text(out, COMMIT_TAG);
 	cbor_add_uint(out, 1);
 	cbor_add_uint(out, c->status);
@@ -83,6 +84,8 @@ void commit_encode(struct buf *out, const struct commit *c)
 	cbor_add_uint(out, c->index);
 	cbor_add_uint(out, c->ttl_s);
 	cbor_add_bytes(out, c->options, c->options_size);
+	if (c->has_source)
+		cbor_add_bytes(out, c->source, DIGEST_SIZE);
 }
 
 /* ---- decoding */
@@ -236,8 +239,7 @@ static int decode_what(struct cbor_reader *r, struct room *room, struct commit *
 		return 1;
 	c->status = (uint8_t)status;
 	/* Absent is null and nothing else, so a present one has a type, which a result can have. */
-	if (has_result &&
-	    (c->result.type == CONTENT_NONE || c->result.type > CONTENT_RESULT))
+	if (has_result && !content_is_result(c->result.type))
 		return 1;
 	return read_fixed_or_null(r, &c->has_stdout, c->stdout_digest, DIGEST_SIZE) ||
 	       read_fixed_or_null(r, &c->has_stderr, c->stderr_digest, DIGEST_SIZE) ||
@@ -263,9 +265,15 @@ static int decode(const void *data, size_t size, struct commit *c, struct room *
 	struct cbor_reader r;
 	*c = (struct commit){0};
 	cbor_reader_init(&r, data, size);
-	return read_header(&r, COMMIT_FIELDS, COMMIT_TAG, 1) ||
+	struct cbor_reader head = r;
+	uint64_t fields;
+	c->has_source =
+		!cbor_read_array(&head, &fields) && fields == COMMIT_FIELDS_SOURCE;
+	return read_header(&r, c->has_source ? COMMIT_FIELDS_SOURCE : COMMIT_FIELDS,
+			   COMMIT_TAG, 1) ||
 	       decode_what(&r, room, c) || decode_outputs(&r, room, c) ||
-	       decode_metrics(&r, room, c) || decode_how(&r, room, c) || !cbor_done(&r);
+	       decode_metrics(&r, room, c) || decode_how(&r, room, c) ||
+	       (c->has_source && cbor_read_digest(&r, c->source)) || !cbor_done(&r);
 }
 
 int commit_decode(const void *data, size_t size, struct commit *out, struct buf *arena)

@@ -1,7 +1,8 @@
 /* commit.h - the record of one finished execution, named by the SHA-256 of its canonical bytes.
  *
  * Deterministic CBOR, scheme 1, one array with the fields of struct commit in order, headed by
- * "cashet.commit", 1. Absent digests are null. Immutable: nothing is ever edited. */
+ * "cashet.commit", 1. Absent digests are null; without a source the array ends before it.
+ * Immutable: nothing is ever edited. */
 #pragma once
 
 #include "common/format/content.h"
@@ -57,6 +58,8 @@ struct commit {
 	const uint8_t *
 		options; /* packed cashet.Options of proto: to run it again; opaque here */
 	size_t options_size;
+	bool has_source; /* functions by source, and commands with code that is hashed as syntax */
+	uint8_t source[DIGEST_SIZE]; /* what code it was: source.h */
 };
 
 void commit_encode(struct buf *out, const struct commit *c);

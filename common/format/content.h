@@ -23,7 +23,23 @@ enum content_type {
 	CONTENT_RESULT = 5, /* digest of a result blob */
 	CONTENT_EXTERN = 6, /* a path that every worker has: digest of the text of `as` */
 	CONTENT_DIR = 7,    /* only inside tree blobs */
+	CONTENT_JSON =
+		8, /* what a call returned, as JSON; where files are taken, a file */
+	CONTENT_PICKLE = 9, /* what a Python call returned, pickled; the same */
 };
+
+/** content_is_argument() - can a placeholder have it? Also NONE, as long as it is not known. */
+static inline bool content_is_argument(uint8_t type)
+{
+	return type <= CONTENT_EXTERN || type == CONTENT_JSON || type == CONTENT_PICKLE;
+}
+
+/** content_is_result() - can a task have made it? */
+static inline bool content_is_result(uint8_t type)
+{
+	return content_is_argument(type) && type != CONTENT_NONE &&
+	       type != CONTENT_EXTERN;
+}
 
 #define CONTENT_SIZE 33
 struct content {

@@ -1,4 +1,4 @@
-/* function.c - see function.h: the description of a command. What is decoded here comes from
+/* function.c - see function.h: the description of a command or a call. What is decoded here comes from
  * clients and is laid out and run by workers, so every path is inside and every name is a name. */
 #include "common/format/function.h"
 
@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define FUNCTION_TAG "cashet.function"
-#define FUNCTION_FIELDS 11
-#define CODE_SCHEME_BYTES 1
+#define FUNCTION_FIELDS 11 /* of a command */
+#define CALL_FIELDS 8
 
 static void free_texts(char **texts, size_t count)
 {
@@ -34,6 +34,8 @@ void function_fini(struct function *f)
 {
 	if (!f)
 		return;
+	free(f->language);
+	free(f->version);
 	free_texts(f->argv, f->argc);
 	free(f->shell);
 	free_pairs(f->env, f->env_count);
@@ -96,6 +98,41 @@ static void add_text_or_null(struct buf *out, const char *text)
 		cbor_add_null(out);
 }
 
+static void encode_env(struct buf *out, const struct function *f)
+{
+	cbor_add_map(out, f->env_count);
+	for (size_t i = 0; i < f->env_count; i++) {
+		cbor_add_text(out, f->env[i].name);
+		cbor_add_text(out, f->env[i].value);
+	}
+}
+
+static void encode_code(struct buf *out, const struct function *f)
+{
+	cbor_add_array(out, f->code_count);
+	for (size_t i = 0; i < f->code_count; i++) {
+		const struct function_code *code = &f->code[i];
+		cbor_add_array(out, 4);
+		cbor_add_text(out, code->path);
+		cbor_add_bool(out, code->executable);
+		cbor_add_uint(out, code->scheme ? code->scheme : CODE_BYTES);
+		cbor_add_bytes(out, code->digest, DIGEST_SIZE);
+	}
+}
+
+static void encode_call(struct buf *out, const struct function *f)
+{
+	cbor_add_array(out, CALL_FIELDS);
+	cbor_add_text(out, FUNCTION_TAG);
+	cbor_add_uint(out, 1);
+	cbor_add_text(out, f->language);
+	cbor_add_bytes(out, f->identity, DIGEST_SIZE);
+	add_text_or_null(out, f->version);
+	encode_env(out, f);
+	add_text_or_null(out, f->salt);
+	encode_code(out, f);
+}
+
 void function_encode(struct buf *out, struct function *f)
 {
 	sort(f->env, f->env_count, sizeof *f->env, by_key);
@@ -103,7 +140,10 @@ void function_encode(struct buf *out, struct function *f)
 	sort(f->inputs, f->input_count, sizeof *f->inputs, by_text);
 	sort(f->outputs, f->output_count, sizeof *f->outputs, by_name);
 	sort(f->code, f->code_count, sizeof *f->code, by_code_path);
-
+	if (function_is_call(f)) {
+		encode_call(out, f);
+		return;
+	}
 	cbor_add_array(out, FUNCTION_FIELDS);
 	cbor_add_text(out, FUNCTION_TAG);
 	cbor_add_uint(out, 1);
@@ -112,11 +152,7 @@ void function_encode(struct buf *out, struct function *f)
 		cbor_add_text(out, f->shell);
 	else
 		add_texts(out, f->argv, f->argc);
-	cbor_add_map(out, f->env_count);
-	for (size_t i = 0; i < f->env_count; i++) {
-		cbor_add_text(out, f->env[i].name);
-		cbor_add_text(out, f->env[i].value);
-	}
+	encode_env(out, f);
 	add_texts(out, f->params, f->param_count);
 	add_texts(out, f->inputs, f->input_count);
 	cbor_add_array(out, f->output_count);
@@ -127,14 +163,7 @@ void function_encode(struct buf *out, struct function *f)
 	}
 	add_text_or_null(out, f->metrics);
 	add_text_or_null(out, f->salt);
-	cbor_add_array(out, f->code_count);
-	for (size_t i = 0; i < f->code_count; i++) {
-		cbor_add_array(out, 4);
-		cbor_add_text(out, f->code[i].path);
-		cbor_add_bool(out, f->code[i].executable);
-		cbor_add_uint(out, CODE_SCHEME_BYTES);
-		cbor_add_bytes(out, f->code[i].digest, DIGEST_SIZE);
-	}
+	encode_code(out, f);
 }
 
 /* ---- decoding; counts grow with what is stored, so that function_fini() frees just that */
@@ -223,31 +252,59 @@ static int decode_code(struct cbor_reader *r, struct function *f)
 		if (read_array_of(r, 4) || !(code->path = read_strdup(r)) ||
 		    path_order_next(&order, code->path) ||
 		    cbor_read_bool(r, &code->executable) || cbor_read_uint(r, &scheme) ||
-		    scheme != CODE_SCHEME_BYTES || cbor_read_digest(r, code->digest))
+		    scheme < CODE_BYTES || scheme > CODE_C ||
+		    cbor_read_digest(r, code->digest))
 			return 1;
+		code->scheme = (uint8_t)scheme;
 	}
 	return 0;
+}
+
+static int decode_command(struct cbor_reader *r, struct function *f)
+{
+	return decode_run(r, f) || decode_env(r, f) ||
+	       decode_names(r, &f->params, &f->param_count) ||
+	       decode_names(r, &f->inputs, &f->input_count) || decode_outputs(r, f) ||
+	       read_text_or_null(r, &f->metrics) ||
+	       (f->metrics && !fs_path_is_inside(f->metrics)) ||
+	       read_text_or_null(r, &f->salt) || decode_code(r, f);
+}
+
+static int decode_call(struct cbor_reader *r, struct function *f)
+{
+	return cbor_read_digest(r, f->identity) || read_text_or_null(r, &f->version) ||
+	       decode_env(r, f) || read_text_or_null(r, &f->salt) || decode_code(r, f);
 }
 
 int function_decode(const void *data, size_t size, struct function *out)
 {
 	CLEANUP(function_fini) struct function f = {0};
 	struct cbor_reader r;
-	const char *kind;
-	size_t kind_size;
+	uint64_t fields;
 	cbor_reader_init(&r, data, size);
-	if (read_header(&r, FUNCTION_FIELDS, FUNCTION_TAG, 1) ||
-	    cbor_read_text(&r, &kind, &kind_size) || kind_size != strlen("command") ||
-	    memcmp(kind, "command", kind_size) != 0)
+	struct cbor_reader head = r;
+	if (cbor_read_array(&head, &fields) ||
+	    (fields != FUNCTION_FIELDS && fields != CALL_FIELDS) ||
+	    read_header(&r, fields, FUNCTION_TAG, 1) || !(f.language = read_name(&r)))
 		return 1;
-	if (decode_run(&r, &f) || decode_env(&r, &f) ||
-	    decode_names(&r, &f.params, &f.param_count) ||
-	    decode_names(&r, &f.inputs, &f.input_count) || decode_outputs(&r, &f) ||
-	    read_text_or_null(&r, &f.metrics) ||
-	    (f.metrics && !fs_path_is_inside(f.metrics)) ||
-	    read_text_or_null(&r, &f.salt) || decode_code(&r, &f) || !cbor_done(&r))
+	bool is_command = !strcmp(f.language, "command");
+	if (is_command != (fields == FUNCTION_FIELDS))
+		return 1;
+	if (is_command) {
+		free(f.language);
+		f.language = NULL;
+	}
+	if ((is_command ? decode_command(&r, &f) : decode_call(&r, &f)) || !cbor_done(&r))
 		return 1;
 	*out = f;
 	f = (struct function){0};
 	return 0;
+}
+
+bool function_has_source(const struct function *f)
+{
+	for (size_t i = 0; i < f->code_count; i++)
+		if (f->code[i].scheme > CODE_BYTES)
+			return true;
+	return function_is_call(f);
 }
