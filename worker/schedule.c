@@ -184,9 +184,15 @@ static void start(struct worker *w, struct attempt *a)
 	attempt_become(&w->attempts, a, ATTEMPT_RUNNING);
 	a->kill_ns = TIME_NEVER;
 	const struct buf *strings = &a->prepare->strings;
-	int rc = slot_send_run(
-		slot->sock, a->run, resources_get(&a->options->resources, "memory"),
-		a->prepare->argc, a->prepare->envc, strings->data, strings->size);
+	const struct slot_program program = {
+		.argc = a->prepare->argc,
+		.envc = a->prepare->envc,
+		.strings = strings->data,
+		.size = strings->size,
+		.memory_max = resources_get(&a->options->resources, "memory"),
+		.channel = -1,
+	};
+	int rc = slot_send_run(slot->sock, a->run, &program);
 	prepare_forget_secrets(a->prepare);
 	if (rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN) {
 		slots_broken(&w->slots, slot); /* the spawner will tell when it is gone */

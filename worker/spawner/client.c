@@ -44,57 +44,71 @@ int spawner_receive(int spawner, struct spawner_message *message, int *sockp)
 	return 0;
 }
 
-static int send_with_fd(int sock, const struct slot_request *request, int fd)
+static int send_with_fds(int sock, struct msghdr *msg, const int *fds, size_t count)
 {
-	union control control = {0};
-	struct iovec iov = {(void *)(uintptr_t)request, sizeof *request};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = &control,
-			     .msg_controllen = sizeof control};
-	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
-	*head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd),
-				 .cmsg_level = SOL_SOCKET,
-				 .cmsg_type = SCM_RIGHTS};
-	memcpy(CMSG_DATA(head), &fd, sizeof fd);
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(2 * sizeof(int))];
+	} control = {0};
+	if (count) {
+		msg->msg_control = &control;
+		msg->msg_controllen = CMSG_SPACE(count * sizeof(int));
+		struct cmsghdr *head = CMSG_FIRSTHDR(msg);
+		*head = (struct cmsghdr){.cmsg_len = CMSG_LEN(count * sizeof(int)),
+					 .cmsg_level = SOL_SOCKET,
+					 .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(head), fds, count * sizeof(int));
+	}
+	return sendmsg(sock, msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int send_large(int sock, const struct slot_request *request, const void *strings)
+/* Return: a descriptor of @strings, or negative errno. */
+static int keep_strings(const void *strings, size_t size)
 {
 	int fd = memfd_create("arguments", MFD_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	int rc = 0;
-	for (size_t done = 0; rc == 0 && done < request->size;) {
-		ssize_t n = write(fd, (const char *)strings + done, request->size - done);
+	int rc = fd < 0 ? -errno : 0;
+	for (size_t done = 0; rc == 0 && done < size;) {
+		ssize_t n = write(fd, (const char *)strings + done, size - done);
 		if (n < 0 && errno != EINTR)
 			rc = -errno;
 		done += n > 0 ? (size_t)n : 0;
 	}
 	if (rc == 0)
-		rc = send_with_fd(sock, request, fd);
-	close(fd);
+		return fd;
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
 
-int slot_send_run(int sock, uint32_t run, uint64_t memory_max, uint32_t argc,
-		  uint32_t envc, const void *strings, size_t size)
+int slot_send_run(int sock, uint32_t run, const struct slot_program *program)
 {
-	if (size > UINT32_MAX)
+	if (program->size > UINT32_MAX)
 		return -E2BIG;
 	struct slot_request request = {.type = SLOT_RUN,
 				       .run = run,
-				       .memory_max = memory_max,
-				       .argc = argc,
-				       .envc = envc,
-				       .size = (uint32_t)size};
-	if (size > SLOT_INLINE_MAX)
-		return send_large(sock, &request, strings);
+				       .memory_max = program->memory_max,
+				       .argc = program->argc,
+				       .envc = program->envc,
+				       .size = (uint32_t)program->size,
+				       .has_channel = program->channel >= 0};
 	struct iovec iov[2] = {{&request, sizeof request},
-			       {(void *)(uintptr_t)strings, size}};
+			       {(void *)(uintptr_t)program->strings, program->size}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	int fds[2], kept = -1;
+	size_t count = 0;
+	if (program->size > SLOT_INLINE_MAX) {
+		kept = keep_strings(program->strings, program->size);
+		if (kept < 0)
+			return kept;
+		fds[count++] = kept;
+		msg.msg_iovlen = 1;
+	}
+	if (program->channel >= 0)
+		fds[count++] = program->channel;
+	int rc = send_with_fds(sock, &msg, fds, count);
+	if (kept >= 0)
+		close(kept);
+	return rc;
 }
 
 int slot_send_signal(int sock, uint32_t run, int signal)

@@ -4,6 +4,7 @@
 #include "worker/spawner/exec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -102,6 +103,8 @@ static int child_main(void *arg)
 	dup2(c->plan->in, 0);
 	dup2(c->plan->out, 1);
 	dup2(c->plan->err, 2);
+	if (c->plan->channel >= 0 && dup2(c->plan->channel, 3) == 3)
+		fcntl(3, F_SETFD, 0); /* it may have been 3 before */
 	if (chdir(c->plan->cwd) < 0) {
 		c->error = errno;
 		c->step = SLOT_STEP_CHDIR;

@@ -9,6 +9,7 @@ struct exec_plan {
 		**envp; /* NULL-terminated; PATH of envp is where argv[0] is looked for */
 	const char *cwd;
 	int in, out, err; /* above 2, close-on-exec */
+	int channel;	  /* the same; it becomes descriptor 3. -1: none */
 };
 
 /** exec_start() - own session, no signal blocked, killed when the calling thread dies.

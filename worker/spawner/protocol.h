@@ -27,7 +27,8 @@ struct spawner_message {
 enum slot_type { SLOT_RUN = 1, SLOT_SIGNAL, SLOT_ENDED };
 
 /* A record of at most SLOT_INLINE_MAX bytes carries its strings behind the struct; longer
- * strings come in a memfd (SCM_RIGHTS), as argument lists may have 2 MiB. Strings are
+ * strings come in a memfd (SCM_RIGHTS), as argument lists may have 2 MiB. With @has_channel one
+ * more descriptor comes, behind that one: it becomes descriptor 3 of the program. Strings are
  * NUL-terminated, in this order: working directory, file of standard output, file of
  * standard error, argc arguments, envc NAME=VALUE. The files exist and are opened for
  * appending. */
@@ -38,7 +39,8 @@ struct slot_request {
 	uint32_t run;  /* number of the run; a signal for another run is ignored */
 	uint32_t signal;
 	uint32_t argc, envc;
-	uint32_t size;	     /* bytes of all strings */
+	uint32_t size; /* bytes of all strings */
+	uint32_t has_channel;
 	uint64_t memory_max; /* bytes that the tree may use; 0: no limit. See memory.h */
 };
 

@@ -32,6 +32,7 @@ struct slot {
 	char *record;	  /* of the request, strings included */
 	char *strings;	  /* in record, or mapped */
 	size_t mapped;
+	int channel; /* that came with the request, or -1 */
 	char **pointers;
 	size_t pointer_capacity;
 };
@@ -125,13 +126,40 @@ static int map_strings(struct slot *s, int fd, size_t size)
 	return 0;
 }
 
+static void drop_channel(struct slot *s)
+{
+	if (s->channel >= 0)
+		close(s->channel);
+	s->channel = -1;
+}
+
+/* take_descriptors() - strings that are too long for the record, and the channel. */
+static void take_descriptors(struct slot *s, struct msghdr *msg,
+			     const struct slot_request *request, size_t *sizep)
+{
+	int fds[2] = {-1, -1};
+	struct cmsghdr *head = CMSG_FIRSTHDR(msg);
+	if (head && head->cmsg_type == SCM_RIGHTS) {
+		size_t size = head->cmsg_len - CMSG_LEN(0);
+		memcpy(fds, CMSG_DATA(head), size < sizeof fds ? size : sizeof fds);
+	}
+	int strings = request->size > SLOT_INLINE_MAX ? 0 : -1;
+	int channel = request->has_channel ? strings + 1 : -1;
+	if (strings == 0 && fds[0] >= 0) {
+		*sizep = map_strings(s, fds[0], request->size) ? 0 : request->size;
+		close(fds[0]);
+	}
+	if (channel >= 0)
+		s->channel = fds[channel];
+}
+
 /* receive() - Return: 0 and a request; 1 nothing there; -1 the worker is gone. A request
- * whose strings are unusable has argc 0. */
+ * whose strings or channel are unusable has argc 0. */
 static int receive(struct slot *s, struct slot_request *request)
 {
 	union {
 		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(2 * sizeof(int))];
 	} control;
 	struct iovec iov = {s->record, sizeof *request + SLOT_INLINE_MAX};
 	struct msghdr msg = {.msg_iov = &iov,
@@ -149,14 +177,10 @@ static int receive(struct slot *s, struct slot_request *request)
 	drop_strings(s);
 	s->strings = s->record + sizeof *request;
 	size_t size = (size_t)n - sizeof *request;
-	struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
-	if (head && head->cmsg_type == SCM_RIGHTS) {
-		int fd;
-		memcpy(&fd, CMSG_DATA(head), sizeof fd);
-		size = map_strings(s, fd, request->size) ? 0 : request->size;
-		close(fd);
-	}
-	if (size != request->size || size == 0 || s->strings[size - 1])
+	drop_channel(s);
+	take_descriptors(s, &msg, request, &size);
+	if (size != request->size || size == 0 || s->strings[size - 1] ||
+	    (request->has_channel && s->channel < 0))
 		request->argc = 0;
 	return 0;
 }
@@ -230,13 +254,20 @@ static void start(struct slot *s, const struct slot_request *request, struct run
 		error = err < 0 ? errno : 0;
 	}
 	if (!error) {
-		struct exec_plan plan = {c.argv, c.envp, c.places[0], s->null, out, err};
+		struct exec_plan plan = {.argv = c.argv,
+					 .envp = c.envp,
+					 .cwd = c.places[0],
+					 .in = s->null,
+					 .out = out,
+					 .err = err,
+					 .channel = s->channel};
 		run->pid = exec_start(&plan, &step, &error);
 	}
 	if (out >= 0)
 		close(out);
 	if (err >= 0)
 		close(err);
+	drop_channel(s); /* its end is to be seen when the program ends */
 	if (run->pid < 0) {
 		run->report.step = step;
 		run->report.error = error;
@@ -345,7 +376,7 @@ static void prefer_as_victim(void)
 
 void slot_main(int sock)
 {
-	struct slot s = {.sock = sock};
+	struct slot s = {.sock = sock, .channel = -1};
 	pid_t parent = getppid();
 	set_up_signals(&s);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

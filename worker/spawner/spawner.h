@@ -17,10 +17,16 @@ int spawner_request_slot(int spawner, uint32_t slot);
  * Return: 0; 1 nothing there; negative errno, -EPIPE when the spawner is gone. */
 int spawner_receive(int spawner, struct spawner_message *message, int *sockp);
 
-/** slot_send_run() - @strings: as slot_request describes. @memory_max: bytes, 0 for no limit.
- * Return: 0 or negative errno. */
-int slot_send_run(int sock, uint32_t run, uint64_t memory_max, uint32_t argc,
-		  uint32_t envc, const void *strings, size_t size);
+struct slot_program { /* what is to run; strings: as slot_request describes */
+	uint32_t argc, envc;
+	const void *strings;
+	size_t size;
+	uint64_t memory_max; /* bytes, 0 for no limit */
+	int channel; /* what the program finds as descriptor 3; stays ours. -1: nothing */
+};
+
+/** slot_send_run() - Return: 0 or negative errno. */
+int slot_send_run(int sock, uint32_t run, const struct slot_program *program);
 int slot_send_signal(int sock, uint32_t run, int signal);
 /** slot_receive() - Return: 0; 1 nothing there; -EPIPE when the slot process is gone. */
 int slot_receive(int sock, struct slot_report *report);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ struct rig {
 	pid_t spawner_pid, slot_pid;
 	uint32_t run;
 	uint64_t memory_max;
+	int channel; /* for the next run; 0: none */
 };
 
 static void wait_readable(int fd, int ms)
@@ -80,9 +82,15 @@ static void start_env(struct rig *r, const char *path, const char *const *argv)
 	buf_printf(&strings, "PATH=%s", path);
 	buf_add_byte(&strings, 0);
 	buf_add(&strings, "NAME=value", 11);
-	cr_assert_eq(slot_send_run(r->sock, ++r->run, r->memory_max, argc, 2,
-				   strings.data, strings.size),
-		     0);
+	const struct slot_program program = {
+		.argc = argc,
+		.envc = 2,
+		.strings = strings.data,
+		.size = strings.size,
+		.memory_max = r->memory_max,
+		.channel = r->channel ? r->channel : -1,
+	};
+	cr_assert_eq(slot_send_run(r->sock, ++r->run, &program), 0);
 	buf_fini(&strings);
 }
 
@@ -545,5 +553,43 @@ Test(spawner, memory_that_processes_share_counts_once_and_files_do_not)
 	struct slot_report report = ended(&r, 60000);
 	cr_assert_eq(report.over_bytes, 0);
 	cr_assert_eq(report.status, 0);
+	tear_down(&r);
+}
+
+/* ---- a channel */
+
+static void check_channel(struct rig *r, const char *padding)
+{
+	int ends[2];
+	char text[64] = "";
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	r->channel = ends[1];
+	start(r, "sh", "-c", "read x <&3; echo \"got $x\" >&3; ls /proc/$$/fd", "sh",
+	      padding);
+	r->channel = 0;
+	close(ends[1]);
+	cr_assert_eq(write(ends[0], "word\n", 5), 5);
+	struct slot_report report = ended(r, 60000);
+	cr_assert_eq(report.status, 0, "status %d step %u error %d", report.status,
+		     report.step, report.error);
+	cr_assert_eq(read(ends[0], text, sizeof text - 1), 9);
+	cr_assert_str_eq(text, "got word\n");
+	cr_assert_eq(read(ends[0], text, sizeof text), 0, "nobody else holds its end");
+	cr_assert_str_eq(content(r->out), "0\n1\n2\n3\n");
+	cr_assert_eq(truncate(r->out, 0), 0);
+	close(ends[0]);
+}
+
+Test(spawner, gives_a_program_its_channel_and_nothing_else)
+{
+	struct rig r;
+	static char large[100000];
+	set_up(&r);
+	memset(large, 'x', sizeof large - 1);
+	check_channel(&r, "");
+	check_channel(&r, large); /* the strings take a descriptor, too */
+	start(&r, "sh", "-c", "ls /proc/$$/fd");
+	cr_assert_eq(ended(&r, 60000).status, 0);
+	cr_assert_str_eq(content(r.out), "0\n1\n2\n", "the next one has none");
 	tear_down(&r);
 }
