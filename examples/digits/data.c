@@ -1,5 +1,5 @@
-/* data.c - reading, splitting and normalising the digits. The file that prep writes is
- * "DIGITS1\n", two 32-bit counts, the pixels as 32-bit floats, the labels as bytes. */
+/* data.c - reading, splitting and normalising the digits. What is kept of them is "DIGITS2\n", two
+ * 32-bit counts, the pixels as doubles, the labels as bytes. */
 #include "data.h"
 
 #include <errno.h>
@@ -8,7 +8,20 @@
 #include <string.h>
 #include <zlib.h>
 
-static const char magic[8] = "DIGITS1\n";
+#define CASES_MAX 100000
+#define VALUES 16 /* of a pixel */
+
+static const char magic[8] = "DIGITS2\n";
+
+struct head {
+	char magic[8];
+	uint32_t train_count, validation_count;
+};
+
+struct digit {
+	double pixels[DATA_PIXELS];
+	uint8_t label;
+};
 
 uint64_t data_random(uint64_t *state)
 {
@@ -19,26 +32,8 @@ uint64_t data_random(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
-static int data_alloc(struct data *data, uint32_t count)
-{
-	data->pixels = calloc(count ? count : 1, DATA_PIXELS * sizeof *data->pixels);
-	data->labels = calloc(count ? count : 1, 1);
-	if (data->pixels && data->labels)
-		return 0;
-	fprintf(stderr, "digits: out of memory for %u cases\n", count);
-	data_fini(data);
-	return 1;
-}
-
-void data_fini(struct data *data)
-{
-	free(data->pixels);
-	free(data->labels);
-	*data = (struct data){0};
-}
-
 /* One line: 64 values from 0 to 16, then the label. */
-static int parse_line(char *line, float *pixels, uint8_t *label)
+static int parse_line(char *line, struct digit *digit)
 {
 	char *at = line;
 
@@ -46,129 +41,110 @@ static int parse_line(char *line, float *pixels, uint8_t *label)
 		char *end;
 		double value = strtod(at, &end);
 
-		if (end == at || value < 0 || value > 16)
+		if (end == at || value < 0 || value > VALUES)
 			return 1;
 		if (i < DATA_PIXELS) {
 			if (*end != ',')
 				return 1;
-			pixels[i] = (float)(value / 16);
+			digit->pixels[i] = value / VALUES;
 			at = end + 1;
 		} else {
 			if (value > 9 || value != (int)value)
 				return 1;
-			*label = (uint8_t)value;
+			digit->label = (uint8_t)value;
 		}
 	}
 	return 0;
 }
 
-static void shuffle(struct data *data, uint32_t count, uint64_t seed)
+static int read_lines(gzFile file, const char *path, struct digit *digits,
+		      uint32_t *countp)
 {
-	float swap[DATA_PIXELS];
-
-	for (uint32_t i = count; i > 1; i--) {
-		uint32_t j = (uint32_t)(data_random(&seed) % i);
-		float *a = data->pixels + (size_t)(i - 1) * DATA_PIXELS;
-		float *b = data->pixels + (size_t)j * DATA_PIXELS;
-		uint8_t label = data->labels[i - 1];
-
-		memcpy(swap, a, sizeof swap);
-		memmove(a, b, sizeof swap);
-		memcpy(b, swap, sizeof swap);
-		data->labels[i - 1] = data->labels[j];
-		data->labels[j] = label;
-	}
-}
-
-int data_read_csv(struct data *data, const char *path, uint64_t seed)
-{
-	enum { CASES_MAX = 100000 };
-	gzFile file = gzopen(path, "rb");
 	char line[1024];
 	uint32_t count = 0;
 
-	*data = (struct data){0};
-	if (!file) {
-		fprintf(stderr, "digits: cannot open %s: %s\n", path, strerror(errno));
-		return 1;
-	}
-	if (data_alloc(data, CASES_MAX)) {
-		gzclose(file);
-		return 1;
-	}
 	while (count < CASES_MAX && gzgets(file, line, sizeof line)) {
-		if (parse_line(line, data->pixels + (size_t)count * DATA_PIXELS,
-			       data->labels + count)) {
+		if (parse_line(line, &digits[count++])) {
 			fprintf(stderr, "digits: %s:%u: not 64 pixels and a label\n",
-				path, count + 1);
-			gzclose(file);
-			data_fini(data);
+				path, count);
 			return 1;
 		}
-		count++;
 	}
-	gzclose(file);
-	if (count < 10) {
-		fprintf(stderr, "digits: %s has only %u cases\n", path, count);
-		data_fini(data);
-		return 1;
-	}
-	shuffle(data, count, seed);
-	data->validation_count = count / 5;
-	data->train_count = count - data->validation_count;
+	*countp = count;
 	return 0;
 }
 
-int data_save(const struct data *data, const char *path)
+static void shuffle(struct digit *digits, uint32_t count, uint64_t seed)
 {
-	size_t count = data->train_count + data->validation_count;
-	FILE *file = fopen(path, "wb");
-	int bad = !file;
+	for (uint32_t i = count; i > 1; i--) {
+		uint32_t j = (uint32_t)(data_random(&seed) % i);
+		struct digit swap = digits[i - 1];
 
-	bad = bad || fwrite(magic, sizeof magic, 1, file) != 1;
-	bad = bad || fwrite(&data->train_count, 4, 1, file) != 1;
-	bad = bad || fwrite(&data->validation_count, 4, 1, file) != 1;
-	bad = bad || fwrite(data->pixels, DATA_PIXELS * 4, count, file) != count;
-	bad = bad || fwrite(data->labels, 1, count, file) != count;
-	if (file && fclose(file))
-		bad = 1;
-	if (bad)
-		fprintf(stderr, "digits: cannot write %s: %s\n", path, strerror(errno));
-	return bad;
+		digits[i - 1] = digits[j];
+		digits[j] = swap;
+	}
 }
 
-int data_load(struct data *data, const char *path)
+static void *pack(const struct digit *digits, uint32_t count, size_t *sizep)
 {
-	FILE *file = fopen(path, "rb");
-	char head[sizeof magic];
-	size_t count;
+	size_t pixels_size = (size_t)count * DATA_PIXELS * sizeof(double);
+	size_t size = sizeof(struct head) + pixels_size + count;
+	uint8_t *bytes = malloc(size);
+	struct head head = {.validation_count = count / 5};
 
-	*data = (struct data){0};
-	if (!file) {
+	if (!bytes)
+		return NULL;
+	head.train_count = count - head.validation_count;
+	memcpy(head.magic, magic, sizeof magic);
+	memcpy(bytes, &head, sizeof head);
+	for (uint32_t i = 0; i < count; i++) {
+		memcpy(bytes + sizeof head + i * sizeof digits[i].pixels,
+		       digits[i].pixels, sizeof digits[i].pixels);
+		bytes[sizeof head + pixels_size + i] = digits[i].label;
+	}
+	*sizep = size;
+	return bytes;
+}
+
+void *data_read_csv(const char *path, uint32_t cases, uint64_t seed, size_t *sizep)
+{
+	struct digit *digits = malloc(CASES_MAX * sizeof *digits);
+	gzFile file = gzopen(path, "rb");
+	uint32_t count = 0;
+	void *bytes = NULL;
+
+	if (!file)
 		fprintf(stderr, "digits: cannot open %s: %s\n", path, strerror(errno));
-		return 1;
+	else if (!digits)
+		fprintf(stderr, "digits: out of memory\n");
+	else if (!read_lines(file, path, digits, &count)) {
+		shuffle(digits, count, seed);
+		bytes = pack(digits, count < cases ? count : cases, sizep);
 	}
-	if (fread(head, sizeof head, 1, file) != 1 || memcmp(head, magic, sizeof magic) ||
-	    fread(&data->train_count, 4, 1, file) != 1 ||
-	    fread(&data->validation_count, 4, 1, file) != 1 ||
-	    data->train_count > 1000000 || data->validation_count > 1000000)
-		goto malformed;
-	count = (size_t)data->train_count + data->validation_count;
-	if (data_alloc(data, (uint32_t)count)) {
-		fclose(file);
+	if (file)
+		gzclose(file);
+	free(digits);
+	return bytes;
+}
+
+int data_view(struct data *data, const void *bytes, size_t size)
+{
+	struct head head;
+	uint64_t count;
+
+	if (size < sizeof head)
 		return 1;
-	}
-	if (fread(data->pixels, DATA_PIXELS * 4, count, file) != count ||
-	    fread(data->labels, 1, count, file) != count)
-		goto malformed;
-	for (size_t i = 0; i < count; i++)
+	memcpy(&head, bytes, sizeof head);
+	count = (uint64_t)head.train_count + head.validation_count;
+	if (memcmp(head.magic, magic, sizeof magic) || !head.train_count ||
+	    size != sizeof head + count * (DATA_PIXELS * sizeof(double) + 1))
+		return 1;
+	data->train_count = head.train_count;
+	data->validation_count = head.validation_count;
+	data->pixels = (const double *)((const uint8_t *)bytes + sizeof head);
+	data->labels = (const uint8_t *)(data->pixels + count * DATA_PIXELS);
+	for (uint64_t i = 0; i < count; i++)
 		if (data->labels[i] >= DATA_CLASSES)
-			goto malformed;
-	fclose(file);
+			return 1;
 	return 0;
-malformed:
-	fprintf(stderr, "digits: %s was not written by `digits prep`\n", path);
-	fclose(file);
-	data_fini(data);
-	return 1;
 }

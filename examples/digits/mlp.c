@@ -1,40 +1,39 @@
-/* mlp.c - forward and backward passes over one case at a time, gradients summed over a
- * mini-batch, then one step of SGD (momentum 0.9) or Adam (Kingma and Ba, 2015). All
- * parameters lie in one array, so that an optimiser is one loop. */
+/* mlp.c - forward and backward passes over one case at a time, gradients summed over a mini-batch, then
+ * one step of SGD (momentum 0.9) or Adam (Kingma and Ba, 2015). All parameters lie in one array, so
+ * that an optimiser is one loop. mlp.py does the same sums in the same order, so both come to the
+ * same network, bit for bit. */
 #include "mlp.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct mlp {
 	struct mlp_options options;
 	uint32_t parameter_count;
-	float *parameters; /* w1 [hidden][64], b1 [hidden], w2 [10][hidden], b2 [10] */
-	float *gradient, *first_moment, *second_moment;
-	float *hidden, *hidden_gradient;
+	double *parameters; /* w1 [hidden][64], b1 [hidden], w2 [10][hidden], b2 [10] */
+	double *gradient, *first_moment, *second_moment;
+	double *hidden, *hidden_gradient;
 	uint32_t *order;
 	uint64_t random, steps;
 };
 
 struct layers {
-	float *w1, *b1, *w2, *b2;
+	double *w1, *b1, *w2, *b2;
 };
 
-static struct layers layers_of(float *base, uint32_t hidden)
+static struct layers layers_of(double *base, uint32_t hidden)
 {
-	float *b1 = base + (size_t)hidden * DATA_PIXELS;
-	float *w2 = b1 + hidden;
+	double *b1 = base + (size_t)hidden * DATA_PIXELS;
+	double *w2 = b1 + hidden;
 
 	return (struct layers){base, b1, w2, w2 + (size_t)DATA_CLASSES * hidden};
 }
 
 /* Uniform in (-1, 1). */
-static float random_unit(uint64_t *state)
+static double random_unit(uint64_t *state)
 {
-	return (float)((double)(data_random(state) >> 11) / 4503599627370496.0 - 1.0);
+	return (double)(data_random(state) >> 11) / 4503599627370496.0 - 1.0;
 }
 
 struct mlp *mlp_new(const struct mlp_options *options)
@@ -49,12 +48,12 @@ struct mlp *mlp_new(const struct mlp_options *options)
 	mlp->random = options->seed ^ 0x6469676974730000u;
 	mlp->parameter_count =
 		hidden * DATA_PIXELS + hidden + DATA_CLASSES * hidden + DATA_CLASSES;
-	mlp->parameters = calloc(mlp->parameter_count, sizeof(float));
-	mlp->gradient = calloc(mlp->parameter_count, sizeof(float));
-	mlp->first_moment = calloc(mlp->parameter_count, sizeof(float));
-	mlp->second_moment = calloc(mlp->parameter_count, sizeof(float));
-	mlp->hidden = calloc(hidden, sizeof(float));
-	mlp->hidden_gradient = calloc(hidden, sizeof(float));
+	mlp->parameters = calloc(mlp->parameter_count, sizeof(double));
+	mlp->gradient = calloc(mlp->parameter_count, sizeof(double));
+	mlp->first_moment = calloc(mlp->parameter_count, sizeof(double));
+	mlp->second_moment = calloc(mlp->parameter_count, sizeof(double));
+	mlp->hidden = calloc(hidden, sizeof(double));
+	mlp->hidden_gradient = calloc(hidden, sizeof(double));
 	if (!mlp->parameters || !mlp->gradient || !mlp->first_moment ||
 	    !mlp->second_moment || !mlp->hidden || !mlp->hidden_gradient) {
 		mlp_free(mlp);
@@ -64,9 +63,9 @@ struct mlp *mlp_new(const struct mlp_options *options)
 	 */
 	layers = layers_of(mlp->parameters, hidden);
 	for (uint32_t i = 0; i < hidden * DATA_PIXELS; i++)
-		layers.w1[i] = random_unit(&mlp->random) * sqrtf(6.0f / DATA_PIXELS);
+		layers.w1[i] = random_unit(&mlp->random) * sqrt(6.0 / DATA_PIXELS);
 	for (uint32_t i = 0; i < DATA_CLASSES * hidden; i++)
-		layers.w2[i] = random_unit(&mlp->random) * sqrtf(6.0f / (float)hidden);
+		layers.w2[i] = random_unit(&mlp->random) * sqrt(6.0 / (double)hidden);
 	return mlp;
 }
 
@@ -85,52 +84,47 @@ void mlp_free(struct mlp *mlp)
 }
 
 /* Fills mlp->hidden and @probability. Return: cross-entropy of @label. */
-static double forward(struct mlp *mlp, const float *pixels, uint8_t label,
-		      float probability[DATA_CLASSES])
+static double forward(struct mlp *mlp, const double *pixels, uint8_t label,
+		      double probability[DATA_CLASSES])
 {
 	uint32_t hidden = mlp->options.hidden;
 	struct layers l = layers_of(mlp->parameters, hidden);
-	float largest = -INFINITY, sum = 0;
+	double largest = -INFINITY, sum = 0;
 
 	for (uint32_t h = 0; h < hidden; h++) {
-		const float *weights = l.w1 + (size_t)h * DATA_PIXELS;
-		float lanes[8] = {0};
+		const double *weights = l.w1 + (size_t)h * DATA_PIXELS;
+		double value = l.b1[h];
 
-		/* Eight independent sums: vectors without reordering what the compiler
-		 * must not. */
-		for (int i = 0; i < DATA_PIXELS; i += 8)
-			for (int lane = 0; lane < 8; lane++)
-				lanes[lane] += weights[i + lane] * pixels[i + lane];
-		float value = l.b1[h] + ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) +
-			      ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+		for (int i = 0; i < DATA_PIXELS; i++)
+			value += weights[i] * pixels[i];
 		mlp->hidden[h] = value > 0 ? value : 0;
 	}
 	for (int c = 0; c < DATA_CLASSES; c++) {
-		const float *weights = l.w2 + (size_t)c * hidden;
-		float value = l.b2[c];
+		const double *weights = l.w2 + (size_t)c * hidden;
+		double value = l.b2[c];
 
 		for (uint32_t h = 0; h < hidden; h++)
 			value += weights[h] * mlp->hidden[h];
 		probability[c] = value;
-		largest = fmaxf(largest, value);
+		largest = fmax(largest, value);
 	}
 	for (int c = 0; c < DATA_CLASSES; c++)
-		sum += probability[c] = expf(probability[c] - largest);
+		sum += probability[c] = exp(probability[c] - largest);
 	for (int c = 0; c < DATA_CLASSES; c++)
 		probability[c] /= sum;
-	return -log(fmax((double)probability[label], 1e-12));
+	return -log(fmax(probability[label], 1e-12));
 }
 
-static void backward(struct mlp *mlp, const float *pixels, uint8_t label,
-		     const float probability[DATA_CLASSES])
+static void backward(struct mlp *mlp, const double *pixels, uint8_t label,
+		     const double probability[DATA_CLASSES])
 {
 	uint32_t hidden = mlp->options.hidden;
 	struct layers l = layers_of(mlp->parameters, hidden);
 	struct layers g = layers_of(mlp->gradient, hidden);
 
-	memset(mlp->hidden_gradient, 0, hidden * sizeof(float));
+	memset(mlp->hidden_gradient, 0, hidden * sizeof(double));
 	for (int c = 0; c < DATA_CLASSES; c++) {
-		float delta = probability[c] - (c == label ? 1.0f : 0.0f);
+		double delta = probability[c] - (c == label ? 1.0 : 0.0);
 
 		g.b2[c] += delta;
 		for (uint32_t h = 0; h < hidden; h++) {
@@ -139,8 +133,8 @@ static void backward(struct mlp *mlp, const float *pixels, uint8_t label,
 		}
 	}
 	for (uint32_t h = 0; h < hidden; h++) {
-		float delta = mlp->hidden_gradient[h];
-		float *row = g.w1 + (size_t)h * DATA_PIXELS;
+		double delta = mlp->hidden_gradient[h];
+		double *row = g.w1 + (size_t)h * DATA_PIXELS;
 
 		if (mlp->hidden[h] <= 0)
 			continue;
@@ -150,36 +144,36 @@ static void backward(struct mlp *mlp, const float *pixels, uint8_t label,
 	}
 }
 
-static void step_sgd(struct mlp *mlp, float scale)
+static void step_sgd(struct mlp *mlp, double scale)
 {
-	float rate = mlp->options.learning_rate;
+	double rate = mlp->options.learning_rate;
 
 	for (uint32_t i = 0; i < mlp->parameter_count; i++) {
 		mlp->first_moment[i] =
-			0.9f * mlp->first_moment[i] + mlp->gradient[i] * scale;
+			0.9 * mlp->first_moment[i] + mlp->gradient[i] * scale;
 		mlp->parameters[i] -= rate * mlp->first_moment[i];
 	}
 }
 
-static void step_adam(struct mlp *mlp, float scale)
+static void step_adam(struct mlp *mlp, double scale)
 {
-	const float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-	float correction1 = 1 - powf(beta1, (float)mlp->steps);
-	float correction2 = 1 - powf(beta2, (float)mlp->steps);
-	float rate = mlp->options.learning_rate * sqrtf(correction2) / correction1;
+	const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+	double correction1 = 1 - pow(beta1, (double)mlp->steps);
+	double correction2 = 1 - pow(beta2, (double)mlp->steps);
+	double rate = mlp->options.learning_rate * sqrt(correction2) / correction1;
 
 	for (uint32_t i = 0; i < mlp->parameter_count; i++) {
-		float g = mlp->gradient[i] * scale;
+		double g = mlp->gradient[i] * scale;
 
 		mlp->first_moment[i] = beta1 * mlp->first_moment[i] + (1 - beta1) * g;
 		mlp->second_moment[i] =
 			beta2 * mlp->second_moment[i] + (1 - beta2) * g * g;
 		mlp->parameters[i] -= rate * mlp->first_moment[i] /
-				      (sqrtf(mlp->second_moment[i]) + epsilon);
+				      (sqrt(mlp->second_moment[i]) + epsilon);
 	}
 }
 
-double mlp_train_epoch(struct mlp *mlp, const struct data *data)
+static double train_epoch(struct mlp *mlp, const struct data *data)
 {
 	uint32_t count = data->train_count, size = mlp->options.batch_size;
 	double loss = 0;
@@ -201,32 +195,32 @@ double mlp_train_epoch(struct mlp *mlp, const struct data *data)
 	for (uint32_t first = 0; first < count; first += size) {
 		uint32_t n = count - first < size ? count - first : size;
 
-		memset(mlp->gradient, 0, mlp->parameter_count * sizeof(float));
+		memset(mlp->gradient, 0, mlp->parameter_count * sizeof(double));
 		for (uint32_t i = first; i < first + n; i++) {
-			const float *pixels =
+			const double *pixels =
 				data->pixels + (size_t)mlp->order[i] * DATA_PIXELS;
 			uint8_t label = data->labels[mlp->order[i]];
-			float probability[DATA_CLASSES];
+			double probability[DATA_CLASSES];
 
 			loss += forward(mlp, pixels, label, probability);
 			backward(mlp, pixels, label, probability);
 		}
 		mlp->steps++;
 		if (mlp->options.optimizer == MLP_ADAM)
-			step_adam(mlp, 1.0f / (float)n);
+			step_adam(mlp, 1.0 / (double)n);
 		else
-			step_sgd(mlp, 1.0f / (float)n);
+			step_sgd(mlp, 1.0 / (double)n);
 	}
 	return loss / count;
 }
 
-struct mlp_score mlp_score(struct mlp *mlp, const struct data *data, uint32_t first,
-			   uint32_t count)
+static struct mlp_score score_of(struct mlp *mlp, const struct data *data, uint32_t first,
+				 uint32_t count)
 {
 	struct mlp_score score = {0};
 
 	for (uint32_t i = first; i < first + count; i++) {
-		float probability[DATA_CLASSES];
+		double probability[DATA_CLASSES];
 		int best = 0;
 
 		score.loss += forward(mlp, data->pixels + (size_t)i * DATA_PIXELS,
@@ -241,18 +235,19 @@ struct mlp_score mlp_score(struct mlp *mlp, const struct data *data, uint32_t fi
 	return score;
 }
 
-int mlp_save(const struct mlp *mlp, const char *path)
+struct mlp_result mlp_train(struct mlp *mlp, const struct data *data)
 {
-	FILE *file = fopen(path, "wb");
-	int bad = !file;
+	struct mlp_result result = {0};
 
-	bad = bad || fwrite("MLP1", 4, 1, file) != 1;
-	bad = bad || fwrite(&mlp->options.hidden, 4, 1, file) != 1;
-	bad = bad || fwrite(mlp->parameters, 4, mlp->parameter_count, file) !=
-			     mlp->parameter_count;
-	if (file && fclose(file))
-		bad = 1;
-	if (bad)
-		fprintf(stderr, "digits: cannot write %s: %s\n", path, strerror(errno));
-	return bad;
+	for (uint32_t epoch = 0; epoch < mlp->options.epochs; epoch++)
+		result.train_loss = train_epoch(mlp, data);
+	result.validation =
+		score_of(mlp, data, data->train_count, data->validation_count);
+	return result;
+}
+
+const double *mlp_parameters(const struct mlp *mlp, uint32_t *countp)
+{
+	*countp = mlp->parameter_count;
+	return mlp->parameters;
 }

@@ -1,5 +1,4 @@
-/* mlp.h - a multilayer perceptron with one hidden layer: 64 -> hidden (ReLU) -> 10
- * (softmax). */
+/* mlp.h - a multilayer perceptron with one hidden layer: 64 -> hidden (ReLU) -> 10 (softmax). */
 #pragma once
 
 #include "data.h"
@@ -8,8 +7,8 @@ enum mlp_optimizer { MLP_SGD, MLP_ADAM };
 
 struct mlp_options {
 	enum mlp_optimizer optimizer;
-	float learning_rate; /* > 0 */
-	uint32_t hidden;     /* 1 to 4096 */
+	double learning_rate; /* > 0 */
+	uint32_t hidden;      /* 1 to 4096 */
 	uint32_t epochs, batch_size;
 	uint64_t seed;
 };
@@ -19,14 +18,15 @@ struct mlp_score {
 	double loss;	 /* mean cross-entropy in nats */
 };
 
+struct mlp_result {
+	struct mlp_score validation;
+	double train_loss; /* of the last epoch */
+};
+
 struct mlp;
 
 struct mlp *mlp_new(const struct mlp_options *options); /* NULL: out of memory */
 void mlp_free(struct mlp *mlp);
-/** mlp_train_epoch() - one pass over the training cases in a fresh order. Return: mean
- * loss. */
-double mlp_train_epoch(struct mlp *mlp, const struct data *data);
-/** mlp_score() - on the cases from @first to @first + @count - 1. */
-struct mlp_score mlp_score(struct mlp *mlp, const struct data *data, uint32_t first,
-			   uint32_t count);
-int mlp_save(const struct mlp *mlp, const char *path);
+/** mlp_train() - options.epochs passes over the training cases, each in a fresh order. */
+struct mlp_result mlp_train(struct mlp *mlp, const struct data *data);
+const double *mlp_parameters(const struct mlp *mlp, uint32_t *countp);

@@ -58,8 +58,8 @@ class Digits(Archives):
         with open(os.path.join(DIGITS, "sweep.yaml")) as f:
             text = f.read()
         text = (text.replace("../../build/bin/digits", os.path.join(BIN, "digits"))
-                .replace("n: 3}", "n: 2}").replace("[32, 64, 128]", "[32]")
-                .replace('"40"', '"2"'))
+                .replace("n: 3}", "n: 2}").replace("[8, 16, 24]", "[8]")
+                .replace('"8",', '"2",'))
         self.assertIn("n: 2}", text)
         shutil.copy(os.path.join(DIGITS, "digits.csv.gz"), site.path("digits.csv.gz"))
         return site.write("sweep.yaml", text)
