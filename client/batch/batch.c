@@ -154,7 +154,7 @@ static const char *skip_blanks(const char *text, const char *end)
 
 /* by_content() - the first line that is not blank: a whole object is JSONL, unless it is a batch;
  * what begins like an object is JSON; all else is YAML. */
-static enum batch_format by_content(const struct source *line)
+static enum batch_format by_content(const struct source_text *line)
 {
 	const char *text = line->text, *end = line->text + line->size;
 	text = skip_blanks(text, end);
@@ -184,14 +184,14 @@ static int find_format(struct batch *b, const struct batch_options *options,
 		*formatp = by_extension(options->path);
 	if (*formatp != BATCH_AUTO)
 		return 0;
-	struct source line;
+	struct source_text line;
 	int r = lines_peek(&b->lines, &line, e);
 	if (r == ERR_FAILED)
 		return r;
 	/* A line without end: the first of it tells, and whoever reads it complains. */
 	const struct buf *begun = &b->lines.buf;
 	if (r)
-		line = (struct source){b->shown, NULL, 0, 1};
+		line = (struct source_text){b->shown, NULL, 0, 1};
 	if (r && begun->size > b->lines.at) {
 		line.text = (const char *)begun->data + b->lines.at;
 		line.size = 1;
@@ -204,7 +204,8 @@ static int find_format(struct batch *b, const struct batch_options *options,
 /* ---- reading */
 
 /* A line of JSONL as the root of the document. */
-static int read_line(struct batch *b, const struct source *line, struct spec_task *task)
+static int read_line(struct batch *b, const struct source_text *line,
+		     struct spec_task *task)
 {
 	arena_reset(&b->doc.arena);
 	b->doc.nodes = 0;
@@ -222,7 +223,7 @@ static int read_line(struct batch *b, const struct source *line, struct spec_tas
 
 static int open_lines(struct batch *b, struct err *e)
 {
-	struct source line;
+	struct source_text line;
 	struct spec_task task;
 	b->spec.form = SPEC_LINES;
 	int r = lines_peek(&b->lines, &line, e);
@@ -240,8 +241,8 @@ static int open_whole(struct batch *b, enum batch_format format, struct err *e)
 	int r = lines_rest(&b->lines, e);
 	if (r)
 		return r;
-	b->doc.source = (struct source){b->shown, (const char *)b->lines.buf.data,
-					b->lines.buf.size, 1};
+	b->doc.source = (struct source_text){b->shown, (const char *)b->lines.buf.data,
+					     b->lines.buf.size, 1};
 	r = source_check(&b->doc.source, e);
 	if (!r)
 		r = format == BATCH_JSON ? doc_parse_json(&b->doc)
@@ -319,7 +320,7 @@ static int feed_whole(struct batch *b, struct emit *m)
 
 static int feed_lines(struct batch *b, struct emit *m)
 {
-	struct source line;
+	struct source_text line;
 	struct spec_task task;
 	int e;
 	while (!(e = lines_peek(&b->lines, &line, b->doc.e)) && line.text) {

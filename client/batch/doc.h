@@ -33,7 +33,7 @@ struct node_pair {
 };
 
 struct doc {
-	struct source source;
+	struct source_text source;
 	struct arena arena;
 	struct node root;
 	uint32_t nodes; /* so far */

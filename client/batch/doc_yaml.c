@@ -66,7 +66,7 @@ static size_t offset_of(struct yaml *y, const yaml_mark_t *mark)
 static int fail_syntax(struct yaml *y)
 {
 	yaml_parser_t *p = &y->parser;
-	const struct source *s = &y->doc->source;
+	const struct source_text *s = &y->doc->source;
 	const char *problem = p->problem ? p->problem : "unreadable";
 	if (p->error == YAML_MEMORY_ERROR)
 		return doc_no_memory(y->doc);
@@ -133,7 +133,7 @@ static int on_alias(struct yaml *y, const yaml_event_t *event)
 {
 	const char *name = (const char *)event->data.alias.anchor;
 	size_t offset = offset_of(y, &event->start_mark);
-	const struct source *s = &y->doc->source;
+	const struct source_text *s = &y->doc->source;
 	uint32_t *number = map_find(&y->anchor_names, name, strlen(name));
 	if (!number)
 		return source_fail(s, offset, y->doc->e,
@@ -180,7 +180,7 @@ static int on_scalar(struct yaml *y, const yaml_event_t *event)
 	size_t offset = offset_of(y, &event->start_mark);
 	const char *value = (const char *)event->data.scalar.value;
 	size_t size = event->data.scalar.length;
-	const struct source *s = &y->doc->source;
+	const struct source_text *s = &y->doc->source;
 	int e = check_tag(y, offset, event->data.scalar.tag, YAML_STR_TAG);
 	if (e)
 		return e;

@@ -97,14 +97,14 @@ static int find_end(struct lines *l, size_t *endp, struct err *e)
 	return ERR_USAGE;
 }
 
-int lines_peek(struct lines *l, struct source *line, struct err *e)
+int lines_peek(struct lines *l, struct source_text *line, struct err *e)
 {
 	for (;;) {
 		int r = find_end(l, &l->line_end, e);
 		if (r)
 			return r;
 		if (l->line_end == l->at) {
-			*line = (struct source){.name = l->name};
+			*line = (struct source_text){.name = l->name};
 			return 0;
 		}
 		const char *text = (const char *)l->buf.data + l->at;
@@ -116,7 +116,7 @@ int lines_peek(struct lines *l, struct source *line, struct err *e)
 			size -= 3;
 		}
 		if (!is_blank(text, size)) {
-			*line = (struct source){l->name, text, size, l->number + 1};
+			*line = (struct source_text){l->name, text, size, l->number + 1};
 			return 0;
 		}
 		lines_take(l);

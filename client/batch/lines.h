@@ -24,7 +24,7 @@ void lines_init(struct lines *l, int fd, const char *name);
 void lines_fini(struct lines *l); /* does not close */
 /** lines_peek() - the next line that is not blank, without its break, in @line; its text is NULL at
  * the end. It stays the next until lines_take(), and is borrowed until then. Return: 0, ERR_*. */
-int lines_peek(struct lines *l, struct source *line, struct err *e);
+int lines_peek(struct lines *l, struct source_text *line, struct err *e);
 void lines_take(struct lines *l);
 /** lines_rewind() - back to the first line, once; until then what is taken stays in memory. */
 void lines_rewind(struct lines *l);

@@ -77,12 +77,12 @@ int source_read(int fd, const char *name, struct buf *out, struct err *e)
 	}
 }
 
-static bool starts_with(const struct source *s, const char *bytes, size_t size)
+static bool starts_with(const struct source_text *s, const char *bytes, size_t size)
 {
 	return s->size >= size && !memcmp(s->text, bytes, size);
 }
 
-int source_check(struct source *s, struct err *e)
+int source_check(struct source_text *s, struct err *e)
 {
 	if (s->size == 0)
 		return err_set(e, ERR_USAGE, "%s: the file is empty", s->name);
@@ -107,7 +107,7 @@ int source_check(struct source *s, struct err *e)
 }
 
 /* A file that ends with a line break ends there, not on an empty line behind it. */
-static size_t settle(const struct source *s, size_t offset)
+static size_t settle(const struct source_text *s, size_t offset)
 {
 	if (offset > s->size)
 		offset = s->size;
@@ -116,7 +116,8 @@ static size_t settle(const struct source *s, size_t offset)
 	return offset;
 }
 
-void source_where(const struct source *s, size_t offset, uint64_t *line, uint64_t *column)
+void source_where(const struct source_text *s, size_t offset, uint64_t *line,
+		  uint64_t *column)
 {
 	offset = settle(s, offset);
 	*line = s->first_line;
@@ -159,7 +160,7 @@ static bool is_control(const uint8_t *at, size_t size)
 }
 
 /* shown_from() - the first byte of the line that is shown, so that the caret is in sight. */
-static size_t shown_from(const struct source *s, size_t line, size_t offset)
+static size_t shown_from(const struct source_text *s, size_t line, size_t offset)
 {
 	size_t at = offset;
 	unsigned columns = 0;
@@ -173,7 +174,7 @@ static size_t shown_from(const struct source *s, size_t line, size_t offset)
 }
 
 /* show() - the line and the caret below it. */
-static void show(const struct source *s, size_t offset, struct buf *out)
+static void show(const struct source_text *s, size_t offset, struct buf *out)
 {
 	size_t line = offset;
 	while (line > 0 && s->text[line - 1] != '\n')
@@ -224,8 +225,8 @@ static void cut_at_character(char *text)
 	text[good] = '\0';
 }
 
-int source_vfail(const struct source *s, size_t offset, struct err *e, const char *fmt,
-		 va_list args)
+int source_vfail(const struct source_text *s, size_t offset, struct err *e,
+		 const char *fmt, va_list args)
 {
 	uint64_t line, column;
 	offset = settle(s, offset);
@@ -245,8 +246,8 @@ int source_vfail(const struct source *s, size_t offset, struct err *e, const cha
 	return err_set(e, ERR_USAGE, "%s", buf_cstr(&out));
 }
 
-int source_fail(const struct source *s, size_t offset, struct err *e, const char *fmt,
-		...)
+int source_fail(const struct source_text *s, size_t offset, struct err *e,
+		const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);

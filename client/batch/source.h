@@ -13,7 +13,7 @@
 
 #define SOURCE_MAX (64u << 20) /* bytes of a file; JSONL is not bounded */
 
-struct source {
+struct source_text {
 	const char *name; /* as shown to people */
 	const char *text; /* UTF-8 without a byte order mark */
 	size_t size;
@@ -25,13 +25,13 @@ int source_open(const char *path, const char *name, int *fdp, struct err *e);
 /** source_read() - append all that @fd has. Return: 0 or ERR_USAGE: not readable, too large. */
 int source_read(int fd, const char *name, struct buf *out, struct err *e);
 /** source_check() - text at all? Drops a byte order mark. Return: 0 or ERR_USAGE: empty, binary. */
-int source_check(struct source *s, struct err *e);
-void source_where(const struct source *s, size_t offset, uint64_t *line,
+int source_check(struct source_text *s, struct err *e);
+void source_where(const struct source_text *s, size_t offset, uint64_t *line,
 		  uint64_t *column);
 /** source_fail() - an error at a byte of the text. Return: ERR_USAGE. */
-int source_fail(const struct source *s, size_t offset, struct err *e, const char *fmt,
-		...) PRINTF(4, 5);
-int source_vfail(const struct source *s, size_t offset, struct err *e, const char *fmt,
-		 va_list args) PRINTF(4, 0);
+int source_fail(const struct source_text *s, size_t offset, struct err *e,
+		const char *fmt, ...) PRINTF(4, 5);
+int source_vfail(const struct source_text *s, size_t offset, struct err *e,
+		 const char *fmt, va_list args) PRINTF(4, 0);
 /** source_no_memory() - Return: ERR_FAILED. */
 int source_no_memory(struct err *e);
