@@ -6,11 +6,11 @@
  * has died, so that a broken store is reported at once and not after the whole wait. */
 #include "client/private_broker.h"
 
+#include "client/program.h"
 #include "common/clock.h"
 #include "common/fs.h"
 #include "common/pure/buf.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -82,52 +82,6 @@ static int look(const char *dir, char **urlp, struct err *e)
 	return r;
 }
 
-/* @folder: of the program, from the folder of @file: "", "../bin/". */
-static char *beside(const char *file, const char *folder)
-{
-	const char *slash = strrchr(file, '/');
-	char *path = NULL;
-	if (!slash ||
-	    asprintf(&path, "%.*s/%s" PROGRAM, (int)(slash - file), file, folder) < 0)
-		return NULL;
-	if (access(path, X_OK) == 0)
-		return path;
-	free(path);
-	return NULL;
-}
-
-/* The library's own installation: PREFIX/lib or PREFIX/lib/ARCHITECTURE, and PREFIX/bin. */
-static char *of_library(void)
-{
-	Dl_info info;
-	if (!dladdr((const void *)private_broker_find, &info) || !info.dli_fname)
-		return NULL;
-	char *real = realpath(info.dli_fname, NULL);
-	char *path = real ? beside(real, "") : NULL;
-	if (real && !path)
-		path = beside(real, "../bin/");
-	if (real && !path)
-		path = beside(real, "../../bin/");
-	free(real);
-	return path;
-}
-
-static char *in_path(void)
-{
-	const char *at = getenv("PATH");
-	while (at && *at) {
-		size_t size = strcspn(at, ":");
-		char *path = NULL;
-		if (size && asprintf(&path, "%.*s/" PROGRAM, (int)size, at) >= 0) {
-			if (access(path, X_OK) == 0)
-				return path;
-			free(path);
-		}
-		at += size + (at[size] == ':');
-	}
-	return NULL;
-}
-
 /* $CASHET_BROKER_PROGRAM, beside the running program, of the library's installation, in PATH. */
 static char *find_program(struct err *e)
 {
@@ -143,17 +97,7 @@ static char *find_program(struct err *e)
 			strerror(errno));
 		return NULL;
 	}
-	char exe[4096];
-	ssize_t size = readlink("/proc/self/exe", exe, sizeof exe - 1);
-	char *path = NULL;
-	if (size > 0) {
-		exe[size] = '\0';
-		path = beside(exe, "");
-	}
-	if (!path)
-		path = of_library();
-	if (!path)
-		path = in_path();
+	char *path = program_find(PROGRAM);
 	if (!path) {
 		err_set(e, ERR_UNREACHABLE,
 			"no broker runs for this store, and " PROGRAM
