@@ -170,7 +170,8 @@ static void check_worker(const struct core *core, const struct worker *w)
 		assert(w->capacity[k].used == used[k] &&
 		       used[k] <= w->capacity[k].amount);
 	assert(w->open == NO_SLOT || core->open[w->open] == w);
-	assert(!w->kept_for || w->kept_for->kept == w);
+	for (const struct queue *q = w->kept_for; q; q = q->under)
+		assert(q->kept == w && (!q->under || q->under->priority < q->priority));
 }
 
 static void check_leases_of_batches(const struct core *core)
@@ -219,9 +220,13 @@ void core_check(const struct core *core)
 	assert(core->totals.waiting == waiting && core->totals.ready == ready);
 	assert(core->totals.running == running);
 	check_execs(core);
-	for (uint32_t i = 0; i < core->ready_count; i++)
-		assert(!core->ready[i]->kept ||
-		       core->ready[i]->kept->kept_for == core->ready[i]);
+	for (uint32_t i = 0; i < core->ready_count; i++) {
+		const struct worker *w = core->ready[i]->kept;
+		const struct queue *q = w ? w->kept_for : NULL;
+		while (q && q != core->ready[i])
+			q = q->under;
+		assert(!w || q);
+	}
 	for (uint32_t i = 0; i < core->worker_capacity; i++)
 		if (core->workers[i])
 			check_worker(core, core->workers[i]);

@@ -7,8 +7,10 @@
  *
  *   ready      its queue has been given nothing for keep_after grants (core->grants - queue->since).
  *              The worker with the fewest leases of those that could hold it is kept (queue->kept,
- *              worker->kept_for), one for each queue; a higher priority takes it over. Served
- *              elsewhere first, the queue lets go of it.
+ *              worker->kept_for), one for each queue. A higher priority may go before it on the
+ *              same worker, and it is the next there (queue->under): had it to wait anew elsewhere,
+ *              a few of a higher priority would keep it from ever being served while small ones of
+ *              its own are. Served elsewhere first, the queue lets go of its worker.
  *   on a worker  the oldest lease that waits there; keep_after others were placed past it
  *              (worker->passed). That worker takes nothing new until it is placed.
  *
@@ -20,7 +22,11 @@ void fair_release(struct core *core, struct queue *q)
 {
 	if (!q->kept)
 		return;
-	q->kept->kept_for = NULL;
+	struct queue **at = &q->kept->kept_for;
+	while (*at != q)
+		at = &(*at)->under;
+	*at = q->under;
+	q->under = NULL;
 	q->kept = NULL;
 	schedule_room(core);
 }
@@ -87,9 +93,8 @@ static void keep(struct core *core, struct queue *q)
 	q->since = core->grants; /* where none is, it is not looked for at each step */
 	if (!w)
 		return;
-	if (w->kept_for)
-		fair_release(core, w->kept_for);
 	q->kept = w;
+	q->under = w->kept_for;
 	w->kept_for = q;
 }
 

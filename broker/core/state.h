@@ -186,6 +186,7 @@ struct queue { /* of executions, first in, first out; schedule.c */
 	uint64_t
 		since; /* core->grants when it was last given something, or began: fair.c */
 	struct worker *kept; /* that is kept free for it, or NULL */
+	struct queue *under; /* of a lower priority, whose turn on @kept is after it */
 };
 
 struct batch {
@@ -354,7 +355,7 @@ struct worker {
 	struct list leases[3];
 	bool mixed;		/* the queued ones may not all be of one class */
 	uint32_t passed;	/* leases that were placed past the oldest queued one */
-	struct queue *kept_for; /* whose @kept it is, or NULL: fair.c */
+	struct queue *kept_for; /* the first of those whose @kept it is: fair.c */
 	uint64_t seen_at, gone_at, silent_at, settle_at;
 	uint64_t timer_at; /* earliest timer that is set for it */
 	uint64_t heartbeat;

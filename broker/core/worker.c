@@ -35,7 +35,7 @@ void worker_update(struct core *core, struct worker *w)
 		w->here = here;
 		core->refit = core->schedule = true;
 	}
-	if (w->kept_for && (w->gone || w->silent || w->draining))
+	while (w->kept_for && (w->gone || w->silent || w->draining))
 		fair_release(core, w->kept_for); /* another one, next time */
 	if (open == (w->open != NO_SLOT))
 		return;

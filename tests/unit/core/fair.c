@@ -171,3 +171,49 @@ Test(fair, a_higher_priority_takes_over_the_worker_that_is_kept)
 		complete(&d, 1, n);
 	}
 }
+
+/* The oldest small one of batch 1 that runs on @worker. */
+static uint32_t oldest_on(const struct driver *d, uint32_t worker)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		const struct core_effect *fx = &d->log[i];
+		if (fx->type == CORE_FX_GRANT && fx->worker == worker && fx->batch == 1 &&
+		    status(d, 1, fx->index) == CORE_RUNNING)
+			return fx->index;
+	}
+	cr_assert(false, "nothing runs on worker %u", worker);
+	return 0;
+}
+
+/* One of a higher priority goes first where one was about to be served, and no further than that: small
+ * ones would have that worker again, and the next of a higher priority the one that is kept then. */
+Test(fair, whoever_was_kept_a_worker_is_next_after_a_higher_priority)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(60, 0, 0);
+	struct plan q = {0};
+	add_function(&q, p.options[LARGE], 0);
+	q.options[0].priority = 1;
+	add_task(&q, 0, "higher");
+	join(&d, 0, 4, 0);
+	join(&d, 1, 4, 0);
+	submit(&d, 1, &p);
+	complete(&d, 1, oldest_on(&d, 1)); /* now a worker is kept */
+	uint32_t kept = 0;
+	complete(&d, 1, oldest_on(&d, kept));
+	if (worker_view(&d, kept).used[0] == 4000)
+		kept = 1;
+	while (worker_view(&d, kept).used[0] > 1000)
+		complete(&d, 1, oldest_on(&d, kept));
+	submit(&d, 2, &q);
+	for (int i = 0; i < 5; i++)
+		complete(&d, 1, oldest_on(&d, !kept));
+	cr_assert(!granted(&d, 2, 0) && !granted(&d, 1, 60));
+	complete(&d, 1, oldest_on(&d, kept));
+	cr_assert(granted(&d, 2, 0) && !granted(&d, 1, 60));
+	complete(&d, 2, 0);
+	cr_expect(granted(&d, 1, 60));
+	complete(&d, 1, 60);
+	run_all(&d);
+	cr_expect(batch_view(&d, 1).ended);
+}
