@@ -10,5 +10,11 @@
     finder       module names to files; installed: what pip put there; stdlib: names of Python's own
     source       bytes to a tree; problems: errors and warnings
 
-Nothing here imports, compiles to code, or executes what it describes.
+Nothing of these imports, compiles to code, or executes what it describes. For workers:
+
+    serve        calls functions: the loop; channel: its frames
+    arguments    bytes to values; results: values to bytes; failures: exceptions to errors
+    views        whose modules are visible; environment: what the interpreter would find by itself
+    folders      where calls work, what they print; process: what is put back between calls
+    isolation    a call in a child
 """

@@ -3,10 +3,10 @@
 import os
 import sys
 
-from .guard import collect, guarded
 from .problems import printable
 
 USAGE = """usage: cashet-runner-python [--python PROGRAM] describe [--root DIR]... [--canonical] TARGET...
+       cashet-runner-python [--python PROGRAM] serve
        cashet-runner-python version | help
 
 describe   says, as JSON, what FILE:FUNCTION or a whole script FILE is: its hash, what that is made of, which
@@ -14,6 +14,7 @@ describe   says, as JSON, what FILE:FUNCTION or a whole script FILE is: its hash
   --root DIR    a folder in which imports are looked for, after that of the file; may be repeated
   --canonical   with the canonical form
   --            only targets follow; targets may also be given on standard input, one a line: -
+serve      calls functions for a worker, whose socket is descriptor 3: docs/runners.md
 --python PROGRAM   the interpreter whose installed packages count (also: CASHET_PYTHON)
 
 Exit status: 0 if all targets could be described, 1 if not, 2 if this was called wrongly.
@@ -24,9 +25,9 @@ class Wrong(Exception):
     """Called wrongly."""
 
 
-def main(program, args):
+def main(program, args, startup=()):
     try:
-        status = run(program, args)
+        status = run(program, args, startup)
     except Wrong as wrong:
         sys.stderr.write("cashet-runner-python: %s\n%s" % (wrong, USAGE))
         status = 2
@@ -42,7 +43,7 @@ def main(program, args):
     os._exit(status)
 
 
-def run(program, args):
+def run(program, args, startup):
     args = list(args)
     python = None
     while args and args[0].startswith("--python"):
@@ -51,6 +52,9 @@ def run(program, args):
         become(python, program, args)
     if not args:
         raise Wrong("no command")
+    if args == ["serve"]:
+        from . import serve
+        return serve.main(program, startup)
     command = COMMANDS.get(args[0])
     if command is None:
         raise Wrong("no command %s" % ascii(args[0]))
@@ -102,6 +106,7 @@ def describe(args):
             targets.append(arg)
     if not targets:
         raise Wrong("describe needs a target: FILE or FILE:FUNCTION")
+    from .guard import guarded
     return guarded(lambda: answer(roots, canonical, targets),
                    lambda number: one_by_one(roots, canonical, targets, number))
 
@@ -127,6 +132,7 @@ def write(found):
 def one_by_one(roots, canonical, targets, number):
     """The child died before it wrote anything: each target again, in a child of its own."""
     import json
+    from .guard import collect
     rows, head = [], None
     for target in targets:
         text, killed = collect(lambda: answer(roots, canonical, [target]))

@@ -1,0 +1,220 @@
+"""The folder that a runner owns: where calls work, and what they print.
+
+Looking whether a call touched its folders must cost less than the call. A folder's ctime changes with all that
+happens in it; but only once in a tick of the file system's clock, so as long as the stamp is younger than a few
+ticks the folder is read as well.
+"""
+
+import os
+import shutil
+import stat
+import sys
+import time
+
+from .channel import NOTHING, file_part, keep, part
+
+SETTLED_NS = 40_000_000
+APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+
+
+class Broken(Exception):
+    """The process cannot be made as it was; it ends behind the answer."""
+
+
+class Folder:
+    """One that is empty between calls."""
+
+    def __init__(self, path):
+        self.path = path
+        os.makedirs(path, 0o777, exist_ok=True)
+        self.empty()
+
+    def look(self):
+        """Makes it empty if it may not be."""
+        try:
+            now = os.stat(self.path)
+        except OSError:
+            now = None
+        if now is None or now.st_ctime_ns != self.ctime or now.st_ino != self.inode:
+            self.empty()
+        elif not self.settled:
+            self.settled = time.time_ns() - self.ctime > SETTLED_NS
+            if os.listdir(self.path):
+                self.empty()
+
+    def empty(self):
+        """Removes all that is in it, the folder itself if it is not one any more."""
+        for again in (False, True):
+            try:
+                self._empty()
+                return
+            except OSError as e:
+                if again:
+                    raise Broken("cannot empty %s: %s" % (self.path, e.strerror)) from None
+                permit(self.path)
+
+    def _empty(self):
+        try:
+            now = os.lstat(self.path)
+        except FileNotFoundError:
+            now = None
+        if now is not None and not stat.S_ISDIR(now.st_mode):
+            os.unlink(self.path)
+            now = None
+        if now is None:
+            os.mkdir(self.path, 0o777)
+        elif now.st_mode & 0o700 != 0o700:
+            os.chmod(self.path, 0o777 & ~UMASK)
+        for entry in list(os.scandir(self.path)):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                os.unlink(entry.path)
+        now = os.stat(self.path)
+        self.inode, self.ctime, self.settled = now.st_ino, now.st_ctime_ns, False
+
+
+def permit(path):
+    """Folders that a call has locked."""
+    for folder, names, _ in os.walk(path):
+        for name in names:
+            inside = os.path.join(folder, name)
+            if not os.path.islink(inside):
+                os.chmod(inside, 0o700)
+
+
+UMASK = os.umask(0o022)
+os.umask(UMASK)
+
+
+class Output:
+    """One of the descriptors 1 and 2: a file that is empty between calls."""
+
+    def __init__(self, fd, path):
+        self.fd, self.path = fd, path
+        self._open()
+
+    def _open(self):
+        self.file = os.open(self.path, APPEND, 0o666)
+        high = keep(self.file)
+        os.close(self.file)
+        self.file = high
+        now = os.fstat(high)
+        self.inode, self.device = now.st_ino, now.st_dev
+        os.dup2(high, self.fd)
+
+    def size(self):
+        """Bytes in it. The descriptor is put back if a call has closed or changed it."""
+        try:
+            now = os.fstat(self.fd)
+            if now.st_ino == self.inode and now.st_dev == self.device:
+                return now.st_size
+        except OSError:
+            pass
+        try:
+            now = os.fstat(self.file)
+            if now.st_ino != self.inode or now.st_dev != self.device:
+                raise OSError
+            os.dup2(self.file, self.fd)
+            return now.st_size
+        except OSError:
+            self._open()
+        return os.fstat(self.file).st_size
+
+    def take(self, size):
+        data = b""
+        while len(data) < size:
+            more = os.pread(self.file, size - len(data), len(data))
+            if not more:
+                break
+            data += more
+        os.ftruncate(self.file, 0)
+        return part(data)
+
+    def move(self, path, name):
+        """Gives the file itself away."""
+        os.rename(self.path, path)
+        size = os.fstat(self.file).st_size
+        os.close(self.file)
+        self._open()
+        return file_part(size, name)
+
+
+class Place:
+    """DIR of the protocol."""
+
+    def __init__(self, dir_, inline_max):
+        self.dir, self.inline_max = dir_, inline_max
+        self.task = os.path.join(dir_, "task")
+        self.checkpoint = os.path.join(dir_, "checkpoint")
+        self.checkpoint_bytes = os.fsencode(self.checkpoint)
+        self.results = os.path.join(dir_, "results")
+        os.makedirs(self.results, 0o777, exist_ok=True)
+        self.folders = [Folder(self.task), Folder(os.path.join(dir_, "tmp")), Folder(self.checkpoint)]
+        os.chdir(self.task)
+        self.inode = os.stat(".").st_ino
+        self.out, self.err = Output(1, os.path.join(dir_, "out")), Output(2, os.path.join(dir_, "err"))
+        self.out_text = self.err_text = None
+        self.streams()
+
+    def streams(self):
+        """Python's own files for the two. Lines are written at once: a crash leaves what was printed."""
+        out, err = self.out_text, self.err_text
+        if out is None or out.closed or err.closed:
+            self.out_text = open(1, "w", 1, encoding="utf-8", errors="surrogateescape", closefd=False)
+            self.err_text = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        sys.stdout = sys.__stdout__ = self.out_text
+        sys.stderr = sys.__stderr__ = self.err_text
+
+    def flush(self):
+        """Writes out what was printed, and puts the two back."""
+        try:
+            self.out_text.flush()
+            self.err_text.flush()
+        except (ValueError, OSError, AttributeError):  # closed, detached
+            self.out_text = None
+        if sys.stdout is not self.out_text or sys.stderr is not self.err_text or self.out_text is None:
+            self.streams()
+
+    def logs(self, id_):
+        """Two parts: what the call printed."""
+        self.flush()
+        out, err = self.out.size(), self.err.size()
+        if not out and not err:
+            return NOTHING + NOTHING
+        if out + err <= self.inline_max:
+            return (self.out.take(out) if out else NOTHING) + (self.err.take(err) if err else NOTHING)
+        parts = []
+        for output, size, name in ((self.out, out, "%d.out" % id_), (self.err, err, "%d.err" % id_)):
+            parts.append(output.move(os.path.join(self.results, name), name) if size > self.inline_max // 2
+                         else output.take(size))
+        return b"".join(parts)
+
+    def result(self, id_, data):
+        """The part of a result; a file if it is large."""
+        size = data.nbytes if data.__class__ is memoryview else len(data)
+        if size <= self.inline_max:
+            return part(bytes(data))
+        name = str(id_)
+        fd = os.open(os.path.join(self.results, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(fd, left[:1 << 30]):]
+        finally:
+            os.close(fd)
+        return file_part(size, name)
+
+    def tidy(self):
+        """The folders as they were, and the process in the first of them."""
+        try:
+            here = os.stat(".").st_ino
+        except OSError:
+            here = 0
+        if here != self.inode:
+            os.chdir(self.dir)
+        for folder in self.folders:
+            folder.look()
+        if here != self.inode or self.folders[0].inode != self.inode:
+            os.chdir(self.task)
+            self.inode = self.folders[0].inode
