@@ -6,6 +6,7 @@ import sys
 from .problems import printable
 
 USAGE = """usage: cashet-runner-python [--python PROGRAM] describe [--root DIR]... [--canonical] TARGET...
+       cashet-runner-python [--python PROGRAM] prepare [--cache DIR] FOLDER
        cashet-runner-python [--python PROGRAM] serve
        cashet-runner-python version | help
 
@@ -14,6 +15,7 @@ describe   says, as JSON, what FILE:FUNCTION or a whole script FILE is: its hash
   --root DIR    a folder in which imports are looked for, after that of the file; may be repeated
   --canonical   with the canonical form
   --            only targets follow; targets may also be given on standard input, one a line: -
+prepare    says whether the source in FOLDER is what ../source.json says; --cache is for other languages
 serve      calls functions for a worker, whose socket is descriptor 3: docs/runners.md
 --python PROGRAM   the interpreter whose installed packages count (also: CASHET_PYTHON)
 
@@ -62,7 +64,12 @@ def run(program, args, startup):
 
 
 def become(python, program, args):
-    """Goes on in another interpreter."""
+    """Goes on in another interpreter: a path, or a name that is found in PATH."""
+    if "/" not in python:
+        for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+            if os.access(os.path.join(folder or ".", python), os.X_OK):
+                python = os.path.join(folder or ".", python)
+                break
     try:
         os.execv(python, [python, "-I", "-S", program] + args)
     except OSError as e:
@@ -151,6 +158,15 @@ def one_by_one(roots, canonical, targets, number):
     return 0 if all(row["ok"] for row in rows) else 1
 
 
+def prepare(args):
+    while args and args[0].startswith("--cache"):
+        option(args, "--cache")
+    if len(args) != 1 or args[0].startswith("-"):
+        raise Wrong("prepare needs the folder of a source")
+    from .prepare import prepare as check
+    return check(args[0])
+
+
 def version(args):
     from .describe import PROTOCOL
     sys.stdout.write("cashet-runner-python: protocol %d, scheme 1, Python %d.%d.%d\n"
@@ -163,5 +179,5 @@ def usage(args):
     return 0
 
 
-COMMANDS = {"describe": describe, "version": version, "--version": version, "help": usage, "--help": usage,
-            "-h": usage}
+COMMANDS = {"describe": describe, "prepare": prepare, "version": version, "--version": version,
+            "help": usage, "--help": usage, "-h": usage}
