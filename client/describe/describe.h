@@ -115,6 +115,15 @@ const struct described *describer_get(const struct describer *d, uint32_t number
  * Return: ERR_USAGE; ERR_FAILED for no_program. */
 int describe_fail(const struct described *d, struct err *e);
 
+/* How arguments met the parameters. */
+struct describe_binding {
+	size_t given; /* keywords that the caller gave, in front of the defaults */
+	/* Of an error: which argument is wrong; both unset if one is missing. */
+	const char *keyword;
+	bool has_position;
+	size_t position;
+};
+
 /** describe_bind() - one spelling for all spellings of a call. If it is exact: parameters that can
  * be named are named, literal defaults are filled in, in *@args; what is by position only stays so
  * (and with it those in front of *args that has values). Values are moved, not copied; defaults
@@ -122,7 +131,7 @@ int describe_fail(const struct described *d, struct err *e);
  * Return: 0; ERR_USAGE if the function cannot be called so: @e says why, without a place;
  * ERR_FAILED. */
 int describe_bind(const struct described *d, struct call_args *args, struct arena *arena,
-		  struct err *e);
+		  struct describe_binding *binding, struct err *e);
 
 /* ---- what is shipped ---- */
 
