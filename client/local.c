@@ -208,7 +208,7 @@ int local_blob(struct cashet *c, const uint8_t digest[DIGEST_SIZE], uint64_t off
 
 struct objects {
 	struct cas *cas; /* NULL: there are none to read */
-	uint8_t *chunk, *stored;
+	uint8_t *stored;
 };
 
 /* The folder of the store: ours, or what a broker on this machine tells. Whether it is the right one needs
@@ -228,10 +228,9 @@ static struct objects *objects_of(struct cashet *c)
 	struct objects *o = c->objects = calloc(1, sizeof *o);
 	if (!o)
 		return NULL;
-	o->chunk = malloc(CHUNK);
 	o->stored = malloc(CHUNK);
 	log_threshold = LOG_NONE;
-	if (!o->chunk || !o->stored || cas_open_dir_reading(&o->cas, folder, NULL))
+	if (!o->stored || cas_open_dir_reading(&o->cas, folder, NULL))
 		o->cas = NULL;
 	return o;
 }
@@ -280,12 +279,13 @@ int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chun
 	if (rc)
 		return rc == CAS_E_CORRUPT ? LOCAL_CORRUPT : LOCAL_SERVED;
 	int64_t n = 0, stored;
-	while (!rc && (n = cas_get_read(get, o->chunk, CHUNK)) > 0) {
+	const void *chunk;
+	while (!rc && (n = cas_get_next(get, &chunk, CHUNK)) > 0) {
 		bool raw;
 		stored = cas_get_stored(get, o->stored, CHUNK, &raw);
 		rc = stored < 0 ? unreadable(e, stored)
-				: fn(arg, o->chunk, (size_t)n,
-				     raw      ? o->chunk
+				: fn(arg, chunk, (size_t)n,
+				     raw      ? chunk
 				     : stored ? o->stored
 					      : NULL,
 				     raw ? (size_t)n : (size_t)stored);
@@ -303,7 +303,6 @@ void local_fini(struct cashet *c)
 	if (!o)
 		return;
 	cas_free(o->cas);
-	free(o->chunk);
 	free(o->stored);
 	free(o);
 }

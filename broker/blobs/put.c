@@ -34,8 +34,11 @@ static void put_job(struct blobs *b, struct blob_stream *s)
 		s->file = blob_file_open(&s->from);
 		return;
 	}
-	if (!s->put && s->rc == 0)
+	if (!s->put && s->rc == 0) {
 		s->rc = cas_put_open(b->o.cas, &s->put);
+		if (s->rc == 0)
+			cas_put_expect(s->put, s->size);
+	}
 	struct list *at, *next;
 	list_for_each_safe (at, next, &s->job_pieces) {
 		struct piece *piece = container_of(at, struct piece, link);

@@ -64,6 +64,12 @@ int cas_put_open(struct cas *cas, struct cas_put **putp)
 	return 0;
 }
 
+void cas_put_expect(struct cas_put *put, uint64_t size)
+{
+	if (put->cas->ops->put_expect)
+		put->cas->ops->put_expect(put, size);
+}
+
 void cas_put_hash(struct cas_put *put, const void *data, size_t size)
 {
 	sha256_update(&put->sha, data, size);
@@ -95,7 +101,9 @@ static int write_loaded(struct cas_put *put, const struct cas_piece *piece)
 	ZSTD_DCtx *context = ZSTD_createDCtx();
 	uint8_t *content = malloc(piece->size), *stored = malloc(piece->stored + 1u);
 	int rc = context && content && stored
-			 ? piece_load(context, piece, content, stored)
+			 ? piece_load(context, piece,
+				      &(struct direct_reader){.fd = piece->fd}, content,
+				      stored, NULL)
 			 : -ENOMEM;
 	if (rc == 0)
 		rc = cas_put_write(put, content, piece->size);
@@ -233,7 +241,7 @@ static int64_t finish(struct cas_get *get)
 	return 0;
 }
 
-int64_t cas_get_read(struct cas_get *get, void *out, size_t size)
+int64_t cas_get_next(struct cas_get *get, const void **datap, size_t size)
 {
 	if (get->ended)
 		return get->ended < 0 ? get->ended : 0;
@@ -242,13 +250,22 @@ int64_t cas_get_read(struct cas_get *get, void *out, size_t size)
 		return finish(get);
 	if (size > left)
 		size = left;
-	int64_t n = get->cas->ops->get_read(get, out, size);
+	int64_t n = get->cas->ops->get_next(get, datap, size);
 	if (n == 0 || n == -EBADMSG)
 		return refuse(get);
 	if (n > 0) {
-		sha256_update(&get->sha, out, (size_t)n);
+		sha256_update(&get->sha, *datap, (size_t)n);
 		get->done += (uint64_t)n;
 	}
+	return n;
+}
+
+int64_t cas_get_read(struct cas_get *get, void *out, size_t size)
+{
+	const void *data;
+	int64_t n = cas_get_next(get, &data, size);
+	if (n > 0)
+		memcpy(out, data, (size_t)n);
 	return n;
 }
 

@@ -47,6 +47,9 @@ int cas_has(struct cas *cas, const uint8_t digest[DIGEST_SIZE], uint64_t *sizep)
 int cas_put(struct cas *cas, const void *data, size_t size, const uint8_t *want,
 	    uint8_t digest[DIGEST_SIZE]);
 int cas_put_open(struct cas *cas, struct cas_put **putp);
+/** cas_put_expect() - before the first byte: about so many will come. UINT64_MAX: nobody knows, and nobody
+ * is about to read them. What is large does not push others out of memory. */
+void cas_put_expect(struct cas_put *put, uint64_t size);
 int cas_put_write(struct cas_put *put, const void *data, size_t size);
 /* A piece of a blob: in memory, or a part of a file; as it is, or as one zstd frame. */
 #define CAS_PIECE_MAX (1u << 20)
@@ -76,7 +79,9 @@ int cas_get_open(struct cas *cas, const uint8_t digest[DIGEST_SIZE],
  * was right; -EBADMSG when it was not: nothing that was read counts, the blob is
  * quarantined. */
 int64_t cas_get_read(struct cas_get *get, void *out, size_t size);
-/** cas_get_stored() - the bytes that the last cas_get_read() gave, as they are stored: one zstd frame of
+/** cas_get_next() - the same without a copy: *@datap is borrowed until the next call. */
+int64_t cas_get_next(struct cas_get *get, const void **datap, size_t size);
+/** cas_get_stored() - the bytes that the last cas_get_read() or cas_get_next() gave, as they are stored: one zstd frame of
  * at most @room bytes. They are as good as those: only once the end was reached. *@rawp: it is a whole
  * chunk, stored as it is because it hardly compresses.
  * Return: bytes; 0 if there is no such frame; negative errno. */

@@ -65,13 +65,14 @@ void dir_count(struct cas_dir *d, const uint8_t *digest, int sign, int fd);
 int dir_error(int error);
 
 int cas_dir_put_open(struct cas *cas, struct cas_put **putp);
+void cas_dir_put_expect(struct cas_put *put, uint64_t size);
 int cas_dir_put_write(struct cas_put *put, const void *data, size_t size);
 int cas_dir_put_piece(struct cas_put *put, const struct cas_piece *piece);
 int cas_dir_put_settle(struct cas_put *put);
 int cas_dir_put_commit(struct cas_put *put, const uint8_t *digest);
 void cas_dir_put_free(struct cas_put *put);
 int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **getp);
-int64_t cas_dir_get_read(struct cas_get *get, void *out, size_t size);
+int64_t cas_dir_get_next(struct cas_get *get, const void **datap, size_t size);
 int64_t cas_dir_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp);
 void cas_dir_get_quarantine(struct cas_get *get);
 void cas_dir_get_free(struct cas_get *get);

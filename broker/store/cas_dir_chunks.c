@@ -5,7 +5,8 @@
  *   place   owner, in order: hash what was loaded, and know where in the file it will be
  *   write   pool: to that place, in any order
  *
- * The kernel is told to write back early, so that the sync at the end is short. */
+ * The kernel is told to write back early, so that the sync at the end is short. What is larger than
+ * what is to stay in memory goes around the cache, see common/direct.h. */
 #include "broker/store/cas_dir_put.h"
 
 #include "broker/store/piece.h"
@@ -20,8 +21,7 @@
 #include <unistd.h>
 
 #define WRITE_BACK (8u << 20)
-#define KEEP_CACHED (256 << 20) /* what follows in a file does not stay in memory */
-#define CROWD 2			/* puts beyond that many have half as much in flight */
+#define CROWD 2 /* puts beyond that many have half as much in flight */
 
 /* ---- the file ---- */
 
@@ -39,9 +39,8 @@ static int open_temp(struct dir_put *put)
 
 /* write_back() - have a window of the file written to the disk, and wait for the one before it. Only
  * hints: the sync at the end is what counts and reports errors. It is short then, and memory is not
- * filled with bytes that nobody may ever read again: pages beyond KEEP_CACHED are given back at
- * once, which also spares a virtual machine from fetching fresh ones (2 to 4 times as fast for
- * 1 GiB, measured). */
+ * filled with bytes that nobody may ever read again: where they cannot go around the cache, pages
+ * beyond DIRECT_KEPT are given back at once. */
 static void write_back(const struct chunk *chunk)
 {
 	int fd = chunk->put->fd;
@@ -54,7 +53,7 @@ static void write_back(const struct chunk *chunk)
 	(void)sync_file_range(fd, old, from - old,
 			      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 				      SYNC_FILE_RANGE_WAIT_AFTER);
-	if (old >= KEEP_CACHED)
+	if (old >= (off_t)DIRECT_KEPT)
 		(void)posix_fadvise(fd, old, from - old, POSIX_FADV_DONTNEED);
 }
 
@@ -77,14 +76,25 @@ static int write_parts(int fd, struct iovec *parts, int count, uint64_t at)
 	return 0;
 }
 
+static struct iovec *parts_of(struct chunk *c, struct iovec *packed, int *countp)
+{
+	*packed = (struct iovec){c->out, c->out_size};
+	*countp = c->out_size ? 1 : c->raw.count;
+	return c->out_size ? packed : c->raw.parts;
+}
+
 static void run_write(struct cas_pool_job *job, struct cas_pool_tools *tools)
 {
 	struct chunk *c = container_of(job, struct chunk, job);
-	(void)tools;
-	c->error = c->out_size
-			   ? write_parts(c->put->fd, &(struct iovec){c->out, c->out_size},
-					 1, c->at)
-			   : write_parts(c->put->fd, c->raw.parts, c->raw.count, c->at);
+	struct iovec packed;
+	int count;
+	struct iovec *parts = parts_of(c, &packed, &count);
+	if (c->is_around) {
+		c->error = direct_write(c->put->fd, &c->before, c->at, parts, count,
+					&tools->room);
+		return;
+	}
+	c->error = write_parts(c->put->fd, parts, count, c->at);
 	write_back(c);
 }
 
@@ -109,7 +119,8 @@ static void run_load(struct cas_pool_job *job, struct cas_pool_tools *tools)
 	const struct cas_piece *piece = &c->piece;
 	c->in_size = piece->size;
 	c->out_size = 0;
-	c->error = piece_load(tools->unpack, piece, c->in, c->out + FRAME_RECORD_SIZE);
+	c->error = piece_load(tools->unpack, piece, &c->put->source, c->in,
+			      c->out + FRAME_RECORD_SIZE, &tools->room);
 	if (c->error)
 		return;
 	if (piece->stored && frame_put_record(c->out, piece->stored, piece->size))
@@ -125,19 +136,47 @@ static struct chunk *chunk_at(struct dir_put *put, uint64_t number)
 	return put->ring[number % CHUNKS];
 }
 
+/* What was placed, and failed to be, needs no waiting for: its job is over. */
+static int finish_next(struct dir_put *put)
+{
+	struct chunk *c = chunk_at(put, put->written);
+	cas_pool_wait(&put->dir->pool, &c->job);
+	put->written++;
+	return c->error;
+}
+
+/* go_around() - from @c on; what is before it is in the file then, so that no block is written both ways
+ * at once. */
+static int go_around(struct dir_put *put, const struct chunk *c)
+{
+	int rc = 0;
+	while (rc == 0 && put->written < put->placed && chunk_at(put, put->written) != c)
+		rc = finish_next(put);
+	put->kept = UINT64_MAX; /* it is tried once */
+	put->is_around = rc == 0 && direct_switch(put->fd, true);
+	return rc;
+}
+
 /* give_place() - behind the one before it. */
 static int give_place(struct dir_put *put, struct chunk *c)
 {
-	int rc = open_temp(put);
+	struct iovec packed;
+	int count, rc = open_temp(put);
+	if (rc == 0 && put->offset >= put->kept)
+		rc = go_around(put, c);
 	if (rc)
 		return rc;
 	if (!c->out_size)
 		frame_make_raw(&c->raw, c->in, c->in_size);
+	struct iovec *parts = parts_of(c, &packed, &count);
 	c->at = put->offset;
+	c->is_around = put->is_around;
+	c->before = put->tail;
+	direct_tail_add(&put->tail, c->at, parts, count);
 	put->offset += c->out_size ? c->out_size : c->raw.size;
 	put->content_bytes += c->in_size;
 	c->old = c->from = c->to = 0;
-	if (c->at - put->started_back >= WRITE_BACK) {
+	if (!c->is_around && c->at - put->started_back >= WRITE_BACK) {
 		c->old = put->dropped;
 		c->from = put->started_back;
 		c->to = c->at;
@@ -164,15 +203,6 @@ static int place_next(struct dir_put *put)
 	c->job.run = run_write;
 	cas_pool_submit(&put->dir->pool, &c->job);
 	return 0;
-}
-
-/* What was placed, and failed to be, needs no waiting for: its job is over. */
-static int finish_next(struct dir_put *put)
-{
-	struct chunk *c = chunk_at(put, put->written);
-	cas_pool_wait(&put->dir->pool, &c->job);
-	put->written++;
-	return c->error;
 }
 
 /* next_chunk() - a free one. Half of them are being made, half are being written. */
@@ -231,10 +261,24 @@ int chunks_add_fill(struct dir_put *put)
 	return begin(put, c);
 }
 
+/* set_source() - what pieces are in, before any of them is read. */
+static int set_source(struct dir_put *put, const struct cas_piece *piece)
+{
+	if (piece->data || put->source_fd == piece->fd)
+		return 0;
+	int rc = chunks_hash(put); /* nobody reads the one before any more */
+	direct_reader_fini(&put->source);
+	direct_reader_init(&put->source, piece->fd, DIRECT_KEPT);
+	put->source_fd = piece->fd;
+	return rc;
+}
+
 int chunks_add_piece(struct dir_put *put, const struct cas_piece *piece)
 {
 	struct chunk *c;
-	int rc = next_chunk(put, &c);
+	int rc = set_source(put, piece);
+	if (rc == 0)
+		rc = next_chunk(put, &c);
 	if (rc)
 		return rc;
 	c->piece = *piece;
@@ -265,14 +309,20 @@ int chunks_write(struct dir_put *put)
 	return rc;
 }
 
-int chunks_write_last(struct dir_put *put, struct chunk *chunk)
+int chunks_write_last(struct dir_put *put, struct chunk *chunk,
+		      struct cas_pool_tools *tools)
 {
 	chunk->put = put;
 	int rc = give_place(put, chunk);
 	if (rc)
 		return rc;
-	run_write(&chunk->job, NULL);
+	run_write(&chunk->job, tools);
 	return chunk->error;
+}
+
+int chunks_end(struct dir_put *put)
+{
+	return put->is_around ? direct_end(put->fd, &put->tail, put->offset) : 0;
 }
 
 void chunks_free(struct dir_put *put)
@@ -286,6 +336,7 @@ void chunks_free(struct dir_put *put)
 		free(put->ring[i]->out);
 		free(put->ring[i]);
 	}
+	direct_reader_fini(&put->source);
 	if (put->is_counted)
 		put->dir->streaming--;
 }

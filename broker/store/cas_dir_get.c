@@ -18,7 +18,7 @@
 
 struct slot {
 	struct cas_pool_job job;
-	int fd;
+	const struct direct_reader *from;
 	struct frame_record record;
 	uint8_t *content;
 	size_t room;
@@ -28,13 +28,15 @@ struct slot {
 struct dir_get {
 	struct cas_get get;
 	struct cas_dir *dir;
-	int fd;		    /* -1: the empty blob */
+	int fd; /* -1: the empty blob */
+	struct direct_reader from;
 	uint64_t offset;    /* of the next record */
 	uint64_t announced; /* content bytes of the records seen so far */
 	struct slot slots[AHEAD];
 	unsigned head, count; /* oldest slot in use, slots in use */
 	uint64_t handed_out;
-	size_t taken; /* bytes handed out of the oldest */
+	size_t taken;  /* bytes handed out of the oldest */
+	bool is_spent; /* that was all of it */
 	struct frame_record
 		last; /* handed out at once by the last read; else stored is 0 */
 };
@@ -87,11 +89,13 @@ int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **ge
 		close(fd);
 		return rc == -EBADMSG ? CAS_E_CORRUPT : rc;
 	}
-	if (size > FRAME_CHUNK)
-		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	struct dir_get *get = mem_alloc(sizeof *get);
 	get->dir = d;
-	get->fd = fd;
+	get->fd = get->from.fd = fd;
+	if (size > FRAME_CHUNK) {
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+		direct_reader_init(&get->from, fd, DIRECT_KEPT);
+	}
 	get->get.size = size;
 	get->offset = FRAME_HEADER_SIZE;
 	*getp = &get->get;
@@ -103,8 +107,8 @@ int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **ge
 static void run_unpack(struct cas_pool_job *job, struct cas_pool_tools *tools)
 {
 	struct slot *slot = container_of(job, struct slot, job);
-	slot->error = frame_read(tools->unpack, slot->fd, &slot->record, slot->content,
-				 tools->scratch);
+	slot->error = frame_read(tools->unpack, slot->from, &slot->record, slot->content,
+				 tools->scratch, &tools->room);
 }
 
 /* make_room() - chunks of one blob are of one size but for the last, so this grows once.
@@ -126,7 +130,7 @@ static int start_slot(struct dir_get *get)
 	if (rc)
 		return rc;
 	make_room(slot, slot->record.content);
-	slot->fd = get->fd;
+	slot->from = &get->from;
 	slot->job.run = run_unpack;
 	get->announced += slot->record.content;
 	get->count++;
@@ -154,9 +158,21 @@ static int fill_slots(struct dir_get *get)
 	return 0;
 }
 
-int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
+/* give_back() - what was handed out, and is not needed any more. */
+static void give_back(struct dir_get *get)
+{
+	if (!get->is_spent)
+		return;
+	get->is_spent = false;
+	get->taken = 0;
+	get->head = (get->head + 1) % AHEAD;
+	get->count--;
+}
+
+int64_t cas_dir_get_next(struct cas_get *base, const void **datap, size_t size)
 {
 	struct dir_get *get = get_of(base);
+	give_back(get);
 	int rc = fill_slots(get);
 	if (rc)
 		return rc;
@@ -170,17 +186,13 @@ int64_t cas_dir_get_read(struct cas_get *base, void *out, size_t size)
 	size_t left = slot->record.content - get->taken;
 	if (size > left)
 		size = left;
-	memcpy(out, slot->content + get->taken, size);
+	*datap = slot->content + get->taken;
 	get->last = slot->record;
 	if (size < slot->record.content)
 		get->last.stored = 0;
 	get->taken += size;
 	get->handed_out += size;
-	if (get->taken == slot->record.content) {
-		get->taken = 0;
-		get->head = (get->head + 1) % AHEAD;
-		get->count--;
-	}
+	get->is_spent = get->taken == slot->record.content;
 	return (int64_t)size;
 }
 
@@ -215,6 +227,7 @@ void cas_dir_get_free(struct cas_get *base)
 		cas_pool_wait(&get->dir->pool, &get->slots[(get->head + i) % AHEAD].job);
 	for (unsigned i = 0; i < AHEAD; i++)
 		free(get->slots[i].content);
+	direct_reader_fini(&get->from);
 	if (get->fd >= 0)
 		close(get->fd);
 	free(get);

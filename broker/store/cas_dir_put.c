@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define FIRST_FILL (16u << 10)
+#define KEPT_UNKNOWN (16u << 20) /* of what nobody is about to read */
 
 static struct dir_put *put_of(struct cas_put *put)
 {
@@ -29,7 +30,8 @@ int cas_dir_put_open(struct cas *cas, struct cas_put **putp)
 		return -EROFS;
 	struct dir_put *put = mem_alloc(sizeof *put);
 	put->dir = d;
-	put->fd = -1;
+	put->fd = put->source_fd = -1;
+	put->kept = DIRECT_KEPT;
 	*putp = &put->put;
 	return 0;
 }
@@ -66,6 +68,13 @@ int cas_dir_put_write(struct cas_put *base, const void *data, size_t size)
 	return 0;
 }
 
+void cas_dir_put_expect(struct cas_put *base, uint64_t size)
+{
+	put_of(base)->kept = size == UINT64_MAX	  ? KEPT_UNKNOWN
+			     : size > DIRECT_KEPT ? 0
+						  : DIRECT_KEPT;
+}
+
 int cas_dir_put_piece(struct cas_put *base, const struct cas_piece *piece)
 {
 	struct dir_put *put = put_of(base);
@@ -91,8 +100,8 @@ static int pack_rest(struct dir_put *put)
 	struct cas_pool_tools tools = cas_pool_borrow(&put->dir->pool);
 	chunk.out = mem_resize(NULL, frame_bound(put->filled));
 	chunks_pack(&chunk, &tools);
+	int rc = chunks_write_last(put, &chunk, &tools);
 	cas_pool_give_back(&put->dir->pool, &tools);
-	int rc = chunks_write_last(put, &chunk);
 	free(chunk.out);
 	return rc;
 }
@@ -112,6 +121,8 @@ int cas_dir_put_commit(struct cas_put *base, const uint8_t *digest)
 	int rc = chunks_write(put);
 	if (rc == 0)
 		rc = pack_rest(put);
+	if (rc == 0)
+		rc = chunks_end(put);
 	if (rc == 0)
 		rc = write_header(put);
 	if (rc)

@@ -14,7 +14,9 @@ struct chunk {
 	size_t in_size;
 	size_t out_size; /* record and frame; 0: the content goes as it is */
 	struct frame_raw raw;
-	uint64_t at;		/* in the file */
+	uint64_t at;	/* in the file */
+	bool is_around; /* @before is what is before it in its block, see direct.h */
+	struct direct_tail before;
 	uint64_t old, from, to; /* see write_back(); all 0: not yet */
 	int error;
 };
@@ -25,6 +27,13 @@ struct dir_put {
 	int fd; /* -1 until something is written */
 	char temp[32];
 	uint64_t offset; /* end of the file */
+	/* What is behind this goes around the cache; once that is so: @is_around. */
+	uint64_t kept;
+	bool is_around;
+	struct direct_tail tail;
+	struct direct_reader
+		source; /* reads the file that pieces are in, the one of @source_fd */
+	int source_fd;
 	uint64_t started_back,
 		dropped; /* on its way to the disk up to here; there up to here */
 	uint8_t *fill;
@@ -46,6 +55,9 @@ int chunks_hash(struct dir_put *put);
 /** chunks_write() - all that were begun are in the file. */
 int chunks_write(struct dir_put *put);
 /** chunks_write_last() - at once, on this thread. */
-int chunks_write_last(struct dir_put *put, struct chunk *chunk);
+int chunks_write_last(struct dir_put *put, struct chunk *chunk,
+		      struct cas_pool_tools *tools);
+/** chunks_end() - after the last one: what is left of the file. */
+int chunks_end(struct dir_put *put);
 void chunks_pack(struct chunk *chunk, struct cas_pool_tools *tools);
 void chunks_free(struct dir_put *put);

@@ -147,10 +147,10 @@ static int memory_get_open(struct cas *cas, const uint8_t *digest, struct cas_ge
 	return 0;
 }
 
-static int64_t memory_get_read(struct cas_get *base, void *out, size_t size)
+static int64_t memory_get_next(struct cas_get *base, const void **datap, size_t size)
 {
 	struct memory_get *get = container_of(base, struct memory_get, get);
-	memcpy(out, get->blob->data + base->done, size);
+	*datap = get->blob->data + base->done;
 	return (int64_t)size;
 }
 
@@ -240,7 +240,7 @@ const struct cas_ops cas_memory_ops = {
 	.put_commit = memory_put_commit,
 	.put_free = memory_put_free,
 	.get_open = memory_get_open,
-	.get_read = memory_get_read,
+	.get_next = memory_get_next,
 	.get_quarantine = memory_get_quarantine,
 	.get_free = memory_get_free,
 	.each = memory_each,

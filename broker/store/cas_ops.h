@@ -66,6 +66,8 @@ struct cas_ops {
 	void (*free)(struct cas *cas);
 	int (*has)(struct cas *cas, const uint8_t *digest, uint64_t *sizep);
 	int (*put_open)(struct cas *cas, struct cas_put **putp);
+	/* See cas_put_expect(); NULL: it does not matter. */
+	void (*put_expect)(struct cas_put *put, uint64_t size);
 	/* Takes @data, which the front hashes. */
 	int (*put_write)(struct cas_put *put, const void *data, size_t size);
 	/* See cas_put_piece(); a sane one, not of bytes in memory as they are. The backend gives its
@@ -78,8 +80,9 @@ struct cas_ops {
 	void (*put_free)(struct cas_put *put);
 	/* Sets size; the front fills in the rest. */
 	int (*get_open)(struct cas *cas, const uint8_t *digest, struct cas_get **getp);
-	/* Bytes read; 0 at the end; -EBADMSG if what is stored makes no sense. */
-	int64_t (*get_read)(struct cas_get *get, void *out, size_t size);
+	/* How many, of at most @size; *@datap is good until the next call. 0 at the end; -EBADMSG if what is
+	 * stored makes no sense. */
+	int64_t (*get_next)(struct cas_get *get, const void **datap, size_t size);
 	/* See cas_get_stored(); NULL: never. */
 	int64_t (*get_stored)(struct cas_get *get, void *out, size_t room, bool *rawp);
 	/* What @get reads is corrupt: it must be missing from now on. */

@@ -153,31 +153,26 @@ size_t frame_compress(ZSTD_CCtx *context, const void *data, size_t size, uint8_t
 /* ---- reading ---- */
 
 /* read_at() - all of it or nothing. A file that ends too early is a torn one. */
-static int read_at(int fd, struct iovec *parts, int count, uint64_t offset)
+static int read_at(const struct direct_reader *from, struct iovec *parts, int count,
+		   uint64_t offset, size_t size, struct direct_room *room)
 {
-	while (count) {
-		ssize_t n = preadv(fd, parts, count, (off_t)offset);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -EBADMSG;
-		offset += (uint64_t)n;
-		for (; count && (size_t)n >= parts->iov_len; parts++, count--)
-			n -= (ssize_t)parts->iov_len;
-		if (count) {
-			parts->iov_base = (uint8_t *)parts->iov_base + n;
-			parts->iov_len -= (size_t)n;
-		}
-	}
-	return 0;
+	int64_t n = direct_read(from, offset, parts, count, room);
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == size ? 0 : -EBADMSG;
+}
+
+/* read_head() - a few bytes, through the cache. */
+static int read_head(int fd, void *out, size_t size, uint64_t offset)
+{
+	struct direct_reader plain = {.fd = fd};
+	return read_at(&plain, &(struct iovec){out, size}, 1, offset, size, NULL);
 }
 
 int frame_next(int fd, uint64_t *offset, uint64_t left, struct frame_record *record)
 {
 	uint8_t head[FRAME_RECORD_SIZE];
-	int rc = read_at(fd, &(struct iovec){head, sizeof head}, 1, *offset);
+	int rc = read_head(fd, head, sizeof head, *offset);
 	if (rc)
 		return rc;
 	uint32_t magic = get32(head);
@@ -200,7 +195,8 @@ int frame_next(int fd, uint64_t *offset, uint64_t left, struct frame_record *rec
 }
 
 /* The content goes straight to where it is wanted; the few bytes between must be ours. */
-static int read_raw(int fd, const struct frame_record *record, uint8_t *out)
+static int read_raw(const struct direct_reader *from, const struct frame_record *record,
+		    uint8_t *out, struct direct_room *room)
 {
 	struct frame_raw want, got;
 	frame_make_raw(&want, out, record->content);
@@ -208,7 +204,7 @@ static int read_raw(int fd, const struct frame_record *record, uint8_t *out)
 	got.parts[0] = (struct iovec){got.head + FRAME_RECORD_SIZE, 9};
 	for (int i = 1; i < got.count; i += 2)
 		got.parts[i].iov_base = got.block_heads[i / 2];
-	int rc = read_at(fd, got.parts, got.count, record->at);
+	int rc = read_at(from, got.parts, got.count, record->at, record->stored, room);
 	if (rc)
 		return rc;
 	size_t heads = 3 * block_count(record->content);
@@ -217,12 +213,14 @@ static int read_raw(int fd, const struct frame_record *record, uint8_t *out)
 	return same ? 0 : -EBADMSG;
 }
 
-int frame_read(ZSTD_DCtx *context, int fd, const struct frame_record *record,
-	       uint8_t *out, uint8_t *scratch)
+int frame_read(ZSTD_DCtx *context, const struct direct_reader *from,
+	       const struct frame_record *record, uint8_t *out, uint8_t *scratch,
+	       struct direct_room *room)
 {
 	if (record->is_raw)
-		return read_raw(fd, record, out);
-	int rc = read_at(fd, &(struct iovec){scratch, record->stored}, 1, record->at);
+		return read_raw(from, record, out, room);
+	int rc = read_at(from, &(struct iovec){scratch, record->stored}, 1, record->at,
+			 record->stored, room);
 	if (rc)
 		return rc;
 	size_t n = ZSTD_decompressDCtx(context, out, record->content, scratch,
@@ -233,7 +231,7 @@ int frame_read(ZSTD_DCtx *context, int fd, const struct frame_record *record,
 int frame_walk(int fd, uint64_t *blob_size)
 {
 	uint8_t head[FRAME_HEADER_SIZE];
-	int rc = read_at(fd, &(struct iovec){head, sizeof head}, 1, 0);
+	int rc = read_head(fd, head, sizeof head, 0);
 	if (rc)
 		return rc;
 	uint64_t size, offset = FRAME_HEADER_SIZE;

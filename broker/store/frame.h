@@ -11,6 +11,7 @@
  * the header says. */
 #pragma once
 
+#include "common/direct.h"
 #include "common/pure/base.h"
 #include <sys/uio.h>
 
@@ -64,8 +65,9 @@ struct ZSTD_DCtx_s;
 /** frame_read() - the content of @record to @out (record->content bytes), by way of
  * @scratch (frame_bound() bytes; not used for raw frames). Return: 0; -EBADMSG; -errno.
  */
-int frame_read(struct ZSTD_DCtx_s *context, int fd, const struct frame_record *record,
-	       uint8_t *out, uint8_t *scratch);
+int frame_read(struct ZSTD_DCtx_s *context, const struct direct_reader *from,
+	       const struct frame_record *record, uint8_t *out, uint8_t *scratch,
+	       struct direct_room *room);
 /** frame_walk() - is the file whole, as far as that can be told without unpacking it?
  * Return: 0 and the blob's size; -EBADMSG; -errno. */
 int frame_walk(int fd, uint64_t *blob_size);

@@ -4,9 +4,7 @@
 
 #include "broker/store/frame.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 #include <zstd.h>
 
 bool piece_is_sane(const struct cas_piece *piece)
@@ -16,28 +14,24 @@ bool piece_is_sane(const struct cas_piece *piece)
 	       piece->from <= INT64_MAX - CAS_PIECE_MAX * 2;
 }
 
-static int read_file(const struct cas_piece *piece, uint8_t *out, size_t size)
+static int read_file(const struct direct_reader *from, uint64_t at, uint8_t *out,
+		     size_t size, struct direct_room *room)
 {
-	for (size_t done = 0; done < size;) {
-		ssize_t n = pread(piece->fd, out + done, size - done,
-				  (off_t)(piece->from + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : CAS_E_MISMATCH;
-		done += (size_t)n;
-	}
-	return 0;
+	int64_t n = direct_read(from, at, &(struct iovec){out, size}, 1, room);
+	if (n < 0)
+		return (int)n;
+	return (size_t)n == size ? 0 : CAS_E_MISMATCH;
 }
 
-int piece_load(ZSTD_DCtx *context, const struct cas_piece *piece, uint8_t *out,
-	       uint8_t *stored)
+int piece_load(ZSTD_DCtx *context, const struct cas_piece *piece,
+	       const struct direct_reader *from, uint8_t *out, uint8_t *stored,
+	       struct direct_room *room)
 {
 	size_t size = piece->stored ? piece->stored : piece->size;
 	uint8_t *to = piece->stored ? stored : out;
 	int rc = 0;
 	if (!piece->data)
-		rc = read_file(piece, to, size);
+		rc = read_file(from, piece->from, to, size, room);
 	else if (piece->data != to)
 		memcpy(to, piece->data, size);
 	if (rc || !piece->stored)

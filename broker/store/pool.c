@@ -5,7 +5,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <zstd.h>
 
 static void tools_init(struct cas_pool_tools *tools)
@@ -13,7 +12,8 @@ static void tools_init(struct cas_pool_tools *tools)
 	tools->pack = ZSTD_createCCtx();
 	tools->unpack = ZSTD_createDCtx();
 	tools->scratch = malloc(frame_bound(FRAME_CHUNK));
-	if (!tools->pack || !tools->unpack || !tools->scratch)
+	if (!tools->pack || !tools->unpack || !tools->scratch ||
+	    direct_room_init(&tools->room, frame_bound(FRAME_CHUNK)))
 		abort(); /* as mem_alloc() does */
 }
 
@@ -22,6 +22,7 @@ static void tools_fini(struct cas_pool_tools *tools)
 	ZSTD_freeCCtx(tools->pack);
 	ZSTD_freeDCtx(tools->unpack);
 	free(tools->scratch);
+	direct_room_fini(&tools->room);
 }
 
 struct cas_pool_tools cas_pool_borrow(struct cas_pool *pool)
@@ -55,10 +56,7 @@ void cas_pool_init(struct cas_pool *pool)
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->done, NULL);
 	pool->last = &pool->first;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	pool->limit = cpus < 2			? 2
-		      : cpus > POOL_THREADS_MAX ? POOL_THREADS_MAX
-						: (unsigned)cpus;
+	pool->limit = POOL_THREADS;
 }
 
 void cas_pool_fini(struct cas_pool *pool)

@@ -4,6 +4,7 @@
  * another one. */
 #pragma once
 
+#include "common/direct.h"
 #include "common/pure/base.h"
 #include <pthread.h>
 
@@ -14,6 +15,7 @@ struct cas_pool_tools { /* one set per thread, reused from job to job */
 	struct ZSTD_CCtx_s *pack;
 	struct ZSTD_DCtx_s *unpack;
 	uint8_t *scratch; /* frame_bound(FRAME_CHUNK) bytes */
+	struct direct_room room;
 };
 
 struct cas_pool_job {
@@ -22,13 +24,13 @@ struct cas_pool_job {
 	bool is_done; /* under the pool's lock */
 };
 
-#define POOL_THREADS_MAX 4
+#define POOL_THREADS 4 /* also of one processor: half of them wait for the disk */
 #define POOL_SPARE 4
 struct cas_pool {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
 	struct cas_pool_job *first, **last;
-	pthread_t threads[POOL_THREADS_MAX];
+	pthread_t threads[POOL_THREADS];
 	unsigned started, idle, limit;
 	struct cas_pool_tools spare[POOL_SPARE];
 	unsigned spares;

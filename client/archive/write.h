@@ -1,5 +1,5 @@
-/* write.h - writing an archive: entries and pieces go to a file in order, from a thread of its own that
- * also compresses them, so that whoever reads and verifies blobs does not wait for either.
+/* write.h - writing an archive: its entries in order. Threads of its own compress and write the bytes, so
+ * that whoever reads and verifies blobs does not wait for either.
  *
  * Thread: the owner's. Errors of the file stick, and are returned by every call after them. */
 #pragma once

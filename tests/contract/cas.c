@@ -170,6 +170,8 @@ CONTRACT(a_stream_in_pieces_of_any_size_gives_the_same_blob)
 		for (size_t k = 0; k < ARRAY_LEN(pieces); k++) {
 			struct cas_put *put = NULL;
 			cr_assert_eq(cas_put_open(f->cas, &put), 0);
+			if (k % 2) /* it is told to be large, or not */
+				cas_put_expect(put, k % 4 == 1 ? 1ull << 40 : size);
 			for (size_t at = 0; at < size; at += pieces[k]) {
 				size_t n = size - at < pieces[k] ? size - at : pieces[k];
 				uint8_t *lent = mem_copy(data + at, n);
@@ -256,6 +258,8 @@ CONTRACT(pieces_of_files_and_frames_give_the_same_blob)
 		sha256_digest(data, size, want);
 		cut(&p, data, size);
 		cr_assert_eq(cas_put_open(f->cas, &put), 0);
+		if (kind)
+			cas_put_expect(put, kind == 1 ? 1ull << 40 : UINT64_MAX);
 		for (size_t i = 0; i < p.count; i++)
 			cr_assert_eq(cas_put_piece(put, &p.list[i]), 0);
 		cas_put_name(put, got);

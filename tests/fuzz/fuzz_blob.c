@@ -27,7 +27,8 @@ static int read_ours(int fd, struct buf *out)
 		must(frame_next(fd, &offset, size - out->size, &record) == 0);
 		uint8_t *to = buf_reserve(out, record.content);
 		must(to && frame_bound(record.content) <= sizeof scratch);
-		if (frame_read(context, fd, &record, to, scratch))
+		if (frame_read(context, &(struct direct_reader){.fd = fd}, &record, to,
+			       scratch, NULL))
 			return 1;
 		out->size += record.content;
 	}

@@ -51,7 +51,7 @@ static const struct blob {
 	     {300000, false},
 	     {1u << 20, true},
 	     {(1u << 20) + 1, false},
-	     {5u << 20, true},
+	     {14u << 20, true}, /* from here on it goes around the cache */
 	     {(7u << 20) - 3, false}};
 
 static void write_blobs(int fd, struct archive_counts *counts, uint64_t *bytes)

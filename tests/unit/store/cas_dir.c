@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 
 static int fsync_error, write_error;
 static int fsyncs;
+static atomic_int writes_around;
 static int64_t room = INT64_MAX; /* bytes that the disk still takes */
 
 int fsync(int fd)
@@ -45,6 +47,20 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 		first.iov_len = (size_t)room;
 	room -= room == INT64_MAX ? 0 : (int64_t)first.iov_len;
 	return pwrite(fd, first.iov_base, first.iov_len, offset);
+}
+
+/* Writes around the cache. */
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	if (fcntl(fd, F_GETFL) & O_DIRECT) {
+		writes_around++;
+		if (write_error || room < (int64_t)size) {
+			errno = write_error ? write_error : ENOSPC;
+			return -1;
+		}
+		room -= room == INT64_MAX ? 0 : (int64_t)size;
+	}
+	return syscall(SYS_pwrite64, fd, data, size, offset);
 }
 
 static char folder[64];
@@ -262,6 +278,53 @@ Test(cas_dir, what_a_crash_left_in_tmp_is_gone_after_opening)
 	cas_free(after);
 	cas_put_abort(put);
 	free(data);
+}
+
+/* Put, told to be of another size; read back. */
+static int put_expected(size_t size, uint64_t expected)
+{
+	struct cas_put *put = NULL;
+	uint8_t *data = random_bytes(size), name[DIGEST_SIZE];
+	cr_assert_eq(cas_put_open(cas, &put), 0);
+	cas_put_expect(put, expected);
+	int rc = cas_put_write(put, data, size);
+	if (rc)
+		cas_put_abort(put);
+	else
+		rc = cas_put_commit(put, NULL, name, NULL);
+	if (rc == 0) {
+		struct buf out = {0};
+		cr_assert_eq(cas_read(cas, name, size, &out), 0);
+		cr_assert(out.size == size && memcmp(out.data, data, size) == 0);
+		buf_fini(&out);
+	}
+	free(data);
+	return rc;
+}
+
+Test(cas_dir, a_large_blob_goes_around_the_cache_from_where_it_is_large)
+{
+	int probe = open(folder, O_TMPFILE | O_RDWR | O_DIRECT, 0600);
+	cr_assert_eq(put_expected(3 << 20, 3 << 20), 0);
+	cr_assert_eq(writes_around, 0);
+	cr_assert_eq(put_expected((3 << 20) + 5, 1 << 30), 0);
+	cr_assert(probe < 0 || writes_around >= 3);
+	writes_around = 0;
+	cr_assert_eq(put_expected((18 << 20) + 77, UINT64_MAX), 0);
+	cr_assert(probe < 0 || (writes_around && writes_around <= 3));
+	if (probe >= 0)
+		close(probe);
+}
+
+Test(cas_dir, a_disk_that_is_full_takes_no_large_blob_around_the_cache_either)
+{
+	for (int i = 0; i < 3; i++) {
+		room = (2 << 20) * (int64_t)i;
+		cr_assert_eq(put_expected(9 << 20, 1 << 30), CAS_E_FULL);
+		cr_assert_eq(files_in("tmp"), 0);
+	}
+	room = INT64_MAX;
+	cr_assert_eq(put_expected(9 << 20, 1 << 30), 0);
 }
 
 struct coming {
