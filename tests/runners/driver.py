@@ -125,7 +125,7 @@ def text32(data):
 class Worker:
     """One runner process in a folder of its own."""
 
-    def __init__(self, inline_max=65536, python=None, env=None, welcome=True, fresh=()):
+    def __init__(self, inline_max=65536, python=None, env=None, welcome=True, fresh=(), command=None):
         self.dir = os.path.realpath(tempfile.mkdtemp(prefix="cashet-serve-"))
         for name in ("task", "tmp", "checkpoint", "results"):
             os.mkdir(os.path.join(self.dir, name))
@@ -137,7 +137,7 @@ class Worker:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c",
                  "import os, sys; os.dup2(int(sys.argv[1]), 3, inheritable=True); os.execv(sys.argv[2], sys.argv[2:])",
-                 str(other.fileno()), python or sys.executable, "-I", "-S", PROGRAM, "serve"],
+                 str(other.fileno()), *(command or [python or sys.executable, "-I", "-S", PROGRAM]), "serve"],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.dir, env=env,
                 pass_fds=[other.fileno()], start_new_session=True)
         other.close()
