@@ -15,6 +15,7 @@
 
 #include "client/batch/arena.h"
 #include "client/builder.h"
+#include "common/format/call_args.h"
 #include "common/format/source.h"
 
 struct describer;
