@@ -1,0 +1,399 @@
+/* args.c - arguments: from the bytes of the call to a tree, and what cashet/task.h reads from it. */
+#include "runners/c/serve/task.h"
+
+#include "common/format/call_args.h"
+#include "common/pure/utf8.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- reading the bytes, whose grammar is in call_args.h */
+
+static int read_value(struct cashet_task *t, struct cbor_reader *r,
+		      struct cashet_arg *arg, int depth);
+
+static struct cashet_arg *new_items(struct cashet_task *t, uint64_t count,
+				    const struct cashet_arg *parent)
+{
+	struct cashet_arg *items = arena_alloc(&t->arena, count * sizeof *items);
+	for (size_t i = 0; i < count; i++)
+		items[i] =
+			(struct cashet_arg){.task = t, .parent = parent, .position = i};
+	return items;
+}
+
+/* read_members() - of a map whose head was read. */
+static int read_members(struct cashet_task *t, struct cbor_reader *r,
+			struct cashet_arg *items, uint64_t count, int depth)
+{
+	struct cbor_key key = {0};
+	for (uint64_t i = 0; i < count; i++) {
+		if (cbor_read_key(r, &key))
+			return 1;
+		items[i].key = arena_copy(&t->arena, key.text, key.size);
+		if (read_value(t, r, &items[i], depth))
+			return 1;
+	}
+	return 0;
+}
+
+static int read_list(struct cashet_task *t, struct cbor_reader *r, struct cashet_arg *arg,
+		     uint64_t count, int depth)
+{
+	arg->type = CASHET_TYPE_LIST;
+	arg->count = count;
+	arg->items = new_items(t, count, arg);
+	for (uint64_t i = 0; i < count; i++)
+		if (read_value(t, r, &arg->items[i], depth))
+			return 1;
+	return 0;
+}
+
+static int read_map(struct cashet_task *t, struct cbor_reader *r, struct cashet_arg *arg,
+		    int depth)
+{
+	uint64_t count;
+	if (cbor_read_map(r, &count))
+		return 1;
+	arg->type = CASHET_TYPE_MAP;
+	arg->count = count;
+	arg->items = new_items(t, count, arg);
+	return read_members(t, r, arg->items, count, depth);
+}
+
+static int read_reference(struct cashet_task *t, struct cbor_reader *r,
+			  struct cashet_arg *arg, bool file)
+{
+	const char *name = NULL;
+	const uint8_t *data;
+	size_t size;
+	struct content content;
+	if (file) {
+		if (cbor_read_text(r, &name, &size))
+			return 1;
+		name = arena_copy(&t->arena, name, size);
+	}
+	if (cbor_read_bytes(r, &data, &size) || size != CONTENT_SIZE)
+		return 1;
+	memcpy(&content, data, CONTENT_SIZE);
+	return blobs_arg(t, arg, &content, name);
+}
+
+/* read_headed() - an array: its number says what it is. */
+static int read_headed(struct cashet_task *t, struct cbor_reader *r,
+		       struct cashet_arg *arg, uint64_t count, int depth)
+{
+	uint64_t what;
+	if (count == 0 || depth == 0 || cbor_read_uint(r, &what))
+		return 1;
+	if (what == 1)
+		return read_list(t, r, arg, count - 1, depth - 1);
+	if (what == 2)
+		return count != 2 || read_map(t, r, arg, depth - 1);
+	if (what == 3 || what == 4)
+		return count != what - 1 || read_reference(t, r, arg, what == 4);
+	return 1;
+}
+
+static int read_value(struct cashet_task *t, struct cbor_reader *r,
+		      struct cashet_arg *arg, int depth)
+{
+	struct cbor_item item;
+	if (cbor_read(r, &item))
+		return 1;
+	switch (item.type) {
+	case CBOR_NULL:
+		arg->type = CASHET_TYPE_NULL;
+		return 0;
+	case CBOR_BOOL:
+		arg->type = CASHET_TYPE_BOOL;
+		arg->boolean = item.boolean;
+		return 0;
+	case CBOR_UINT:
+		arg->type = CASHET_TYPE_INT;
+		arg->i = (int64_t)item.u;
+		return item.u > INT64_MAX;
+	case CBOR_NEGINT:
+		arg->type = CASHET_TYPE_INT;
+		arg->i = item.i;
+		return 0;
+	case CBOR_DOUBLE:
+		arg->type = CASHET_TYPE_FLOAT;
+		arg->d = item.d;
+		return 0;
+	case CBOR_TEXT:
+	case CBOR_BYTES:
+		arg->type = item.type == CBOR_TEXT ? CASHET_TYPE_TEXT : CASHET_TYPE_BYTES;
+		arg->data = arena_copy(&t->arena, item.data, item.size);
+		arg->size = item.size;
+		return 0;
+	case CBOR_ARRAY:
+		return read_headed(t, r, arg, item.u, depth);
+	case CBOR_MAP:
+		return 1;
+	}
+	return 1;
+}
+
+int args_read(struct cashet_task *t, const void *data, size_t size)
+{
+	struct cbor_reader r;
+	uint64_t count, scheme;
+	cbor_reader_init(&r, data, size);
+	if (cbor_read_array(&r, &count) || count != 3 || cbor_read_uint(&r, &scheme) ||
+	    scheme != 2 || cbor_read_array(&r, &count))
+		return 1;
+	t->positional_count = count;
+	t->positional = new_items(t, count, NULL);
+	for (uint64_t i = 0; i < count; i++)
+		if (read_value(t, &r, &t->positional[i], ARG_DEPTH_MAX + 1))
+			return 1;
+	if (cbor_read_map(&r, &count))
+		return 1;
+	t->named_count = count;
+	t->named = new_items(t, count, NULL);
+	return read_members(t, &r, t->named, count, ARG_DEPTH_MAX + 1) || !cbor_done(&r);
+}
+
+/* ---- what goes wrong */
+
+static void add_label(struct buf *out, const struct cashet_arg *arg)
+{
+	const struct cashet_arg *chain[4 * JSON_DEPTH_MAX];
+	size_t depth = 0;
+	for (; arg && depth < ARRAY_LEN(chain); arg = arg->parent)
+		chain[depth++] = arg;
+	while (depth-- > 0) {
+		arg = chain[depth];
+		if (arg->key)
+			buf_printf(out, "%s%s", arg->parent ? "." : "", arg->key);
+		else
+			buf_printf(out, arg->parent ? "[%zu]" : "%zu", arg->position);
+	}
+}
+
+const char *args_label(const struct cashet_arg *arg)
+{
+	CLEANUP_BUF struct buf label = {0};
+	add_label(&label, arg);
+	return arena_copy(&arg->task->arena, buf_cstr(&label), label.size);
+}
+
+static void expected(const struct cashet_arg *arg, const char *what)
+{
+	if (arg->type == CASHET_TYPE_MISSING)
+		task_fail(arg->task, "exception", "argument",
+			  "argument %s is missing (%s expected)", args_label(arg), what);
+	else
+		task_fail(arg->task, "exception", "argument",
+			  "argument %s: %s expected, %s given", args_label(arg), what,
+			  cashet_type_name(arg->type));
+}
+
+static void wrong(const struct cashet_arg *arg, const char *why)
+{
+	task_fail(arg->task, "exception", "argument", "argument %s: %s", args_label(arg),
+		  why);
+}
+
+/* known() - its type, for which a JSON result has to be read. */
+static const struct cashet_arg *known(const struct cashet_arg *arg)
+{
+	if (arg->pending == ARG_KNOWN)
+		return arg;
+	/* The tree is ours; users see it const. */
+	struct cashet_arg *own = (struct cashet_arg *)(uintptr_t)arg;
+	const void *data = blobs_data(own->task, own->blob);
+	own->pending = ARG_KNOWN;
+	own->type = CASHET_TYPE_NULL;
+	if (data && json_value_read(own->task, own, data, own->blob->from.size))
+		wrong(arg, "what the other task returned is no JSON that can be read");
+	return arg;
+}
+
+/* is() - has it this type? If not, the task has failed. */
+static bool is(const struct cashet_arg *arg, enum cashet_type type)
+{
+	if (known(arg)->type == type)
+		return true;
+	expected(arg, cashet_type_name(type));
+	return false;
+}
+
+static struct cashet_arg *missing(struct cashet_task *t, const struct cashet_arg *parent,
+				  const char *key, size_t position)
+{
+	struct cashet_arg *arg = arena_alloc(&t->arena, sizeof *arg);
+	*arg = (struct cashet_arg){.task = t, .parent = parent, .position = position};
+	if (key)
+		arg->key = arena_copy(&t->arena, key, strlen(key));
+	return arg;
+}
+
+static const struct cashet_arg *find_key(const struct cashet_arg *items, size_t count,
+					 const char *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(items[i].key, key))
+			return &items[i];
+	return NULL;
+}
+
+/* ---- cashet/task.h */
+
+const struct cashet_arg *cashet_arg(struct cashet_task *t, const char *name)
+{
+	const struct cashet_arg *arg = find_key(t->named, t->named_count, name);
+	return arg ? arg : missing(t, NULL, name, 0);
+}
+
+const struct cashet_arg *cashet_arg_at(struct cashet_task *t, size_t position)
+{
+	return position < t->positional_count ? &t->positional[position]
+					      : missing(t, NULL, NULL, position);
+}
+
+const struct cashet_arg *cashet_arg_or_at(struct cashet_task *t, const char *name,
+					  size_t position)
+{
+	const struct cashet_arg *arg = find_key(t->named, t->named_count, name);
+	if (!arg && position < t->positional_count)
+		arg = &t->positional[position];
+	return arg ? arg : missing(t, NULL, name, 0);
+}
+
+size_t cashet_arg_count(struct cashet_task *t)
+{
+	return t->positional_count;
+}
+
+enum cashet_type cashet_type(const struct cashet_arg *arg)
+{
+	return known(arg)->type;
+}
+
+const char *cashet_type_name(enum cashet_type type)
+{
+	switch (type) {
+	case CASHET_TYPE_MISSING:
+		return "nothing";
+	case CASHET_TYPE_NULL:
+		return "null";
+	case CASHET_TYPE_BOOL:
+		return "boolean";
+	case CASHET_TYPE_INT:
+		return "integer";
+	case CASHET_TYPE_FLOAT:
+		return "float";
+	case CASHET_TYPE_TEXT:
+		return "text";
+	case CASHET_TYPE_BYTES:
+		return "bytes";
+	case CASHET_TYPE_LIST:
+		return "list";
+	case CASHET_TYPE_MAP:
+		return "map";
+	case CASHET_TYPE_PATH:
+		return "file";
+	}
+	return "unknown type";
+}
+
+bool cashet_has(const struct cashet_arg *arg)
+{
+	enum cashet_type type = known(arg)->type;
+	return type != CASHET_TYPE_MISSING && type != CASHET_TYPE_NULL;
+}
+
+bool cashet_bool(const struct cashet_arg *arg)
+{
+	return is(arg, CASHET_TYPE_BOOL) && arg->boolean;
+}
+
+int64_t cashet_int(const struct cashet_arg *arg)
+{
+	return is(arg, CASHET_TYPE_INT) ? arg->i : 0;
+}
+
+double cashet_float(const struct cashet_arg *arg)
+{
+	if (known(arg)->type != CASHET_TYPE_INT)
+		return is(arg, CASHET_TYPE_FLOAT) ? arg->d : 0;
+	double value = (double)arg->i;
+	if (fabs(value) > 0x1p53)
+		wrong(arg, "float expected, and no float is exactly this integer");
+	return value;
+}
+
+const char *cashet_text(const struct cashet_arg *arg)
+{
+	if (!is(arg, CASHET_TYPE_TEXT))
+		return "";
+	if (strlen(arg->data) == arg->size)
+		return arg->data;
+	wrong(arg, "the text has a NUL in it; read it with cashet_bytes()");
+	return "";
+}
+
+const void *cashet_bytes(const struct cashet_arg *arg, size_t *sizep)
+{
+	size_t unused;
+	sizep = sizep ? sizep : &unused;
+	*sizep = 0;
+	if (known(arg)->type != CASHET_TYPE_TEXT && !is(arg, CASHET_TYPE_BYTES))
+		return "";
+	const void *data = arg->blob ? blobs_data(arg->task, arg->blob) : arg->data;
+	if (!data)
+		return "";
+	*sizep = arg->blob ? arg->blob->from.size : arg->size;
+	return data;
+}
+
+const char *cashet_path(const struct cashet_arg *arg)
+{
+	return is(arg, CASHET_TYPE_PATH) ? arg->data : "";
+}
+
+const char *cashet_json(const struct cashet_arg *arg, size_t *sizep)
+{
+	size_t unused;
+	sizep = sizep ? sizep : &unused;
+	*sizep = 0;
+	const void *data = NULL;
+	if (!arg->blob || arg->blob->content.type != CONTENT_JSON)
+		expected(arg, "JSON result of a task");
+	else
+		data = blobs_data(arg->task, arg->blob);
+	if (!data)
+		return "";
+	*sizep = arg->blob->from.size;
+	return arena_copy(&arg->task->arena, data, *sizep);
+}
+
+size_t cashet_count(const struct cashet_arg *arg)
+{
+	if (known(arg)->type != CASHET_TYPE_MAP && !is(arg, CASHET_TYPE_LIST))
+		return 0;
+	return arg->count;
+}
+
+const struct cashet_arg *cashet_item(const struct cashet_arg *arg, size_t position)
+{
+	return position < cashet_count(arg) ? &arg->items[position]
+					    : missing(arg->task, arg, NULL, position);
+}
+
+const struct cashet_arg *cashet_member(const struct cashet_arg *arg, const char *key)
+{
+	const struct cashet_arg *found = NULL;
+	if (is(arg, CASHET_TYPE_MAP))
+		found = find_key(arg->items, arg->count, key);
+	return found ? found : missing(arg->task, arg, key, 0);
+}
+
+const char *cashet_key(const struct cashet_arg *arg)
+{
+	return arg->key ? arg->key : "";
+}
