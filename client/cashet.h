@@ -112,6 +112,19 @@ struct cashet_param {
 	struct cashet_value value; /* ${p.NAME} in argv, shell and env */
 };
 
+enum cashet_content_type {
+	CASHET_CONTENT_NONE,
+	CASHET_CONTENT_FILE,
+	CASHET_CONTENT_EXEC, /* a file with its executable bit */
+	CASHET_CONTENT_TREE, /* a folder */
+	CASHET_CONTENT_LIST,
+	CASHET_CONTENT_RESULT,	 /* the manifest of a task with declared outputs */
+	CASHET_CONTENT_JSON = 8, /* what a call returned, as JSON */
+	CASHET_CONTENT_PICKLE =
+		9, /* what a call returned, pickled by Python: never unpickle
+				    * what you do not trust */
+};
+
 struct cashet_pair {
 	const char *key, *value;
 };
@@ -137,7 +150,8 @@ struct cashet_source {
 	const char *path;
 	const char *as;
 	const char *digest;
-	bool executable; /* BLOB */
+	bool executable;		  /* BLOB */
+	enum cashet_content_type content; /* BLOB: what a call returned; NONE: a file */
 	struct cashet_ref ref;
 };
 
@@ -147,6 +161,35 @@ struct cashet_input { /* ${inputs.NAME} */
 		*sources; /* several: the input is a list, in this order */
 	size_t source_count;
 	bool is_list; /* also when it has only one source, or none */
+};
+
+/* A value for a function by source. What differs never is the same argument: an integer 1, a float 1,
+ * the text "1" and a result that is 1 are four. */
+enum cashet_arg_type {
+	CASHET_ARG_NULL,
+	CASHET_ARG_BOOL,
+	CASHET_ARG_INT,
+	CASHET_ARG_FLOAT, /* any, bit by bit; all NaN are one */
+	CASHET_ARG_TEXT,
+	CASHET_ARG_BYTES,
+	CASHET_ARG_LIST,
+	CASHET_ARG_MAP,	   /* items have names; their order does not count */
+	CASHET_ARG_SOURCE, /* a file, the result of a task, ... */
+};
+
+struct cashet_arg {
+	enum cashet_arg_type type;
+	const char *name; /* keyword of a call, key of a map; else not looked at */
+	size_t count;	  /* BYTES, LIST, MAP */
+	union {
+		bool boolean;
+		int64_t i;
+		double d;
+		const char *text;
+		const void *data;
+		const struct cashet_arg *items;
+		struct cashet_source source;
+	};
 };
 
 struct cashet_code_entry { /* part of the function: laid out in the task's directory and hashed */
@@ -161,6 +204,16 @@ struct cashet_task {
 	const char *const *argv; /* argc items, or NULL when @shell is set */
 	size_t argc;
 	const char *shell; /* for sh -c */
+	/* Or a call, instead of argv and shell, params, inputs, outputs and metrics: a function by
+	 * source, "train.py:train" or "train.c:train". The file is described here, and shipped
+	 * with what it imports or includes; its identity is what it means. */
+	const char *call;
+	const struct cashet_arg *args, *kwargs; /* by position; by name */
+	size_t arg_count, kwarg_count;
+	const char *python;	   /* interpreter of a call; NULL: python3 */
+	const char *const *cflags; /* of a call of C; they count */
+	size_t cflag_count;
+	bool fork; /* each call in a fresh child of its runner */
 	const struct cashet_code_entry *code;
 	size_t code_count;
 	const struct cashet_param *params;
@@ -299,15 +352,6 @@ enum cashet_status {
 };
 /** cashet_status_name() - "completed", "failed", ...: as in --json. Static. Thread: any. */
 CASHET_API const char *cashet_status_name(enum cashet_status status);
-
-enum cashet_content_type {
-	CASHET_CONTENT_NONE,
-	CASHET_CONTENT_FILE,
-	CASHET_CONTENT_EXEC, /* a file with its executable bit */
-	CASHET_CONTENT_TREE, /* a folder */
-	CASHET_CONTENT_LIST,
-	CASHET_CONTENT_RESULT, /* the manifest of a task with declared outputs */
-};
 
 struct cashet_content {
 	enum cashet_content_type type;
