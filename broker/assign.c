@@ -3,7 +3,11 @@
  *
  * What may leave early has its own Assign. A description is sent once per session: with the first
  * message that leaves with one of its tasks. A held message may be overtaken by an early one, so
- * each known description has the step with which it leaves. */
+ * each known description has the step with which it leaves.
+ *
+ * Of one function there may be several sources, which differ in what does not count. The worker runs the
+ * one that it was sent last, so a description goes again when another is wanted, never two in one
+ * message, and with each message as long as a held one with another source may still come. */
 #include "broker/checkpoint.h"
 
 #include "common/log.h"
@@ -129,12 +133,14 @@ void worker_stop(struct broker *b, const struct core_effect *fx)
 }
 
 static void add_function(struct buf *out, const struct function_def *def,
-			 const char *name)
+			 const char *name, const uint8_t *source)
 {
 	size_t mark = pb_open(out, 2);
 	pb_bytes(out, 1, def->hash, DIGEST_SIZE);
 	pb_bytes(out, 2, def->description, def->description_size);
 	pb_text(out, 3, name);
+	if (source)
+		pb_bytes(out, 5, source, DIGEST_SIZE);
 	pb_close(out, mark);
 }
 
@@ -150,9 +156,17 @@ static void learn(struct broker *b, struct worker *w, struct assigning *a, bool 
 		if (memcmp(known->hash, f->def->hash, DIGEST_SIZE))
 			known = NULL;
 	}
-	if (known && (!early || known->step <= b->durable))
+	bool other = known && memcmp(known->source, f->source, DIGEST_SIZE) != 0;
+	if (known && !other && !known->mixed_step &&
+	    (!early || known->step <= b->durable))
 		return;
-	add_function(&a->functions, f->def, f->name);
+	if (other || (known && known->mixed_step && !early))
+		send_assign(b, w, a, early ? 0 : b->step); /* it may be of the other */
+	if (other && early && known->step > b->durable)
+		known->mixed_step = known->step;
+	else if (known && known->mixed_step <= b->durable)
+		known->mixed_step = 0;
+	add_function(&a->functions, f->def, f->name, f->has_source ? f->source : NULL);
 	if (!known) {
 		if (w->functions.count >= KNOWN_MAX) {
 			struct map_node *n = map_any(&w->functions);
@@ -163,6 +177,7 @@ static void learn(struct broker *b, struct worker *w, struct assigning *a, bool 
 		memcpy(known->hash, f->def->hash, DIGEST_SIZE);
 		map_add(&w->functions, &known->by_hash, hash);
 	}
+	memcpy(known->source, f->source, DIGEST_SIZE);
 	known->step = early ? 0 : b->step;
 }
 
@@ -294,7 +309,7 @@ void handle_function_query(struct broker *b, struct peer *peer, const Cashet__En
 	buf_reset(out);
 	pb_uint(out, 1, e->serial);
 	size_t mark = pb_open(out, ENVELOPE_ASSIGN);
-	add_function(out, def, "");
+	add_function(out, def, "", def->has_source ? def->source : NULL);
 	pb_close(out, mark);
 	peer_send_packed(b, peer, out);
 }

@@ -185,6 +185,11 @@ void batch_add_function(struct broker *b, struct batch *batch, struct function_d
 	*to = (struct batch_function){.def = def, .options = f->options};
 	def->refs++;
 	to->name = mem_strdup(f->name);
+	to->has_source = def->has_source = f->source.len == DIGEST_SIZE;
+	if (to->has_source) {
+		memcpy(to->source, f->source.data, DIGEST_SIZE);
+		memcpy(def->source, f->source.data, DIGEST_SIZE);
+	}
 	CLEANUP_BUF struct buf env = {0};
 	for (size_t i = 0; i < f->n_env; i++) {
 		size_t mark = pb_open(&env, 7); /* Assignment.env */

@@ -24,6 +24,8 @@ struct function_def { /* shared, counted; the last ones that nobody needs are ke
 	uint8_t *description;
 	size_t description_size;
 	struct function decoded;
+	bool has_source;
+	uint8_t source[DIGEST_SIZE]; /* of the batch that came last */
 };
 
 struct batch_function {
@@ -32,6 +34,8 @@ struct batch_function {
 	uint32_t options;
 	uint8_t *env; /* packed Pair fields, ready to be appended to an Assignment */
 	size_t env_size;
+	bool has_source;
+	uint8_t source[DIGEST_SIZE]; /* what code it is; others have the same identity */
 };
 
 struct batch_options {

@@ -72,7 +72,9 @@ static void from_outcome(struct report *r, struct commit *c)
 	if (c->status != COMMIT_COMPLETED)
 		return;
 	c->result = r->slots[SLOT_RESULT];
-	c->result_size = o->n_outputs ? r->manifest.size : c->stdout_size;
+	c->result_size = o->n_outputs ? r->manifest.size
+			 : o->result  ? o->result->size
+				      : c->stdout_size;
 	c->output_count = o->n_outputs;
 	c->metric_count = o->n_metrics;
 	if (o->n_outputs)
@@ -128,6 +130,8 @@ static void name_commit(struct broker *b, const struct core_effect *fx, struct c
 		c->ttl_s = o->ttl_s;
 		c->options = o->packed;
 		c->options_size = o->packed_size;
+		c->has_source = f->has_source;
+		memcpy(c->source, f->source, DIGEST_SIZE);
 		memcpy(c->func_hash, f->def->hash, DIGEST_SIZE);
 		memcpy(c->batch, batch->id, DIGEST_SIZE);
 	}

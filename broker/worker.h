@@ -12,7 +12,10 @@
 struct known_function { /* sent in this session */
 	struct map_node by_hash;
 	uint8_t hash[DIGEST_SIZE];
-	uint64_t step; /* it left, or leaves, when this is durable */
+	uint64_t step;		     /* it left, or leaves, when this is durable */
+	uint8_t source[DIGEST_SIZE]; /* with it; zeros: none */
+	uint64_t
+		mixed_step; /* until this is durable, an older message may bring another source */
 };
 
 struct assigning {			      /* an Assign in the making */

@@ -53,7 +53,8 @@ static bool take_function(struct core *core, struct batch *b,
 static bool take_group(struct batch *b, const struct core_group *from, struct refusal *r)
 {
 	for (uint32_t i = 0; i < from->range_count; i++)
-		if (!from->ranges[i].count && from->ranges[i].content.type > CONTENT_DIR)
+		if (!from->ranges[i].count &&
+		    !content_is_argument(from->ranges[i].content.type))
 			return refuse(r, CORE_R_BAD_REF, CORE_NO_INDEX);
 	struct group *g = seg_add(&b->groups);
 	size_t size = (size_t)from->range_count * sizeof *from->ranges;

@@ -21,7 +21,7 @@ bool contents_valid(const struct content *slots, uint32_t count, uint32_t want)
 	if (!slots || count < want)
 		return false;
 	for (uint32_t i = 0; i < count; i++)
-		if (slots[i].type > CONTENT_DIR)
+		if (!content_is_argument(slots[i].type))
 			return false;
 	return true;
 }

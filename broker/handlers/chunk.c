@@ -32,7 +32,7 @@ struct counting {
 };
 
 static int count_function(void *arg, const Cashet__Function *from,
-			  struct core_function *to)
+			  struct core_function *to, bool *needs_sourcep)
 {
 	const struct counting *c = arg;
 	struct function_def *def =
@@ -43,6 +43,7 @@ static int count_function(void *arg, const Cashet__Function *from,
 	defs[c->view->def_count++] = def;
 	memcpy(to->hash, def->hash, DIGEST_SIZE);
 	to->output_count = (uint32_t)def->decoded.output_count;
+	*needs_sourcep = function_has_source(&def->decoded);
 	return 0;
 }
 

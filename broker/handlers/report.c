@@ -51,6 +51,18 @@ static const char *check_outputs(const Cashet__Outcome *o, const struct function
 	return NULL;
 }
 
+/* What a call returns is its result; that of a command is what it leaves. */
+static const char *check_result(const Cashet__Content *c, const struct function *f)
+{
+	if (!function_is_call(f))
+		return c ? "the result of a call, from a command" : NULL;
+	if (!c || !wire_is(&c->digest, DIGEST_SIZE) ||
+	    (c->type != CONTENT_FILE && c->type != CONTENT_JSON &&
+	     c->type != CONTENT_PICKLE))
+		return "a call without a result";
+	return NULL;
+}
+
 static const char *check_metrics(const Cashet__Outcome *o)
 {
 	if (o->n_metrics > METRICS_MAX)
@@ -83,8 +95,10 @@ static const char *check_outcome(const Cashet__Outcome *o, const struct function
 	if (checkpoint)
 		return checkpoint;
 	if (o->kind != CASHET__OUTCOME__KIND__COMPLETED)
-		return o->n_outputs ? "outputs of a failure" : NULL;
-	const char *wrong = check_outputs(o, &def->decoded);
+		return o->n_outputs || o->result ? "outputs of a failure" : NULL;
+	const char *wrong = check_result(o->result, &def->decoded);
+	if (!wrong)
+		wrong = check_outputs(o, &def->decoded);
 	return wrong ? wrong : check_metrics(o);
 }
 
@@ -164,6 +178,8 @@ static const char *find_missing(struct broker *b, struct report *r)
 		wrong = need_content(&n, o->stderr_content);
 	if (!wrong && o->checkpoint)
 		wrong = need_content(&n, o->checkpoint->content);
+	if (!wrong)
+		wrong = need_content(&n, o->result);
 	for (size_t i = 0; !wrong && i < o->n_outputs; i++)
 		wrong = need_content(&n, o->outputs[i]->content);
 	return wrong;
@@ -210,6 +226,8 @@ static void make_slots(struct report *r)
 	r->manifest.size = 0;
 	if (r->o->n_outputs)
 		make_manifest(r);
+	else if (r->o->result)
+		content_of(&r->slots[SLOT_RESULT], r->o->result);
 	else
 		r->slots[SLOT_RESULT] = r->slots[SLOT_STDOUT];
 	r->slot_count = (uint32_t)count;

@@ -159,7 +159,7 @@ static uint32_t entry_of(struct dry_run *r, const char *name)
 }
 
 static int take_function(void *arg, const Cashet__Function *from,
-			 struct core_function *to)
+			 struct core_function *to, bool *needs_sourcep)
 {
 	struct dry_run *r = arg;
 	struct function f;
@@ -167,6 +167,7 @@ static int take_function(void *arg, const Cashet__Function *from,
 		return 1;
 	sha256_digest(from->description.data, from->description.len, to->hash);
 	to->output_count = (uint32_t)f.output_count;
+	*needs_sourcep = function_has_source(&f);
 	function_fini(&f);
 	mem_grow(r->functions, r->function_count, r->function_room);
 	struct dry_function *kept = &r->functions[r->function_count++];

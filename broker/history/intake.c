@@ -13,6 +13,7 @@
 #define PAIRS_MAX 256
 #define RETRIES_MAX 1000000
 #define SECRETS_MAX 64
+#define INTERPRETER_MAX 4096
 
 #define ROOM(array, room, count)                                                         \
 	do {                                                                             \
@@ -66,6 +67,11 @@ static const char *check_options(const Cashet__Options *from, struct core_option
 		return "an unknown cache mode";
 	if (from->n_secrets > SECRETS_MAX)
 		return "more than 64 secrets";
+	if (from->isolation != CASHET__OPTIONS__ISOLATION__SHARED &&
+	    from->isolation != CASHET__OPTIONS__ISOLATION__FORK)
+		return "an unknown isolation";
+	if (strlen(from->interpreter) > INTERPRETER_MAX)
+		return "the name of an interpreter over 4 KiB";
 	for (size_t i = 0; i < from->n_secrets; i++)
 		if (names_secret_problem(from->secrets[i]))
 			return "a secret with a name that cannot be one";
@@ -95,10 +101,21 @@ static const char *check_function(const Cashet__Function *from, uint32_t options
 	if (strlen(from->name) > NAME_MAX_BYTES || from->n_tags > PAIRS_MAX ||
 	    from->n_env > PAIRS_MAX)
 		return "a function's name, tags or env over their limits";
+	if (from->n_params > PAIRS_MAX)
+		return "more than 256 arguments to show of a function";
+	for (size_t i = 0; i < from->n_params; i++)
+		if (strlen(from->params[i]) > NAME_MAX_BYTES)
+			return "an argument to show with a name over 1 KiB";
+	if (from->source.len && !wire_is(&from->source, DIGEST_SIZE))
+		return "the source of a function that is not 32 bytes";
 	to->options = from->options;
-	return source->function(source->arg, from, to)
-		       ? "a malformed description of a function"
-		       : NULL;
+	bool needs_source = false;
+	if (source->function(source->arg, from, to, &needs_source))
+		return "a malformed description of a function";
+	if (needs_source != (from->source.len > 0))
+		return needs_source ? "a function by source that names none"
+				    : "the source of a function that has none";
+	return NULL;
 }
 
 static const char *check_group(const Cashet__Group *from, struct core_group *to,
@@ -121,7 +138,7 @@ static const char *check_group(const Cashet__Group *from, struct core_group *to,
 			return "a group's content that is not 33 bytes";
 		memcpy(&ranges[i].content, range->content.data, CONTENT_SIZE);
 		if (ranges[i].content.type == CONTENT_NONE ||
-		    ranges[i].content.type > CONTENT_EXTERN)
+		    !content_is_argument(ranges[i].content.type))
 			return "a group's content of an unknown type";
 	}
 	return NULL;

@@ -21,10 +21,10 @@ struct intake {
 };
 
 struct intake_source {
-	/** Called for each function, in order: sets hash and output_count of @to. Return: 0; 1 if its
-	 * description is malformed. */
-	int (*function)(void *arg, const Cashet__Function *from,
-			struct core_function *to);
+	/** Called for each function, in order: sets hash and output_count of @to, and whether it must
+	 * have a source. Return: 0; 1 if its description is malformed. */
+	int (*function)(void *arg, const Cashet__Function *from, struct core_function *to,
+			bool *needs_sourcep);
 	void *arg;
 };
 

@@ -182,13 +182,56 @@ void worker_hello(struct end *e, uint32_t cpus, uint32_t credit)
 	end_send(e, &m);
 }
 
-void worker_result(struct end *e, const Cashet__Assignment *a, const char *text)
+static void send_outcome(struct end *e, Cashet__Outcome *o)
 {
 	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
 	Cashet__Results results = CASHET__RESULTS__INIT;
-	Cashet__Outcome o = CASHET__OUTCOME__INIT, *outcomes[] = {&o};
-	Cashet__Content content = CASHET__CONTENT__INIT;
-	Cashet__InlineBlob blob = CASHET__INLINE_BLOB__INIT, *blobs[] = {&blob};
+	Cashet__Outcome *outcomes[] = {o};
+	results.outcomes = outcomes;
+	results.n_outcomes = 1;
+	results.credit = e->credit;
+	m.body_case = CASHET__ENVELOPE__BODY_RESULTS;
+	m.results = &results;
+	end_send(e, &m);
+}
+
+static void add_text(Cashet__Content *content, Cashet__InlineBlob *blob,
+		     uint8_t digest[DIGEST_SIZE], uint8_t type, const char *text)
+{
+	cashet__content__init(content);
+	cashet__inline_blob__init(blob);
+	sha256_digest(text, strlen(text), digest);
+	content->type = type;
+	content->digest.data = digest;
+	content->digest.len = DIGEST_SIZE;
+	content->size = strlen(text);
+	blob->data.data = (uint8_t *)text;
+	blob->data.len = strlen(text);
+}
+
+void worker_returns(struct end *e, const Cashet__Assignment *a, uint8_t type,
+		    const char *text, const char *printed)
+{
+	Cashet__Outcome o = CASHET__OUTCOME__INIT;
+	Cashet__Content contents[2];
+	Cashet__InlineBlob blobs[2], *list[] = {&blobs[0], &blobs[1]};
+	uint8_t digests[2][DIGEST_SIZE];
+	add_text(&contents[0], &blobs[0], digests[0], type, text);
+	add_text(&contents[1], &blobs[1], digests[1], CONTENT_FILE, printed);
+	o.lease = a->lease;
+	o.kind = CASHET__OUTCOME__KIND__COMPLETED;
+	o.result = type ? &contents[0] : NULL;
+	o.stdout_content = &contents[1];
+	o.blobs = list;
+	o.n_blobs = 2;
+	send_outcome(e, &o);
+}
+
+void worker_result(struct end *e, const Cashet__Assignment *a, const char *text)
+{
+	Cashet__Outcome o = CASHET__OUTCOME__INIT;
+	Cashet__Content content;
+	Cashet__InlineBlob blob, *blobs[] = {&blob};
 	uint8_t digest[DIGEST_SIZE];
 	o.lease = a->lease;
 	o.kind = text ? CASHET__OUTCOME__KIND__COMPLETED : CASHET__OUTCOME__KIND__FAILED;
@@ -196,23 +239,12 @@ void worker_result(struct end *e, const Cashet__Assignment *a, const char *text)
 	o.error = (char *)(text ? "" : "exit 1");
 	o.duration_ns = 1000000;
 	if (text) {
-		sha256_digest(text, strlen(text), digest);
-		content.type = CONTENT_FILE;
-		content.digest.data = digest;
-		content.digest.len = DIGEST_SIZE;
-		content.size = strlen(text);
+		add_text(&content, &blob, digest, CONTENT_FILE, text);
 		o.stdout_content = &content;
-		blob.data.data = (uint8_t *)text;
-		blob.data.len = strlen(text);
 		o.blobs = blobs;
 		o.n_blobs = 1;
 	}
-	results.outcomes = outcomes;
-	results.n_outcomes = 1;
-	results.credit = e->credit;
-	m.body_case = CASHET__ENVELOPE__BODY_RESULTS;
-	m.results = &results;
-	end_send(e, &m);
+	send_outcome(e, &o);
 }
 
 /* ---- batches ---- */
@@ -283,9 +315,67 @@ uint32_t plan_command(struct plan *p, const char *argv0, const char *output)
 	return number;
 }
 
-uint32_t plan_task(struct plan *p, uint32_t function, int64_t value, int reads)
+uint32_t plan_call(struct plan *p, uint8_t identity, const uint8_t *source)
+{
+	uint32_t number = (uint32_t)p->function_count++;
+	struct function f = {.language = (char *)"python"};
+	memset(f.identity, identity, DIGEST_SIZE);
+	function_encode(&p->descriptions[number], &f);
+	Cashet__Function *to = &p->functions[number];
+	cashet__function__init(to);
+	to->description.data = p->descriptions[number].data;
+	to->description.len = p->descriptions[number].size;
+	to->name = (char *)"train.py:train";
+	to->source.data = (uint8_t *)source;
+	to->source.len = source ? DIGEST_SIZE : 0;
+	p->function_list[number] = to;
+	return number;
+}
+
+/* The arguments are in p->args[index] already. @offset: of the placeholder of what it reads. */
+static uint32_t add_task(struct plan *p, uint32_t function, int reads, size_t offset)
 {
 	uint32_t index = (uint32_t)p->task_count++;
+	Cashet__TaskSpec *t = &p->tasks[index];
+	cashet__task_spec__init(t);
+	t->function = function;
+	t->args.data = p->args[index].data;
+	t->args.len = p->args[index].size;
+	if (reads >= 0) {
+		cashet__ref__init(&p->refs[index]);
+		p->refs[index].offset = (uint32_t)offset;
+		p->refs[index].target = (uint32_t)reads;
+		p->refs[index].slot = SLOT_RESULT;
+		p->ref_list[index] = &p->refs[index];
+		t->n_refs = 1;
+		t->refs = &p->ref_list[index];
+	}
+	t->needs = p->needs[index];
+	p->task_list[index] = t;
+	return index;
+}
+
+uint32_t plan_call_task(struct plan *p, uint32_t function, int64_t value, int reads)
+{
+	cr_assert(p->task_count < PLAN_MAX);
+	struct arg keywords[] = {
+		{.type = ARG_REF, .name = (char *)"data", .name_size = 4},
+		{.type = ARG_INT, .name = (char *)"lr", .name_size = 2, .i = value},
+	};
+	struct call_args call = {.keywords = keywords, .keyword_count = 2};
+	struct args a = {.call = &call};
+	if (reads < 0) {
+		call.keywords++;
+		call.keyword_count--;
+	}
+	args_encode(&p->args[p->task_count], &a); /* sorts: lr is first then */
+	return add_task(p, function, reads,
+			keywords[keywords[0].type == ARG_REF ? 0 : 1].offset);
+}
+
+uint32_t plan_task(struct plan *p, uint32_t function, int64_t value, int reads)
+{
+	uint32_t index = (uint32_t)p->task_count;
 	cr_assert(index < PLAN_MAX);
 	struct args a = {0};
 	struct value v = {.type = VALUE_INT, .i = value};
@@ -300,23 +390,7 @@ uint32_t plan_task(struct plan *p, uint32_t function, int64_t value, int reads)
 	a.inputs = &input;
 	a.input_count = 1;
 	args_encode(&p->args[index], &a);
-	Cashet__TaskSpec *t = &p->tasks[index];
-	cashet__task_spec__init(t);
-	t->function = function;
-	t->args.data = p->args[index].data;
-	t->args.len = p->args[index].size;
-	if (reads >= 0) {
-		cashet__ref__init(&p->refs[index]);
-		p->refs[index].offset = (uint32_t)input.offset;
-		p->refs[index].target = (uint32_t)reads;
-		p->refs[index].slot = SLOT_RESULT;
-		p->ref_list[index] = &p->refs[index];
-		t->n_refs = 1;
-		t->refs = &p->ref_list[index];
-	}
-	t->needs = p->needs[index];
-	p->task_list[index] = t;
-	return index;
+	return add_task(p, function, reads, input.offset);
 }
 
 void plan_need(struct plan *p, uint32_t task, uint32_t needs)

@@ -53,11 +53,21 @@ void worker_hello(struct end *e, uint32_t cpus, uint32_t credit);
 /** worker_result() - report @a as completed with @text as its output, or as failed when NULL. */
 void worker_result(struct end *e, const Cashet__Assignment *a, const char *text);
 
+/** worker_returns() - report call @a as completed: it returned @text, of this content type (0: it says
+ * nothing of a result), and printed @printed. */
+void worker_returns(struct end *e, const Cashet__Assignment *a, uint8_t type,
+		    const char *text, const char *printed);
+
 /* ---- a client's batches ---- */
 struct plan; /* a SubmitChunk in the making */
 struct plan *plan_new(struct end *client);
 /** plan_command() - function number of `argv0`; outputs: "name=path" or NULL. */
 uint32_t plan_command(struct plan *p, const char *argv0, const char *output);
+/** plan_call() - function number of a call whose identity is @identity again and again; @source: digest, 32
+ * bytes, or NULL to name none. */
+uint32_t plan_call(struct plan *p, uint8_t identity, const uint8_t *source);
+/** plan_call_task() - with the keyword argument lr=@value, and data=the result of task @reads (-1: none) */
+uint32_t plan_call_task(struct plan *p, uint32_t function, int64_t value, int reads);
 Cashet__Options *plan_options(struct plan *p); /* of all functions, to be changed */
 /** plan_task() - with the integer @value as its parameter; @reads: index of a task whose result is
  * its input, -1: none. Return: its index. */

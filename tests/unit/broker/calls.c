@@ -1,0 +1,244 @@
+/* calls.c - functions by source: their source goes to workers and into commits, their result is what
+ * they returned, and what a worker or client says of them is checked. */
+#include "rig.h"
+
+#include "common/format/commit.h"
+#include "common/pure/sha256.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_start(&rig);
+}
+
+static void teardown(void)
+{
+	rig_end(&rig);
+}
+
+TestSuite(calls, .init = setup, .fini = teardown, .timeout = 60);
+
+static const uint8_t source_a[DIGEST_SIZE] = {0xaa}, source_b[DIGEST_SIZE] = {0xbb};
+
+/* The next assignment of one task; @source: that its function must come with now, or NULL. Borrowed
+ * until the next message. */
+static const Cashet__Assignment *next_task(struct end *w, const uint8_t *source)
+{
+	Cashet__Assign *a = end_recv(w, CASHET__ENVELOPE__BODY_ASSIGN)->assign;
+	cr_assert(a->n_tasks == 1);
+	cr_assert(a->n_functions == (source ? 1 : 0));
+	if (source) {
+		cr_assert(a->functions[0]->source.len == DIGEST_SIZE);
+		cr_assert_arr_eq(a->functions[0]->source.data, source, DIGEST_SIZE);
+	}
+	return a->tasks[0];
+}
+
+static void expect_verdict(struct end *w, Cashet__ResultAck__Verdict verdict)
+{
+	Cashet__ResultAcks *acks =
+		end_recv(w, CASHET__ENVELOPE__BODY_RESULT_ACKS)->result_acks;
+	cr_assert(acks->n_acks == 1 && acks->acks[0]->verdict == verdict);
+}
+
+static void expect_refused(struct end *c, const char *part)
+{
+	Cashet__Envelope *m = end_recv(c, CASHET__ENVELOPE__BODY_ERROR);
+	cr_assert(strstr(m->error->what, part), "%s", m->error->what);
+}
+
+/* What the one task that the client is watching ended with; its commit in @c. */
+static void expect_end(struct end *client, struct commit *c, struct buf *body,
+		       struct buf *arena)
+{
+	Cashet__Progress *p = client_last_progress(client);
+	cr_assert(p->results && p->results->n_tasks);
+	const Cashet__TaskResult *t = p->results->tasks[p->results->n_tasks - 1];
+	cr_assert(t->state == CASHET__TASK_RESULT__STATE__COMPLETED);
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__CommitQuery query = CASHET__COMMIT_QUERY__INIT;
+	query.prefix.data = t->commit.data;
+	query.prefix.len = t->commit.len;
+	m.body_case = CASHET__ENVELOPE__BODY_COMMIT_QUERY;
+	m.commit_query = &query;
+	end_send(client, &m);
+	Cashet__CommitReply *reply =
+		end_recv(client, CASHET__ENVELOPE__BODY_COMMIT_REPLY)->commit_reply;
+	buf_add(body, reply->body.data, reply->body.len);
+	cr_assert(!commit_decode(body->data, body->size, c, arena));
+}
+
+Test(calls, source_goes_to_the_worker_and_into_the_commit)
+{
+	struct end c, w;
+	CLEANUP_BUF struct buf body = {0}, arena = {0};
+	struct commit commit;
+	end_hello(&c, &rig, false);
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	struct plan *p = plan_new(&c);
+	plan_options(p)->isolation = CASHET__OPTIONS__ISOLATION__FORK;
+	plan_options(p)->interpreter = (char *)"/venv/bin/python";
+	plan_call_task(p, plan_call(p, 7, source_a), 1, -1);
+	plan_send(p, true);
+	Cashet__Assign *a = end_recv(&w, CASHET__ENVELOPE__BODY_ASSIGN)->assign;
+	cr_assert(a->n_tasks == 1 && a->n_functions == 1 && a->n_options == 1);
+	cr_assert_arr_eq(a->functions[0]->source.data, source_a, DIGEST_SIZE);
+	cr_assert(a->options[0]->isolation == CASHET__OPTIONS__ISOLATION__FORK);
+	cr_assert_str_eq(a->options[0]->interpreter, "/venv/bin/python");
+	worker_returns(&w, a->tasks[0], CONTENT_JSON, "{\"loss\":0.5}", "hello\n");
+	expect_verdict(&w, CASHET__RESULT_ACK__VERDICT__ACCEPTED);
+	expect_end(&c, &commit, &body, &arena);
+	cr_assert(commit.has_source);
+	cr_assert_arr_eq(commit.source, source_a, DIGEST_SIZE);
+	cr_assert(commit.result.type == CONTENT_JSON && commit.result_size == 12);
+	uint8_t digest[DIGEST_SIZE];
+	sha256_digest("hello\n", 6, digest);
+	cr_assert(commit.stdout_size == 6);
+	cr_assert_arr_eq(commit.stdout_digest, digest, DIGEST_SIZE);
+	plan_free(p);
+	end_close(&c);
+	end_close(&w);
+}
+
+Test(calls, another_source_of_the_same_function_is_sent_before_its_tasks)
+{
+	struct end c, w;
+	end_hello(&c, &rig, false);
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	const struct {
+		const uint8_t *source, *sent;
+	} steps[] = {{source_a, source_a}, {source_a, NULL},	 {source_b, source_b},
+		     {source_b, NULL},	   {source_a, source_a}, {source_a, NULL}};
+	for (unsigned i = 0; i < ARRAY_LEN(steps); i++) {
+		CLEANUP_BUF struct buf body = {0}, arena = {0};
+		struct commit commit;
+		struct plan *p = plan_new(&c);
+		plan_call_task(p, plan_call(p, 7, steps[i].source), i, -1);
+		plan_send(p, true);
+		worker_returns(&w, next_task(&w, steps[i].sent), CONTENT_JSON, "1", "");
+		expect_verdict(&w, CASHET__RESULT_ACK__VERDICT__ACCEPTED);
+		expect_end(&c, &commit, &body, &arena);
+		cr_assert_arr_eq(commit.source, steps[i].source, DIGEST_SIZE);
+		plan_free(p);
+	}
+	end_close(&c);
+	end_close(&w);
+}
+
+Test(calls, another_source_is_a_hit)
+{
+	struct end c, w;
+	end_hello(&c, &rig, false);
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	for (int i = 0; i < 2; i++) {
+		struct plan *p = plan_new(&c);
+		plan_call_task(p, plan_call(p, 7, i ? source_b : source_a), 1, -1);
+		plan_send(p, true);
+		if (!i)
+			worker_returns(&w, next_task(&w, source_a), CONTENT_PICKLE, "P",
+				       "");
+		Cashet__Progress *last = client_last_progress(&c);
+		cr_assert(last->counts->cached == (uint64_t)i);
+		plan_free(p);
+	}
+	end_close(&c);
+	end_close(&w);
+}
+
+Test(calls, result_of_a_call_is_what_a_reference_to_it_means)
+{
+	struct end c, w;
+	end_hello(&c, &rig, false);
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	struct plan *p = plan_new(&c);
+	uint32_t f = plan_call(p, 7, source_a);
+	uint32_t first = plan_call_task(p, f, 1, -1);
+	plan_call_task(p, f, 2, (int)first);
+	plan_send(p, true);
+	worker_returns(&w, next_task(&w, source_a), CONTENT_PICKLE, "an object", "text");
+	const Cashet__Assignment *a = next_task(&w, NULL);
+	struct args args;
+	uint8_t digest[DIGEST_SIZE];
+	sha256_digest("an object", 9, digest);
+	cr_assert(!args_decode(a->args.data, a->args.len, &args));
+	cr_assert(args.input_count == 1 && args.inputs[0].content.type == CONTENT_PICKLE);
+	cr_assert_str_eq(args.inputs[0].label, "data");
+	cr_assert_arr_eq(args.inputs[0].content.digest, digest, DIGEST_SIZE);
+	args_fini(&args);
+	worker_returns(&w, a, CONTENT_FILE, "bytes", "");
+	client_last_progress(&c);
+	plan_free(p);
+	end_close(&c);
+	end_close(&w);
+}
+
+Test(calls, results_that_cannot_be_are_refused)
+{
+	struct end c, w;
+	end_hello(&c, &rig, false);
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	struct plan *p = plan_new(&c);
+	plan_call_task(p, plan_call(p, 7, source_a), 1, -1);
+	plan_send(p, true);
+	const Cashet__Assignment *a = next_task(&w, source_a);
+	Cashet__Assignment *kept = cashet__assignment__unpack(NULL, 0, NULL);
+	CLEANUP_BUF struct buf packed = {0};
+	uint8_t *to = buf_reserve(&packed, cashet__assignment__get_packed_size(a));
+	packed.size = cashet__assignment__pack(a, to);
+	cashet__assignment__free_unpacked(kept, NULL);
+	kept = cashet__assignment__unpack(NULL, packed.size, packed.data);
+	static const uint8_t types[] = {0,
+					CONTENT_EXEC,
+					CONTENT_TREE,
+					CONTENT_LIST,
+					CONTENT_RESULT,
+					CONTENT_EXTERN,
+					CONTENT_DIR,
+					CONTENT_PICKLE + 1};
+	for (unsigned i = 0; i < sizeof types; i++) {
+		worker_returns(&w, kept, types[i], "{}", "");
+		expect_verdict(&w, CASHET__RESULT_ACK__VERDICT__MALFORMED);
+	}
+	worker_returns(&w, kept, CONTENT_JSON, "{}", "");
+	expect_verdict(&w, CASHET__RESULT_ACK__VERDICT__ACCEPTED);
+	cashet__assignment__free_unpacked(kept, NULL);
+	plan_free(p);
+	/* and a command has none */
+	p = plan_new(&c);
+	plan_task(p, plan_command(p, "/bin/true", NULL), 1, -1);
+	plan_send(p, false);
+	worker_returns(&w, end_recv(&w, CASHET__ENVELOPE__BODY_ASSIGN)->assign->tasks[0],
+		       CONTENT_JSON, "{}", "");
+	expect_verdict(&w, CASHET__RESULT_ACK__VERDICT__MALFORMED);
+	plan_free(p);
+	end_close(&c);
+	end_close(&w);
+}
+
+Test(calls, functions_without_their_source_are_refused)
+{
+	struct end c;
+	end_hello(&c, &rig, false);
+	struct plan *p = plan_new(&c);
+	plan_call_task(p, plan_call(p, 7, NULL), 1, -1);
+	plan_send(p, false);
+	expect_refused(&c, "names none");
+	plan_free(p);
+	p = plan_new(&c);
+	plan_options(p)->isolation = (Cashet__Options__Isolation)7;
+	plan_call_task(p, plan_call(p, 7, source_a), 1, -1);
+	plan_send(p, false);
+	expect_refused(&c, "isolation");
+	plan_free(p);
+	end_close(&c);
+}
