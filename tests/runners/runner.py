@@ -8,6 +8,7 @@ import sys
 import tempfile
 import unittest
 
+SITE = os.path.join("lib", "python%d.%d" % sys.version_info[:2], "site-packages")
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.path.realpath(os.path.join(os.environ["CASHET_BIN"], "cashet-runner-python"))
 
@@ -70,3 +71,18 @@ class RunnerTest(unittest.TestCase):
 
     def warned(self, row):
         return {(w["name"], w["subject"]) for w in row["warnings"]}
+
+    def environment(self):
+        """A virtual environment of this interpreter: two links and a file; with packages of its own."""
+        os.makedirs(self.path("venv/bin"))
+        os.symlink(os.path.realpath(sys.executable), self.path("venv/bin/python"))
+        self.write({"venv/pyvenv.cfg": f"home = {os.path.dirname(os.path.realpath(sys.executable))}\n"
+                                       "include-system-site-packages = false\n"})
+        return self.path("venv/bin/python")
+
+    def install(self, name, version, files, where=None):
+        info = f"{name.replace('-', '_')}-{version}.dist-info"
+        record = "".join(f"{f},,\n" for f in files)
+        self.write(dict(files, **{f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nText\n",
+                                  f"{info}/RECORD": record}), where or os.path.join("venv", SITE))
+        return self.path(where or os.path.join("venv", SITE), info)

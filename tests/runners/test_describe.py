@@ -8,9 +8,7 @@ import sys
 import unittest
 
 from edits import FILES
-from runner import RunnerTest, answer
-
-SITE = os.path.join("lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+from runner import SITE, RunnerTest, answer
 
 
 class Closure(RunnerTest):
@@ -98,21 +96,6 @@ class Closure(RunnerTest):
 
 
 class Packages(RunnerTest):
-    def environment(self):
-        """A virtual environment of this interpreter: two links and a file; with packages of its own."""
-        os.makedirs(self.path("venv/bin"))
-        os.symlink(os.path.realpath(sys.executable), self.path("venv/bin/python"))
-        self.write({"venv/pyvenv.cfg": f"home = {os.path.dirname(os.path.realpath(sys.executable))}\n"
-                                       "include-system-site-packages = false\n"})
-        return self.path("venv/bin/python")
-
-    def install(self, name, version, files, where=None, **extra):
-        info = f"{name.replace('-', '_')}-{version}.dist-info"
-        record = "".join(f"{f},,\n" for f in files)
-        self.write(dict(files, **{f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nText\n",
-                                  f"{info}/RECORD": record}), where or os.path.join("venv", SITE))
-        return self.path(where or os.path.join("venv", SITE), info)
-
     def test_installed_packages_count_by_name_and_version_when_they_are_reached(self):
         python = self.environment()
         info = self.install("Fancy-Arrays", "1.2", {"arrays/__init__.py": "raise SystemExit\n", "arrays/deep.py": ""})

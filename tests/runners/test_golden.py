@@ -53,6 +53,8 @@ class Golden(RunnerTest):
     def test_versions_agree_on_signatures_warnings_and_definitions(self):
         target = os.path.join(HERE, "golden", "every.py:entry")
         said = [answer("describe", target, python=path)["targets"][0] for _, path in pythons()]
+        for row in said:
+            del row["looked"]  # it names the interpreter
         for row in said[1:]:
             self.assertEqual(row, said[0])
 

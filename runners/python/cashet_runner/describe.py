@@ -8,6 +8,7 @@ from .digest import sha256
 from .finder import Finder, place_of
 from .grammar import FUNCTIONS
 from .installed import Installed
+from .looked import of_this_program
 from .module import Definition, External, Module
 from .problems import Problem, printable
 from .reach import Reach
@@ -19,9 +20,9 @@ PROTOCOL = 1
 class Describer:
     """Describes targets one after the other; files are read once for all of them."""
 
-    def __init__(self, roots, canonical):
-        self.roots, self.canonical = roots, canonical
-        self._sources, self._installed, self._finders = {}, Installed(), {}
+    def __init__(self, roots, canonical, given=()):
+        self.roots, self.canonical, self.given = roots, canonical, given
+        self._sources, self._installed, self._finders = {}, Installed(of_this_program()), {}
 
     def answer(self, targets):
         return {"protocol": PROTOCOL, "describer": "python", "scheme": 1, "python": interpreter(),
@@ -65,9 +66,24 @@ class Describer:
         warnings = reach.warnings() + more
         warnings.sort(key=lambda w: (w.file, w.line, w.column, w.name, w.subject))
         found["warnings"] = unique([w.row() for w in warnings])
+        found["looked"] = self._looked(finder, file)
         if self.canonical:
             found["canonical"] = text
         return found
+
+    def _looked(self, finder, file):
+        """What would have to change for another answer. What was looked at for other targets of the same
+        roots counts too."""
+        looked = finder.looked
+        for path in self.given:
+            looked.at(path)
+        at, root = os.path.dirname(os.path.realpath(file)), finder.roots[0]
+        while at != root and len(at) > len(root):
+            looked.at(at)
+            at = os.path.dirname(at)
+        looked.at(root)
+        looked.at(os.path.abspath(file))
+        return looked.row()
 
     def _open(self, file, script):
         """The finder of a file's roots, and its module."""

@@ -8,6 +8,7 @@ installed for editing. What is found in a root or installed for editing is the u
 import os
 
 from .installed import Installed, listing
+from .looked import Looked
 from .module import Binary, Module, Namespace
 from .problems import Problem
 from .source import FILE_MAX, Source, read
@@ -28,6 +29,7 @@ class Finder:
         self.main = main
         self.sources = {} if sources is None else sources  # shared by all targets
         self.installed = installed or Installed()
+        self.looked = Looked(self.installed.looked)
         self.modules = {}  # dotted name to Module, Binary, Namespace, EXTERNAL or MISSING
         self.shadowing = []  # of the user's, named like one of the standard library's
         self._listings = {}
@@ -72,6 +74,7 @@ class Finder:
             names = self._listing(folder)
             if last in names:
                 inside = os.path.join(folder, last)
+                self.looked.at(inside)
                 if os.path.isfile(os.path.join(inside, "__init__.py")):
                     return self.load(dotted, os.path.join(inside, "__init__.py"), [inside])
             if last + ".py" in names:
@@ -86,6 +89,7 @@ class Finder:
     def _listing(self, folder):
         found = self._listings.get(folder)
         if found is None:
+            self.looked.at(folder)
             found = self._listings[folder] = listing(folder)
         return found
 
@@ -94,10 +98,12 @@ class Finder:
         source = self.sources.get(file)
         if source is None:
             source = self.sources[file] = Source(file)
+        self.looked.file(file, source.status)
         self._weigh(source.size, file)
         return Module(self, dotted, source, folders, main)
 
     def _binary(self, dotted, file):
+        self.looked.at(file)
         data = read_all(file)
         self._weigh(len(data), file)
         return Binary(dotted, file, data)
@@ -120,12 +126,12 @@ def read_all(file):
                 return f.read()
     except OSError as e:
         raise Problem("not-readable", "cannot read it: %s" % e.strerror, file) from None
-    return read(file)
+    return read(file)[0]
 
 
 def place_of(file):
     """(root, dotted name, folders of its submodules) of a file as a function's module: its package is
-    as large as there are __init__.py above it."""
+    as large as there are __init__.py above it. All folders from its own to the root were looked at."""
     folder, base = os.path.split(file)
     parts = [] if base == "__init__.py" else [base[:-3] if base.endswith(".py") else base]
     folders = [folder] if base == "__init__.py" else None

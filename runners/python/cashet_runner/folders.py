@@ -6,7 +6,6 @@ ticks the folder is read as well.
 """
 
 import os
-import shutil
 import stat
 import sys
 import time
@@ -22,25 +21,26 @@ class Broken(Exception):
 
 
 class Folder:
-    """One that is empty between calls."""
+    """One that is empty between calls. @fd is where it was: renamed or removed, its ctime is another."""
 
     def __init__(self, path):
-        self.path = path
+        self.path, self.fd = path, -1
         os.makedirs(path, 0o777, exist_ok=True)
         self.empty()
 
     def look(self):
-        """Makes it empty if it may not be."""
+        """Makes it empty if it may not be. Return: whether it was touched."""
         try:
-            now = os.stat(self.path)
+            if os.fstat(self.fd).st_ctime_ns == self.ctime:
+                if self.settled:
+                    return False
+                self.settled = time.time_ns() - self.ctime > SETTLED_NS
+                if not os.listdir(self.fd):
+                    return False
         except OSError:
-            now = None
-        if now is None or now.st_ctime_ns != self.ctime or now.st_ino != self.inode:
-            self.empty()
-        elif not self.settled:
-            self.settled = time.time_ns() - self.ctime > SETTLED_NS
-            if os.listdir(self.path):
-                self.empty()
+            pass
+        self.empty()
+        return True
 
     def empty(self):
         """Removes all that is in it, the folder itself if it is not one any more."""
@@ -63,15 +63,29 @@ class Folder:
             now = None
         if now is None:
             os.mkdir(self.path, 0o777)
-        elif now.st_mode & 0o700 != 0o700:
+        elif now.st_mode & 0o7777 != 0o777 & ~UMASK:
             os.chmod(self.path, 0o777 & ~UMASK)
-        for entry in list(os.scandir(self.path)):
+        remove_below(self.path)
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if self.fd >= 0:
+            try:
+                os.close(self.fd)
+            except OSError:
+                pass  # the call has
+        self.fd = keep(fd)
+        os.close(fd)
+        self.ctime, self.settled = os.fstat(self.fd).st_ctime_ns, False
+
+
+def remove_below(path):
+    """Removes all that is in the folder @path; links are not followed."""
+    with os.scandir(path) as entries:
+        for entry in list(entries):
             if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
+                remove_below(entry.path)
+                os.rmdir(entry.path)
             else:
                 os.unlink(entry.path)
-        now = os.stat(self.path)
-        self.inode, self.ctime, self.settled = now.st_ino, now.st_ctime_ns, False
 
 
 def permit(path):
@@ -95,13 +109,13 @@ class Output:
         self._open()
 
     def _open(self):
-        self.file = os.open(self.path, APPEND, 0o666)
-        high = keep(self.file)
-        os.close(self.file)
-        self.file = high
-        now = os.fstat(high)
+        fd = os.open(self.path, APPEND, 0o666)
+        self.file = keep(fd)
+        if fd != self.fd:
+            os.close(fd)
+            os.dup2(self.file, self.fd)
+        now = os.fstat(self.file)
         self.inode, self.device = now.st_ino, now.st_dev
-        os.dup2(high, self.fd)
 
     def size(self):
         """Bytes in it. The descriptor is put back if a call has closed or changed it."""
@@ -144,7 +158,8 @@ class Place:
     """DIR of the protocol."""
 
     def __init__(self, dir_, inline_max):
-        self.dir, self.inline_max = dir_, inline_max
+        self.dir, self.inline_max = os.path.realpath(dir_), inline_max
+        dir_ = self.dir
         self.task = os.path.join(dir_, "task")
         self.checkpoint = os.path.join(dir_, "checkpoint")
         self.checkpoint_bytes = os.fsencode(self.checkpoint)
@@ -152,7 +167,6 @@ class Place:
         os.makedirs(self.results, 0o777, exist_ok=True)
         self.folders = [Folder(self.task), Folder(os.path.join(dir_, "tmp")), Folder(self.checkpoint)]
         os.chdir(self.task)
-        self.inode = os.stat(".").st_ino
         self.out, self.err = Output(1, os.path.join(dir_, "out")), Output(2, os.path.join(dir_, "err"))
         self.out_text = self.err_text = None
         self.streams()
@@ -208,13 +222,13 @@ class Place:
     def tidy(self):
         """The folders as they were, and the process in the first of them."""
         try:
-            here = os.stat(".").st_ino
+            here = os.getcwd()
         except OSError:
-            here = 0
-        if here != self.inode:
+            here = None
+        if here != self.task:
             os.chdir(self.dir)
-        for folder in self.folders:
-            folder.look()
-        if here != self.inode or self.folders[0].inode != self.inode:
+        task, tmp, checkpoint = self.folders
+        if task.look() or here != self.task:
             os.chdir(self.task)
-            self.inode = self.folders[0].inode
+        tmp.look()
+        checkpoint.look()

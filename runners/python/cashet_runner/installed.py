@@ -8,12 +8,16 @@ import ast
 import os
 import sys
 
+from .looked import Looked
 
-def site_folders():
+NOWHERE = Looked()  # for callers who do not keep answers
+
+
+def site_folders(looked=NOWHERE):
     """Where installed packages are, in the order of sys.path; a virtual environment is recognised."""
     version = "python%d.%d" % sys.version_info[:2]
     folders = []
-    home = environment()
+    home = environment(looked)
     if home is not None:
         folder, system = home
         folders += [os.path.join(folder, lib, version, "site-packages") for lib in ("lib", "lib64")]
@@ -27,16 +31,18 @@ def site_folders():
     known, found = set(), []
     for folder in folders:
         real = os.path.realpath(folder)
+        looked.at(folder)
         if real not in known and os.path.isdir(real):
             known.add(real)
             found.append(folder)
     return found
 
 
-def environment():
+def environment(looked=NOWHERE):
     """(folder of the virtual environment, whether it sees the system's packages), or None."""
     at = os.path.dirname(os.path.abspath(sys.executable or ""))
     for folder in (at, os.path.dirname(at)):
+        looked.at(os.path.join(folder, "pyvenv.cfg"))
         try:
             with open(os.path.join(folder, "pyvenv.cfg"), encoding="utf-8") as f:
                 lines = [line.partition("=") for line in f]
@@ -50,13 +56,14 @@ def environment():
 class Installed:
     """The packages of one interpreter; every folder is listed at most once, and only if somebody asks."""
 
-    def __init__(self):
+    def __init__(self, looked=NOWHERE):
+        self.looked = looked
         self._folders = self._dists = self._paths = self._mapped = None
 
     @property
     def folders(self):
         if self._folders is None:
-            self._folders = [(folder, listing(folder)) for folder in site_folders()]
+            self._folders = [(folder, listing(folder)) for folder in site_folders(self.looked)]
         return self._folders
 
     def file_of(self, parts):
@@ -68,6 +75,8 @@ class Installed:
             at, namespace = "", None
             for part in parts:
                 here = os.path.join(folder, at)
+                if part in names or at:
+                    self.looked.at(os.path.join(here, part))
                 if os.path.isfile(os.path.join(here, part, "__init__.py")):
                     return folder, os.path.join(at, part, "__init__.py")
                 for name in sorted(listing(here) if at else names):
@@ -89,15 +98,18 @@ class Installed:
         folder, file = found
         wanted = plain_name(parts[0])
         here = [d for d in self.distributions() if d.folder == folder]
-        here.sort(key=lambda d: (d.guess != wanted, parts[0] not in d.tops(), d.at))
-        for dist in here:
-            if dist.owns(file, parts[0]):
-                return dist.name_and_version()
+        for likely in (True, False):
+            dists = [d for d in here if (d.guess == wanted) == likely]
+            dists.sort(key=lambda d: (parts[0] not in d.tops(), d.at))
+            for dist in dists:
+                if dist.owns(file, parts[0]):
+                    self.looked.at(dist.at)
+                    return dist.name_and_version()
         return None, None
 
     def distributions(self):
         if self._dists is None:
-            self._dists = [Distribution(folder, name) for folder, names in self.folders
+            self._dists = [Distribution(folder, name, self.looked) for folder, names in self.folders
                            for name in sorted(names) if name.endswith((".dist-info", ".egg-info"))]
         return self._dists
 
@@ -109,10 +121,11 @@ class Installed:
             for folder, names in self.folders:
                 for name in sorted(names):
                     if name.endswith(".pth"):
-                        for line in text_of(os.path.join(folder, name)).splitlines():
+                        for line in text_of(os.path.join(folder, name), self.looked).splitlines():
                             line = line.strip()
                             if not line or line.startswith(("#", "import ", "import\t")):
                                 continue
+                            self.looked.at(os.path.join(folder, line))
                             path = os.path.realpath(os.path.join(folder, line))
                             if os.path.isdir(path) and path not in self._paths and path not in inside:
                                 self._paths.append(path)
@@ -126,16 +139,17 @@ class Installed:
             for folder, names in self.folders:
                 for name in sorted(names):
                     if name.startswith("__editable__") and name.endswith("_finder.py"):
-                        self._mapped.update(table_in(text_of(os.path.join(folder, name))))
+                        self._mapped.update(table_in(text_of(os.path.join(folder, name), self.looked)))
         path = self._mapped.get(top)
         return os.path.dirname(path) if path else None
 
 
 class Distribution:
-    """One .dist-info or .egg-info."""
+    """One .dist-info or .egg-info. What is in it changes only together with the folder in which it is; so
+    that was looked at is said of the one that answers only."""
 
-    def __init__(self, folder, name):
-        self.folder, self.at = folder, os.path.join(folder, name)
+    def __init__(self, folder, name, looked=NOWHERE):
+        self.folder, self.at, self.looked = folder, os.path.join(folder, name), looked
         self.guess = plain_name(name.rpartition(".")[0].split("-")[0])
         self._tops = None
 
@@ -157,7 +171,8 @@ class Distribution:
     def name_and_version(self):
         for name in ("METADATA", "PKG-INFO", ""):  # an .egg-info can be a file itself
             fields = {}
-            for line in text_of(os.path.join(self.at, name) if name else self.at).splitlines():
+            text = text_of(os.path.join(self.at, name) if name else self.at, self.looked)
+            for line in text.splitlines():
                 if not line.strip():
                     break
                 key, colon, value = line.partition(":")
@@ -183,7 +198,8 @@ def listing(folder):
         return set()
 
 
-def text_of(file):
+def text_of(file, looked=NOWHERE):
+    looked.at(file)
     try:
         with open(file, encoding="utf-8", errors="replace") as f:
             return f.read()

@@ -25,6 +25,7 @@ forget_warnings = getattr(_warnings, "_filters_mutated", None) or getattr(
     _warnings, "_filters_mutated_lock_held", lambda: None)
 LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 modules = sys.modules
+modules.pop("resource")  # that it is there says that a call may have used it
 environ = os.environ
 
 

@@ -89,7 +89,7 @@ def option(args, name):
 
 
 def describe(args):
-    roots, canonical, targets = [], False, []
+    roots, given, canonical, targets = [], [], False, []
     while args:
         arg = args[0]
         if arg == "--":
@@ -100,6 +100,7 @@ def describe(args):
             if not os.path.isdir(root):
                 raise Wrong("the root %s is no folder" % ascii(root))
             roots.append(os.path.realpath(root))
+            given.append(os.path.abspath(root))
             continue
         args.pop(0)
         if arg == "--canonical":
@@ -114,18 +115,18 @@ def describe(args):
     if not targets:
         raise Wrong("describe needs a target: FILE or FILE:FUNCTION")
     from .guard import guarded
-    return guarded(lambda: answer(roots, canonical, targets),
-                   lambda number: one_by_one(roots, canonical, targets, number))
+    return guarded(lambda: answer(roots, given, canonical, targets),
+                   lambda number: one_by_one(roots, given, canonical, targets, number))
 
 
-def answer(roots, canonical, targets):
+def answer(roots, given, canonical, targets):
     """In the child: describes, writes, and returns the exit status."""
     import warnings
     warnings.simplefilter("ignore")  # of the parser, about the user's source
     import gc
     gc.disable()  # trees have no circles, and this process ends when it has written
     from .describe import Describer
-    found = Describer(roots, canonical).answer(targets)
+    found = Describer(roots, canonical, given).answer(targets)
     write(found)
     return 0 if all(row["ok"] for row in found["targets"]) else 1
 
@@ -136,13 +137,13 @@ def write(found):
     sys.stdout.flush()
 
 
-def one_by_one(roots, canonical, targets, number):
+def one_by_one(roots, given, canonical, targets, number):
     """The child died before it wrote anything: each target again, in a child of its own."""
     import json
     from .guard import collect
     rows, head = [], None
     for target in targets:
-        text, killed = collect(lambda: answer(roots, canonical, [target]))
+        text, killed = collect(lambda: answer(roots, given, canonical, [target]))
         if killed or not text:
             rows.append({"target": printable(target), "ok": False, "error": {
                 "name": "nested-too-deeply", "message": "the Python that reads it was killed by signal %d: it "

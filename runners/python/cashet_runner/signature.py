@@ -5,7 +5,7 @@ import ast
 import struct
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
-DEPTH_MAX = 64
+DEPTH_MAX = 20
 KEEPS = {"functools.cache", "functools.lru_cache", "contextlib.contextmanager", "staticmethod"}
 
 
@@ -71,7 +71,7 @@ def constant(value):
         return {"int": str(value)}
     if cls is float:
         return {"float": struct.pack(">d", value).hex()}
-    if cls is str:
+    if cls is str and "\0" not in value:
         return {"str": utf8(value)}
     if cls is bytes:
         return {"bytes": value.hex()}

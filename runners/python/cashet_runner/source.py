@@ -20,11 +20,11 @@ BOM = codecs.BOM_UTF8
 class Source:
     """One file as it was when it was read, once: what is hashed is what is shipped."""
 
-    __slots__ = ("file", "size", "sha256", "text", "tree", "_lines")
+    __slots__ = ("file", "size", "sha256", "text", "tree", "status", "_lines")
 
     def __init__(self, file):
         self.file = file
-        data = read(file)
+        data, self.status = read(file)
         self.size = len(data)
         self.sha256 = sha256(data).hexdigest()
         self.text = decode(data, file)
@@ -42,7 +42,7 @@ class Source:
 
 
 def read(file):
-    """The bytes of @file, which must be a regular file of a bearable size."""
+    """(bytes, what fstat() says) of @file, which must be a regular file of a bearable size."""
     try:
         fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as e:
@@ -60,7 +60,7 @@ def read(file):
     if len(data) > FILE_MAX:
         raise Problem("too-large", "it has %d bytes; a source may have %d: keep data in a file of its "
                       "own, as an input" % (max(status.st_size, len(data)), FILE_MAX), file)
-    return data
+    return data, status
 
 
 def decode(data, file):
