@@ -292,6 +292,75 @@ CASHET_API int cashet_submit_file(struct cashet *c, const char *path,
 /** cashet_sync() - wait until the last batch of this handle is accepted and durable. */
 CASHET_API int cashet_sync(struct cashet *c, struct cashet_error *error);
 
+/* ---- describing: what a function by source is ---- */
+
+struct cashet_describe {
+	/* "train.py:train", "train.c:train", or "train.py": all of a script, as code: of a command.
+	 * Relative to @folder. */
+	const char *const *targets;
+	size_t count;
+	const char *
+		folder; /* imports are looked for here too; NULL: the working directory */
+	const char *python;	   /* interpreter; NULL: python3 */
+	const char *const *cflags; /* of C */
+	size_t cflag_count;
+	bool canonical;			/* with the canonical form */
+	bool (*interrupted)(void *arg); /* asked a few times a second; may be NULL */
+	void *arg;
+};
+
+struct cashet_described_file {	 /* that is shipped */
+	const char *path, *file; /* where it is laid out; where it is */
+	uint64_t size;
+	uint8_t digest[32];
+};
+
+struct cashet_package {
+	const char *name, *version; /* version: NULL: nobody knows */
+	bool counts;		    /* is part of the identity */
+};
+
+struct cashet_definition {		 /* that counts */
+	const char *label, *kind, *path; /* path: "" if it is in no file alone */
+	uint32_t line;			 /* 0: none */
+	uint8_t digest[32];
+};
+
+struct cashet_warning { /* or an error; texts are not NULL; line and column 0: no place */
+	const char *name, *subject, *message, *file;
+	uint32_t line, column;
+};
+
+struct cashet_description {
+	const char *target;
+	bool ok;
+	struct cashet_warning error; /* if it is not ok, and then nothing else is set */
+	const char *language, *name, *kind,
+		*version;      /* "python", "train.py:train", "function" */
+	const char *signature; /* "(lr=0.5, *, epochs=3)"; NULL: not known */
+	uint8_t hash[32],
+		identity[32]; /* of the canonical form; with the packages: what it is */
+	const struct cashet_described_file *files;
+	const struct cashet_package *packages;
+	const struct cashet_definition *definitions;
+	const struct cashet_warning *warnings;
+	size_t file_count, package_count, definition_count, warning_count;
+	const char *canonical; /* if asked for */
+};
+
+struct cashet_descriptions {
+	const struct cashet_description *items; /* in the order of the targets */
+	size_t count;
+};
+
+/** cashet_describe() - what functions are, without a broker: nothing of them is run or imported. One
+ * process for each language. @dp: cashet_descriptions_free() it.
+ * Return: 0 also when a target cannot be described: see each. Thread: any. */
+CASHET_API int cashet_describe(const struct cashet_describe *what,
+			       struct cashet_descriptions **dp,
+			       struct cashet_error *error);
+CASHET_API void cashet_descriptions_free(struct cashet_descriptions *d);
+
 /* ---- waiting ---- */
 
 struct cashet_counts { /* the last six count ended tasks, each once */

@@ -265,6 +265,7 @@ static bool read_signature(struct reading *r, const struct node *entry,
 	    !list(r, signature, "parameters", sizeof *d->parameters, &rows, &items))
 		return false;
 	struct described_parameter *parameters = items;
+	d->has_signature = true;
 	d->parameters = parameters;
 	d->parameter_count = rows->count;
 	for (uint32_t i = 0; i < rows->count; i++)

@@ -86,6 +86,7 @@ struct described {	    /* everything is the describer's, until describer_free() 
 	const char *version; /* of the interpreter, "3.11.7", or of the compiler; "" */
 	const struct described_file *files;
 	size_t file_count;
+	bool has_signature;
 	const struct described_parameter *parameters;
 	size_t parameter_count;
 	bool exact; /* calls can be brought into one spelling by the parameters */
