@@ -2,6 +2,7 @@
 #include "worker/attempt.h"
 
 #include "common/pure/mem.h"
+#include "worker/runner/runner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,17 @@
 #define BIT(state) (1u << (state))
 
 static const uint32_t edges[ATTEMPT_STATES] = {
-	[ATTEMPT_UNKNOWN] = BIT(ATTEMPT_WAITING) | BIT(ATTEMPT_DONE),
-	[ATTEMPT_WAITING] =
-		BIT(ATTEMPT_PREPARING) | BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_DONE),
+	[ATTEMPT_UNKNOWN] =
+		BIT(ATTEMPT_SOURCE) | BIT(ATTEMPT_WAITING) | BIT(ATTEMPT_DONE),
+	[ATTEMPT_SOURCE] = BIT(ATTEMPT_WAITING) | BIT(ATTEMPT_DONE),
+	[ATTEMPT_WAITING] = BIT(ATTEMPT_PREPARING) | BIT(ATTEMPT_SENT) |
+			    BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_DONE),
 	[ATTEMPT_PREPARING] = BIT(ATTEMPT_PREPARED) | BIT(ATTEMPT_DONE),
-	[ATTEMPT_PREPARED] = BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_DONE),
-	[ATTEMPT_RUNNING] = BIT(ATTEMPT_COLLECTING) | BIT(ATTEMPT_DONE),
+	[ATTEMPT_PREPARED] = BIT(ATTEMPT_SENT) | BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_DONE),
+	[ATTEMPT_SENT] =
+		BIT(ATTEMPT_RUNNING) | BIT(ATTEMPT_WAITING) | BIT(ATTEMPT_PREPARED),
+	[ATTEMPT_RUNNING] = BIT(ATTEMPT_COLLECTING) | BIT(ATTEMPT_DONE) |
+			    BIT(ATTEMPT_WAITING) | BIT(ATTEMPT_PREPARED),
 	[ATTEMPT_COLLECTING] = BIT(ATTEMPT_DONE),
 	[ATTEMPT_DONE] = BIT(ATTEMPT_COLLECTING),
 };
@@ -84,6 +90,9 @@ struct attempt_options *attempt_options_new(const Cashet__Options *m)
 	for (size_t i = 0; m && i < m->n_resources; i++)
 		resources_set(&o->resources, m->resources[i]->name,
 			      m->resources[i]->milli);
+	if (m && m->interpreter && *m->interpreter)
+		o->interpreter = mem_strdup(m->interpreter);
+	o->is_forked = m && m->isolation == CASHET__OPTIONS__ISOLATION__FORK;
 	if (m && m->n_externs) {
 		o->externs = mem_alloc(m->n_externs * sizeof *o->externs);
 		o->extern_count = m->n_externs;
@@ -113,6 +122,8 @@ void attempt_options_unref(struct attempt_options *o)
 	for (size_t i = 0; i < o->secret_count; i++)
 		free(o->secrets[i]);
 	free(o->secrets);
+	free(o->interpreter);
+	kind_unref(o->kind);
 	free(o);
 }
 
@@ -167,8 +178,15 @@ static void take_checkpoint(struct attempt_checkpoint *to, const Cashet__Checkpo
 		to->left_out = mem_strdup(m->left_out);
 }
 
+const struct dir *attempt_log_dir(const struct attempt *a)
+{
+	return a->runner ? a->runner->dir : a->dir;
+}
+
 bool attempt_is_plain(const struct attempt *a)
 {
+	if (a->kind)
+		return a->is_light;
 	return function_is_plain(&a->function->f) && !a->checkpoint.has_content &&
 	       !a->checkpoint.left_out && !a->options->secret_count;
 }
@@ -192,6 +210,7 @@ struct attempt *attempt_new(struct attempts *t, const Cashet__Assignment *m,
 		take_checkpoint(&a->checkpoint, m->checkpoint);
 	a->received_ns = now_ns;
 	a->kill_ns = TIME_NEVER;
+	list_init(&a->call_link);
 	struct attempt **bucket = bucket_of(t, lease.epoch);
 	a->next = *bucket;
 	*bucket = a;
@@ -218,6 +237,7 @@ void attempt_become(struct attempts *t, struct attempt *a, enum attempt_state st
 void attempt_free(struct attempts *t, struct attempt *a)
 {
 	assert(!a->slot && !a->dir && !a->has_grant && !a->function && !a->upload);
+	assert(!a->runner && !a->check && !a->kind);
 	assert(a->state != ATTEMPT_PREPARING);
 	struct attempt **at = bucket_of(t, a->lease.epoch);
 	while (*at != a)
@@ -231,6 +251,7 @@ void attempt_free(struct attempts *t, struct attempt *a)
 	attempt_options_unref(a->options);
 	buf_fini(&a->env);
 	free(a->checkpoint.left_out);
+	free(a->fault);
 	free(a->name);
 	free(a->args);
 	free(a);

@@ -2,14 +2,19 @@
  * of what it came to.
  *
  *   UNKNOWN    its function was not sent; asked for           functions arrived -> WAITING
- *   WAITING    may start when resources are free              -> PREPARING or RUNNING
+ *   SOURCE     its source is fetched and checked (runner/)    -> WAITING, or DONE if it is bad
+ *   WAITING    may start when resources are free              -> PREPARING or RUNNING, a call SENT
  *   PREPARING  a thread brings its inputs and lays them out   -> PREPARED, or DONE if that failed
- *   PREPARED   its directory is ready                         -> RUNNING
- *   RUNNING    its process runs in a slot                     -> COLLECTING or DONE
+ *   PREPARED   its directory is ready                         -> RUNNING, a call SENT
+ *   SENT       a call that waits in a runner behind others    -> RUNNING; WAITING or PREPARED again
+ *                                                                if the runner ends
+ *   RUNNING    its process runs in a slot, or the runner      -> COLLECTING or DONE; a call also
+ *              works on it                                       WAITING or PREPARED, as SENT
  *   COLLECTING a thread hashes and uploads what it left       -> DONE
  *   DONE       its report is to be sent, or sent              -> gone when acknowledged;
  *                                                                COLLECTING if blobs are missing
- * Any state but RUNNING, PREPARING and COLLECTING may be left for "gone" at once. attempt_become()
+ * UNKNOWN becomes WAITING at once if there is nothing to check.
+ * Any state but SENT, RUNNING, PREPARING and COLLECTING may be left for "gone" at once. attempt_become()
  * is the only writer of the state and checks the table of edges. */
 #pragma once
 
@@ -23,9 +28,11 @@
 
 enum attempt_state {
 	ATTEMPT_UNKNOWN,
+	ATTEMPT_SOURCE,
 	ATTEMPT_WAITING,
 	ATTEMPT_PREPARING,
 	ATTEMPT_PREPARED,
+	ATTEMPT_SENT,
 	ATTEMPT_RUNNING,
 	ATTEMPT_COLLECTING,
 	ATTEMPT_DONE,
@@ -64,6 +71,11 @@ struct attempt_options { /* shared by the tasks of an Assign message */
 	size_t extern_count;
 	char **secrets; /* names */
 	size_t secret_count;
+	char *interpreter; /* of calls; or NULL */
+	bool is_forked;
+	/* of the last function that was looked at; referenced */
+	const struct worker_function *kind_function;
+	struct kind *kind;
 };
 
 struct attempt {
@@ -80,6 +92,15 @@ struct attempt {
 	struct attempt_checkpoint checkpoint;
 	struct buf env; /* from outside, NAME=VALUE strings; if the broker sent any */
 	uint32_t env_count;
+
+	/* of a call */
+	struct kind *kind;
+	struct check *check;   /* of its source; also of commands */
+	struct runner *runner; /* SENT, RUNNING */
+	struct list call_link;
+	uint64_t expected_ns; /* in its runner */
+	bool is_light;	      /* nothing has to be laid out or kept for it */
+	char *fault;	      /* of a runner that ended with it, or NULL */
 
 	struct dir *dir;
 	struct prepare *prepare; /* PREPARING: the threads'; PREPARED, RUNNING: ours */
@@ -123,6 +144,8 @@ void attempt_become(struct attempts *t, struct attempt *a, enum attempt_state st
 /** attempt_free() - leaves the table. Directory, slot, grant and function were given back. */
 void attempt_free(struct attempts *t, struct attempt *a);
 
+/** attempt_log_dir() - where what it prints is, while it runs and behind that; or NULL. */
+const struct dir *attempt_log_dir(const struct attempt *a);
 /** attempt_is_plain() - nothing has to be laid out for it. */
 bool attempt_is_plain(const struct attempt *a);
 

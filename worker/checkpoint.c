@@ -91,7 +91,7 @@ enum layout_result checkpoint_lay_out(const struct checkpoint_place *place, stru
 		return LAYOUT_OK;
 	struct err why = {0};
 	enum layout_result result =
-		layout_folder(place->dir, place->digest, place->source, &why);
+		layout_folder(place->dir, place->digest, place->source, NULL, &why);
 	switch (result) {
 	case LAYOUT_OK:
 		return LAYOUT_OK;

@@ -189,6 +189,37 @@ static int collect_declared(const struct collect *c, struct report *r)
 	return rc;
 }
 
+/* ---- of a call */
+
+static int collect_result(const struct collect *c, struct report *r)
+{
+	uint8_t digest[DIGEST_SIZE];
+	uint64_t size = 0;
+	struct stat st;
+	int fd = open(c->result, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size != c->result_size) {
+		report_fail(r, FAILED,
+			    "the runner's result is not the file that it said");
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	int rc = output_add_file(r, fd, c->result, c->inline_max, digest, &size);
+	close(fd);
+	if (rc < 0)
+		return rc;
+	Cashet__Content *content = report_alloc(r, sizeof *content);
+	cashet__content__init(content);
+	report_content(r, content, (enum content_type)c->result_type, digest, size);
+	r->outcome.result = content;
+	CLEANUP_BUF struct buf text = {0};
+	if (c->result_type == CONTENT_JSON && size <= METRICS_MAX &&
+	    fs_read_file(c->result, METRICS_MAX, &text) == 0)
+		metrics_of_result(r, text.data, text.size);
+	return 0;
+}
+
 int collect_run(const struct collect *c, struct report *r)
 {
 	int rc = 0;
@@ -199,6 +230,8 @@ int collect_run(const struct collect *c, struct report *r)
 	if (rc == 0 && c->with_outputs &&
 	    r->outcome.kind == CASHET__OUTCOME__KIND__COMPLETED)
 		rc = collect_declared(c, r);
+	if (rc == 0 && c->result && r->outcome.kind == CASHET__OUTCOME__KIND__COMPLETED)
+		rc = collect_result(c, r);
 	if (rc == 0 && c->checkpoint_max &&
 	    r->outcome.kind != CASHET__OUTCOME__KIND__COMPLETED)
 		rc = checkpoint_collect(c->dir, c->checkpoint_max, r);

@@ -22,6 +22,10 @@ struct collect {
 	bool without_logs; /* for attempts that are handed back */
 	uint64_t
 		checkpoint_max; /* bytes of a checkpoint that is taken of a failure; 0: none is */
+	/* of a call: the file with its result, or NULL; it should have this size */
+	const char *result;
+	uint8_t result_type; /* enum content_type */
+	uint64_t result_size;
 };
 
 /** collect_is_small() - true if collect_run() only has to read two small files. */

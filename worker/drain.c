@@ -84,6 +84,7 @@ void drain_check(struct worker *w)
 	const size_t *counts = w->attempts.counts;
 	/* With its deadline behind it, it does not wait for ever to upload something either. */
 	bool works = counts[ATTEMPT_RUNNING] || counts[ATTEMPT_PREPARING] ||
+		     counts[ATTEMPT_SENT] ||
 		     (counts[ATTEMPT_COLLECTING] && w->drain != DRAIN_HARD);
 	if (works || w->session.state == SESSION_UP || !w->idle_since_ns)
 		w->idle_since_ns = w->now_ns;

@@ -4,35 +4,31 @@
 
 #include "common/log.h"
 #include "common/pure/hex.h"
+#include "common/pure/mem.h"
 #include "worker/checkpoint.h"
+#include "worker/runner/blobs.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct fetch {
-	struct prepare *prepare;
-	struct job_thread *thread;
-	enum cache_result problem; /* of the last get() */
-};
 
 static int get_blob(void *arg, const uint8_t digest[DIGEST_SIZE],
 		    int (*sink)(void *sink_arg, const void *data, size_t size),
 		    void *sink_arg, struct err *e)
 {
-	struct fetch *f = arg;
+	struct fetcher *f = arg;
 	struct blob_client *client = job_blobs(f->thread);
 	if (!client)
 		return err_set(e, ERR_UNREACHABLE, "cancelled");
 	return blob_client_get(client, digest, 0, 0, sink, sink_arg, e);
 }
 
-static int open_cached(void *arg, const uint8_t digest[DIGEST_SIZE], int *fdp,
-		       uint64_t *sizep, struct err *e)
+int fetch_open(void *arg, const uint8_t digest[DIGEST_SIZE], int *fdp, uint64_t *sizep,
+	       struct err *e)
 {
-	struct fetch *f = arg;
+	struct fetcher *f = arg;
 	const struct cache_getter getter = {f, get_blob};
 	for (;;) {
-		switch (cache_open(f->prepare->cache, digest, &getter, fdp, sizep, e)) {
+		switch (cache_open(f->cache, digest, &getter, fdp, sizep, e)) {
 		case CACHE_OK:
 			return LAYOUT_OK;
 		case CACHE_MISSING:
@@ -93,32 +89,57 @@ void prepare_plain(struct prepare *p)
 		fill_in(p, &args, NULL);
 }
 
+static enum layout_result bring_checkpoint(struct prepare *p,
+					   const struct layout_source *source)
+{
+	const struct checkpoint_place place = {
+		.dir = p->checkpoint_dir,
+		.err = p->err,
+		.digest = p->checkpoint,
+		.left_out = p->checkpoint_left_out,
+		.source = source,
+	};
+	return checkpoint_lay_out(&place, &p->error);
+}
+
+static void run_call(struct prepare *p, const struct layout_source *source)
+{
+	CLEANUP(args_fini) struct args args = {0};
+	if (args_decode(p->args, p->args_size, &args) || !args.call) {
+		err_set(&p->error, ERR_USAGE, "the arguments are malformed");
+		p->result = LAYOUT_BAD;
+		return;
+	}
+	p->blobs = mem_alloc(sizeof *p->blobs);
+	p->result = blobs_gather(p->blobs, &args, p->externs, p->extern_count, p->cwd,
+				 source, p->missing, &p->error);
+	if (p->result == LAYOUT_OK)
+		p->result = bring_checkpoint(p, source);
+}
+
 static void run(struct job *job, struct job_thread *thread)
 {
 	struct prepare *p = container_of(job, struct prepare, job);
-	struct fetch fetch = {.prepare = p, .thread = thread};
-	const struct layout_source source = {&fetch, open_cached};
+	struct fetcher fetcher = {p->cache, thread};
+	const struct layout_source source = {&fetcher, fetch_open};
 	CLEANUP(args_fini) struct args args = {0};
+	if (p->is_call) {
+		run_call(p, &source);
+		return;
+	}
 	if (decode(p, &args))
 		return;
 	struct layout layout = {.function = p->function,
 				.args = &args,
 				.externs = p->externs,
 				.extern_count = p->extern_count,
+				.shipped = p->shipped,
 				.dir = p->cwd,
 				.source = &source};
 	p->result = layout_run(&layout, &p->error);
 	memcpy(p->missing, layout.missing, DIGEST_SIZE);
-	if (p->result == LAYOUT_OK) {
-		const struct checkpoint_place place = {
-			.dir = p->checkpoint_dir,
-			.err = p->err,
-			.digest = p->checkpoint,
-			.left_out = p->checkpoint_left_out,
-			.source = &source,
-		};
-		p->result = checkpoint_lay_out(&place, &p->error);
-	}
+	if (p->result == LAYOUT_OK)
+		p->result = bring_checkpoint(p, &source);
 	if (p->result == LAYOUT_OK)
 		fill_in(p, &args, layout.inputs);
 	layout_fini(&layout);
@@ -147,5 +168,6 @@ void prepare_free(struct prepare *p)
 		secrets_wipe(&p->strings);
 	else
 		buf_fini(&p->strings);
+	blobs_free(p->blobs);
 	free(p);
 }

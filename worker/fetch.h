@@ -2,9 +2,19 @@
  * directory, its command line and environment filled in. */
 #pragma once
 
+#include "common/format/source.h"
 #include "common/task/layout.h"
 #include "worker/jobs.h"
 #include "worker/secrets.h"
+
+/* Blobs through the cache, for jobs; waits while the broker is away. */
+struct fetcher {
+	struct cache *cache;
+	struct job_thread *thread;
+};
+/** fetch_open() - open() of a struct layout_source, whose arg is a fetcher. */
+int fetch_open(void *fetcher, const uint8_t digest[DIGEST_SIZE], int *fdp,
+	       uint64_t *sizep, struct err *e);
 
 struct prepare {
 	struct job job;
@@ -20,7 +30,11 @@ struct prepare {
 	const uint8_t *checkpoint;		      /* digest of a folder, or NULL */
 	const char *checkpoint_left_out;	      /* or NULL */
 	struct cache *cache;
+	const struct source
+		*shipped; /* code that is described by what it says; or NULL */
+	bool is_call;
 	/* out */
+	struct call_blobs *blobs; /* of a call */
 	enum layout_result result;
 	struct err error;
 	uint8_t missing[DIGEST_SIZE];

@@ -49,9 +49,12 @@ static void clean_done(struct job *job, void *owner)
 
 void finish_release_dir(struct worker *w, struct attempt *a)
 {
-	struct dir *dir = steal(a->dir);
-	if (!dir)
-		return;
+	if (a->dir)
+		finish_clean_dir(w, steal(a->dir));
+}
+
+void finish_clean_dir(struct worker *w, struct dir *dir)
+{
 	if (dir_refresh(dir)) {
 		dirs_put(&w->dirs, dir);
 		return;
@@ -77,6 +80,7 @@ void finish_forget(struct worker *w, struct attempt *a)
 	report_free(steal(a->report));
 	prepare_free(steal(a->prepare));
 	finish_release_dir(w, a);
+	calls_release(a);
 	functions_unref(&w->functions, steal(a->function));
 	attempt_free(&w->attempts, a);
 }
@@ -123,8 +127,7 @@ void finish_unstarted(struct worker *w, struct attempt *a, Cashet__Outcome__Kind
 	finish_report(w, a);
 }
 
-/* lose() - this worker failed, not the task. */
-static void lose(struct worker *w, struct attempt *a, const char *what, int error)
+void finish_lost(struct worker *w, struct attempt *a, const char *what, int error)
 {
 	if (error == -ENOSPC || error == -EDQUOT)
 		worker_disk_full(w, what);
@@ -147,7 +150,7 @@ static void collected(struct job *job, void *owner)
 	if (error == 0 || a->stop == STOP_STALE)
 		finish_report(w, a);
 	else
-		lose(w, a, "collecting what the task left", error);
+		finish_lost(w, a, "collecting what the task left", error);
 }
 
 /* What a task left is for its next attempt, if there can be one. */
@@ -171,7 +174,7 @@ static struct collect what_to_collect(struct worker *w, struct attempt *a)
 	};
 }
 
-static void begin_upload(struct worker *w, struct attempt *a, bool again)
+static struct upload *begin_upload(struct worker *w, struct attempt *a, bool again)
 {
 	struct upload *u = mem_alloc(sizeof *u);
 	u->owner = a;
@@ -180,19 +183,19 @@ static void begin_upload(struct worker *w, struct attempt *a, bool again)
 	u->report = a->report;
 	a->upload = u;
 	attempt_become(&w->attempts, a, ATTEMPT_COLLECTING);
-	upload_submit(u, w->jobs, collected);
+	return u;
 }
 
 static void collect_ended(struct worker *w, struct attempt *a)
 {
 	struct collect c = what_to_collect(w, a);
 	if (!collect_is_small(&c)) {
-		begin_upload(w, a, false);
+		upload_submit(begin_upload(w, a, false), w->jobs, collected);
 		return;
 	}
 	int rc = collect_run(&c, a->report);
 	if (rc < 0)
-		lose(w, a, "collecting what the task left", rc);
+		finish_lost(w, a, "collecting what the task left", rc);
 	else
 		finish_report(w, a);
 }
@@ -211,7 +214,7 @@ void finish_upload_again(struct worker *w, struct attempt *a, const Cashet__Resu
 		log_warn("the store misses a blob that went inside the result",
 			 "task=%s epoch=%" PRIu64, a->name, a->lease.epoch);
 	}
-	if (++a->missing_count > MISSING_MAX || !a->dir) {
+	if (++a->missing_count > MISSING_MAX || (!a->dir && !a->report->blob_count)) {
 		report_free(a->report);
 		a->report = report_new();
 		report_fail(a->report, KIND(LOST), "the store did not keep its blobs");
@@ -219,7 +222,17 @@ void finish_upload_again(struct worker *w, struct attempt *a, const Cashet__Resu
 		finish_report(w, a);
 		return;
 	}
-	begin_upload(w, a, true);
+	upload_submit(begin_upload(w, a, true), w->jobs, collected);
+}
+
+void finish_collect_call(struct worker *w, struct attempt *a, const char *result,
+			 uint8_t type, uint64_t size)
+{
+	struct upload *u = begin_upload(w, a, false);
+	u->collect.result = result;
+	u->collect.result_type = type;
+	u->collect.result_size = size;
+	upload_submit(u, w->jobs, collected);
 }
 
 /* ---- how a run ended */
@@ -312,6 +325,15 @@ static void explain_start(struct worker *w, struct report *r, const struct attem
 		    strerror(s->error));
 }
 
+static void explain_call_start(struct worker *w, struct report *r,
+			       const struct slot_report *s)
+{
+	if (s->error == ENOSPC || s->error == EDQUOT)
+		worker_disk_full(w, "starting a runner");
+	report_fail(r, KIND(LOST), "this worker could not start a runner: %s",
+		    strerror(s->error));
+}
+
 static void explain_memory(struct report *r, const struct attempt *a, uint64_t used)
 {
 	CLEANUP_BUF struct buf text = {0};
@@ -323,8 +345,14 @@ static void explain_memory(struct report *r, const struct attempt *a, uint64_t u
 	report_fail(r, KIND(FAILED), "%s", buf_cstr(&text));
 }
 
-static void explain_status(struct report *r, int status)
+static void explain_status(struct report *r, const struct attempt *a, int status)
 {
+	if (WIFSIGNALED(status) && a->kind) {
+		r->outcome.term_signal = WTERMSIG(status);
+		report_fail(r, KIND(FAILED), "killed by signal %d (%s)", WTERMSIG(status),
+			    strsignal(WTERMSIG(status)));
+		return;
+	}
 	if (WIFSIGNALED(status)) {
 		const char *name = sigabbrev_np(WTERMSIG(status));
 		r->outcome.term_signal = WTERMSIG(status);
@@ -333,8 +361,9 @@ static void explain_status(struct report *r, int status)
 		return;
 	}
 	r->outcome.exit_code = WEXITSTATUS(status);
-	if (r->outcome.exit_code)
-		report_fail(r, KIND(FAILED), "exit %d", r->outcome.exit_code);
+	if (r->outcome.exit_code || a->kind)
+		report_fail(r, KIND(FAILED), "exit %d%s", r->outcome.exit_code,
+			    a->kind ? " before it returned" : "");
 }
 
 static void describe(struct worker *w, struct report *r, struct attempt *a,
@@ -352,10 +381,14 @@ static void describe(struct worker *w, struct report *r, struct attempt *a,
 	}
 	if (s->over_bytes)
 		explain_memory(r, a, s->over_bytes);
-	if (s->step)
+	if (a->fault)
+		report_fail(r, KIND(FAILED), "%s", a->fault);
+	if (s->step && a->kind)
+		explain_call_start(w, r, s);
+	else if (s->step)
 		explain_start(w, r, a, s);
 	else
-		explain_status(r, s->status);
+		explain_status(r, a, s->status);
 }
 
 static void finish_ended(struct worker *w, struct attempt *a, const struct slot_report *s)
@@ -398,6 +431,12 @@ void finish_run(struct worker *w, struct attempt *a, const struct slot_report *r
 			     report->step || report->status);
 	mem_grow(w->ended, w->ended_count, w->ended_capacity);
 	w->ended[w->ended_count++] = (struct ended){a, *report};
+}
+
+void finish_ended_call(struct worker *w, struct attempt *a,
+		       const struct slot_report *report)
+{
+	finish_run(w, a, report);
 }
 
 void finish_collect(struct worker *w)

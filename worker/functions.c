@@ -96,6 +96,27 @@ static struct worker_function *create(struct functions *t, const uint8_t *hash,
 	return f;
 }
 
+/* The further files count: a source is laid out with those that one description names. */
+static void set_source(struct worker_function *f, const ProtobufCBinaryData *digest)
+{
+	struct sha256 s;
+	f->has_source = digest->len == DIGEST_SIZE && !f->bad;
+	if (!f->has_source)
+		return;
+	memcpy(f->source, digest->data, DIGEST_SIZE);
+	sha256_init(&s);
+	sha256_update(&s, f->source, DIGEST_SIZE);
+	sha256_update(&s, function_is_call(&f->f) ? "f" : "c", 1);
+	for (size_t i = 0; i < f->f.code_count; i++) {
+		const struct function_code *c = &f->f.code[i];
+		const uint8_t kind[2] = {c->executable, c->scheme};
+		sha256_update(&s, c->path, strlen(c->path) + 1);
+		sha256_update(&s, kind, sizeof kind);
+		sha256_update(&s, c->digest, DIGEST_SIZE);
+	}
+	sha256_final(&s, f->source_key);
+}
+
 struct worker_function *functions_add(struct functions *t,
 				      const Cashet__AssignedFunction *m)
 {
@@ -109,6 +130,7 @@ struct worker_function *functions_add(struct functions *t,
 		f = create(t, hash, &m->description);
 	free(f->name);
 	f->name = mem_strdup(m->name ? m->name : "");
+	set_source(f, &m->source);
 	buf_reset(&f->env);
 	f->env_count = 0;
 	function_outer_env(&f->f, m->env, m->n_env, &f->env, &f->env_count);

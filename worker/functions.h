@@ -16,10 +16,15 @@ struct worker_function {
 	char *bad; /* why it cannot be executed, or NULL; then the rest is empty */
 	char *name;
 	struct function f;
+	/* What was shipped of it; another one may come with each assignment. */
+	bool has_source;
+	uint8_t source[DIGEST_SIZE];
+	uint8_t source_key[DIGEST_SIZE]; /* of it and of what the description says */
 	/* The loop thread's alone (the rest may be read by others while refs > 0).
 	 * Environment that is the same for all its tasks: NAME=VALUE strings, NUL after each. */
 	struct buf env;
 	uint32_t env_count;
+	uint64_t pace_ns; /* of its calls: see calls_pace() */
 };
 
 struct functions {

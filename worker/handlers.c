@@ -106,7 +106,10 @@ static void admit(struct worker *w, struct attempt *a)
 				 "its arguments do not hash to its fingerprint");
 		return;
 	}
-	attempt_become(&w->attempts, a, ATTEMPT_WAITING);
+	if (function_has_source(&a->function->f))
+		calls_admit(w, a);
+	else
+		attempt_become(&w->attempts, a, ATTEMPT_WAITING);
 }
 
 static void ask_for_function(struct worker *w, struct attempt *a)
@@ -238,8 +241,8 @@ static void read_log(struct attempt *a, const Cashet__LogRead *m, Cashet__LogDat
 	uint64_t size = 0;
 	bool is_err = m->is_stderr;
 	size_t max = m->max && m->max < LOG_READ_MAX ? m->max : LOG_READ_MAX;
-	int rc = log_read(a->dir->paths[is_err ? DIR_ERR : DIR_OUT], &reply->offset,
-			  a->punched[is_err], max, data, &size);
+	int rc = log_read(attempt_log_dir(a)->paths[is_err ? DIR_ERR : DIR_OUT],
+			  &reply->offset, a->punched[is_err], max, data, &size);
 	if (rc < 0)
 		reply->note = (char *)(uintptr_t)strerror(-rc);
 	reply->size = size;
@@ -262,7 +265,7 @@ static void handle_log_read(struct worker *w, const Cashet__Envelope *e)
 		reply.note = none;
 	else if (a->state < ATTEMPT_RUNNING)
 		reply.note = waits;
-	else if (a->dir)
+	else if (attempt_log_dir(a))
 		read_log(a, m, &reply, &data);
 	out.serial = e->serial;
 	out.body_case = CASHET__ENVELOPE__BODY_LOG_DATA;

@@ -82,6 +82,9 @@ static int set_up(struct worker *w, struct err *e)
 		return err_set(e, ERR_FAILED, "%s: %s", cache_dir, strerror(-rc));
 	dirs_init(&w->dirs, attempts_dir);
 	functions_init(&w->functions);
+	kinds_init(&w->kinds);
+	sources_init(&w->sources, workdir_path(w->options, "sources"));
+	pool_init(&w->pool);
 	attempts_init(&w->attempts);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	slots_init(&w->slots, w->spawner, w->epoll, LOOP_TAG(TAG_SLOT), slots_max);
@@ -135,6 +138,7 @@ static void forget_all(struct worker *w)
 			if (a->dir)
 				dir_drop(steal(a->dir));
 			a->has_grant = false;
+			calls_release(a);
 			functions_unref(&w->functions, steal(a->function));
 			attempt_free(&w->attempts, a);
 		}
@@ -160,7 +164,9 @@ static void tear_down(struct worker *w)
 	wait_for_spawner(w);
 	/* In this order: done() of the last jobs uses the tables. */
 	jobs_free(w->jobs, w);
+	pool_fini(w);
 	forget_all(w);
+	sources_fini(&w->sources);
 	session_fini(&w->session);
 	attempts_fini(&w->attempts);
 	functions_fini(&w->functions);

@@ -23,11 +23,12 @@ static void bound_logs(struct worker *w)
 	struct list *at;
 	list_for_each (at, &w->attempts.lists[ATTEMPT_RUNNING]) {
 		struct attempt *a = container_of(at, struct attempt, link);
-		if (!a->dir)
+		const struct dir *dir = attempt_log_dir(a);
+		if (!dir)
 			continue;
 		if (!a->options->stdout_is_result)
-			log_bound(a->dir->paths[DIR_OUT], &a->punched[0]);
-		log_bound(a->dir->paths[DIR_ERR], &a->punched[1]);
+			log_bound(dir->paths[DIR_OUT], &a->punched[0]);
+		log_bound(dir->paths[DIR_ERR], &a->punched[1]);
 	}
 }
 
@@ -92,12 +93,15 @@ static void read_broker(struct worker *w)
 
 static void slot_died(struct worker *w, uint32_t number)
 {
-	struct attempt *a = slots_gone(&w->slots, number);
+	const struct slot_report report = {.step = SLOT_STEP_FORK, .error = ECHILD};
+	struct slot_user *user;
+	struct attempt *a = slots_gone(&w->slots, number, &user);
 	log_warn("a slot process died", "slot=%u task=%s", number, a ? a->name : "");
+	if (user)
+		user->ended(user, w, &report);
 	if (!a)
 		return;
 	a->slot = NULL;
-	struct slot_report report = {.step = SLOT_STEP_FORK, .error = ECHILD};
 	finish_run(w, a, &report);
 }
 
@@ -114,6 +118,10 @@ static void read_slot(struct worker *w, uint32_t number)
 			slot_died(w, number);
 	} else if (rc == 0 && slot->attempt && slot->attempt->run == report.run) {
 		finish_run(w, slot->attempt, &report);
+	} else if (rc == 0 && slot->user && slot->user->run == report.run) {
+		struct slot_user *user = slot->user;
+		slots_put(&w->slots, slot);
+		user->ended(user, w, &report);
 	}
 }
 
@@ -172,6 +180,9 @@ static void wake(struct worker *w, uint64_t what)
 	case TAG_SLOT:
 		read_slot(w, (uint32_t)what);
 		break;
+	case TAG_RUNNER:
+		pool_readable(w, (uint32_t)what);
+		break;
 	}
 }
 
@@ -201,7 +212,12 @@ void loop_round(struct worker *w, uint64_t *wake_ns)
 	present_handbacks(w);
 	present_results(w);
 	drain_check(w);
+	uint64_t pool_ns = pool_timers(w), sources_ns = sources_timers(w);
 	*wake_ns = schedule_timers(w);
+	if (pool_ns < *wake_ns)
+		*wake_ns = pool_ns;
+	if (sources_ns < *wake_ns)
+		*wake_ns = sources_ns;
 	if (session_ns < *wake_ns)
 		*wake_ns = session_ns;
 	if (keep_ns < *wake_ns)

@@ -8,3 +8,6 @@
 /** metrics_parse() - into the report, sorted by name. Return: 0; ERR_FAILED in @e: nested, another
  * type, a name twice, not JSON; the report is then unchanged. */
 int metrics_parse(struct report *r, const void *data, size_t size, struct err *e);
+/** metrics_of_result() - the numbers and strings at the top of what a call returned as JSON, if that is an
+ * object; whatever else is there is left out. */
+void metrics_of_result(struct report *r, const void *data, size_t size);

@@ -61,6 +61,9 @@ static struct prepare *new_prepare(struct worker *w, struct attempt *a)
 	p->checkpoint = a->checkpoint.has_content ? a->checkpoint.digest : NULL;
 	p->checkpoint_left_out = a->checkpoint.left_out;
 	p->cache = w->cache;
+	p->is_call = a->kind;
+	if (a->check)
+		p->shipped = &a->check->place->source;
 	return p;
 }
 
@@ -177,7 +180,7 @@ static void start(struct worker *w, struct attempt *a)
 		}
 	}
 	complete_env(w, a);
-	struct slot *slot = slots_take(&w->slots, a);
+	struct slot *slot = slots_take(&w->slots, a, NULL);
 	a->slot = slot;
 	a->run = ++w->run_count;
 	a->started_ns = w->now_ns;
@@ -209,11 +212,47 @@ struct pass {		 /* one look at those that wait */
 	uint32_t passed; /* that did not fit */
 	const struct resources
 		*unfit; /* of the last of them: its equals need not be tried */
+	const struct kind *unfit_kind; /* of calls */
 };
+
+static void not_now(struct worker *w, struct attempt *a, struct pass *pass)
+{
+	pass->closed =
+		++pass->passed >= PASSED_MAX || w->now_ns - a->received_ns >= PASSING_NS;
+}
+
+static void try_call(struct worker *w, struct attempt *a, struct pass *pass)
+{
+	if (pass->unfit_kind == a->kind)
+		return;
+	const char *never = capacity_never(&w->capacity, &a->kind->resources);
+	if (never) {
+		finish_unstarted(w, a, CASHET__OUTCOME__KIND__LOST,
+				 "it asks for more %s than this worker has", never);
+		return;
+	}
+	switch (pool_give(w, a)) {
+	case POOL_TAKEN:
+		return;
+	case POOL_NO_ROOM:
+		pass->unfit_kind = a->kind;
+		not_now(w, a, pass);
+		return;
+	case POOL_NO_SLOT:
+		if (w->slots.starting < STARTING_MAX)
+			slots_request(&w->slots);
+		pass->closed = true;
+		return;
+	}
+}
 
 static void try_start(struct worker *w, struct attempt *a, struct pass *pass)
 {
 	const struct resources *want = &a->options->resources;
+	if (a->kind) {
+		try_call(w, a, pass);
+		return;
+	}
 	if (pass->unfit && resources_equal(pass->unfit, want))
 		return;
 	const char *never = capacity_never(&w->capacity, want);
@@ -224,12 +263,12 @@ static void try_start(struct worker *w, struct attempt *a, struct pass *pass)
 	}
 	if (!capacity_take(&w->capacity, want, &a->grant)) {
 		pass->unfit = want;
-		pass->closed = ++pass->passed >= PASSED_MAX ||
-			       w->now_ns - a->received_ns >= PASSING_NS;
+		not_now(w, a, pass);
 		return;
 	}
 	a->has_grant = true;
 	if (w->slots.idle) {
+		pool_make_room(w, want);
 		start(w, a);
 		return;
 	}
@@ -245,14 +284,16 @@ void schedule_start(struct worker *w)
 		return;
 	uint64_t cpus = resources_get(&w->capacity.total, "cpus") / 1000;
 	uint32_t ahead = (uint32_t)(cpus < 2 ? 2 : cpus) * 2;
+	sources_start(w);
 	const size_t *counts = w->attempts.counts;
 	struct pass pass = {0};
 	int looked = 0;
 	struct list *at, *next;
 	list_for_each_safe (at, next, &w->attempts.lists[ATTEMPT_WAITING]) {
 		struct attempt *a = container_of(at, struct attempt, link);
-		if (++looked > LOOK_AHEAD || w->is_full)
-			return;
+		if (looked > LOOK_AHEAD || w->is_full)
+			break;
+		looked++;
 		if (a->state == ATTEMPT_PREPARING || a->stop != STOP_NONE)
 			continue;
 		bool plain = attempt_is_plain(a);
@@ -261,15 +302,42 @@ void schedule_start(struct worker *w)
 				begin_prepare(w, a);
 			continue;
 		}
-		if (!pass.closed)
+		if (!pass.closed) {
+			size_t waiting =
+				counts[ATTEMPT_WAITING] + counts[ATTEMPT_PREPARED];
 			try_start(w, a, &pass);
+			/* Those that started are not in the way of others. */
+			looked -= counts[ATTEMPT_WAITING] + counts[ATTEMPT_PREPARED] <
+				  waiting;
+		}
 		if (pass.closed &&
 		    counts[ATTEMPT_PREPARING] + counts[ATTEMPT_PREPARED] >= ahead)
-			return;
+			break;
 	}
+	pool_flush(w);
 }
 
 /* ---- stopping */
+
+/* The tree in which it runs; of a call, the runner's. Return: false if there is none (any more). */
+static bool send_signal(struct attempt *a, int signal)
+{
+	struct slot *slot = a->runner ? a->runner->user.slot : a->slot;
+	if (!slot || slot->sock < 0)
+		return false;
+	slot_send_signal(slot->sock, a->runner ? a->runner->user.run : a->run, signal);
+	return true;
+}
+
+void schedule_signal_stop(struct worker *w, struct attempt *a)
+{
+	if (!send_signal(a, SIGTERM))
+		return;
+	if (a->runner)
+		runner_condemn(a->runner, a);
+	a->stopped_ns = w->now_ns;
+	a->kill_ns = w->now_ns + a->options->grace_ns;
+}
 
 void schedule_stop(struct worker *w, struct attempt *a, enum attempt_stop why)
 {
@@ -278,6 +346,7 @@ void schedule_stop(struct worker *w, struct attempt *a, enum attempt_stop why)
 		a->stop = why;
 	switch (a->state) {
 	case ATTEMPT_UNKNOWN:
+	case ATTEMPT_SOURCE:
 	case ATTEMPT_WAITING:
 	case ATTEMPT_PREPARED:
 		if (a->stop == STOP_STALE)
@@ -290,12 +359,13 @@ void schedule_stop(struct worker *w, struct attempt *a, enum attempt_stop why)
 	case ATTEMPT_PREPARING:
 		atomic_store(&a->prepare->job.cancelled, true);
 		return;
+	case ATTEMPT_SENT: /* it is stopped when its turn has come; soon, or it would not wait */
+		if (!a->runner->was_ready)
+			runner_kill(w, a->runner, NULL);
+		return;
 	case ATTEMPT_RUNNING:
-		if (!first || !a->slot)
-			return;
-		slot_send_signal(a->slot->sock, a->run, SIGTERM);
-		a->stopped_ns = w->now_ns;
-		a->kill_ns = w->now_ns + a->options->grace_ns;
+		if (first)
+			schedule_signal_stop(w, a);
 		return;
 	case ATTEMPT_COLLECTING:
 	case ATTEMPT_DONE: /* it had ended already; its result says so */
@@ -326,9 +396,8 @@ static uint64_t check_limits(struct worker *w, struct attempt *a)
 	}
 	if (w->now_ns < a->kill_ns)
 		return a->kill_ns;
-	if (!a->slot)
+	if (!send_signal(a, SIGKILL))
 		return TIME_NEVER;
-	slot_send_signal(a->slot->sock, a->run, SIGKILL);
 	if (w->now_ns - a->stopped_ns > o->grace_ns + 10 * NS_PER_S)
 		log_warn("a task does not die", "task=%s epoch=%" PRIu64, a->name,
 			 a->lease.epoch);

@@ -85,7 +85,7 @@ void slots_arrived(struct slots *s, const struct spawner_message *m, int sock)
 	s->idle = slot;
 }
 
-struct slot *slots_take(struct slots *s, struct attempt *attempt)
+struct slot *slots_take(struct slots *s, struct attempt *attempt, struct slot_user *user)
 {
 	struct slot *slot = s->idle;
 	if (!slot)
@@ -93,6 +93,9 @@ struct slot *slots_take(struct slots *s, struct attempt *attempt)
 	s->idle = slot->next_idle;
 	slot->state = SLOT_BUSY;
 	slot->attempt = attempt;
+	slot->user = user;
+	if (user)
+		user->slot = slot;
 	s->busy++;
 	return slot;
 }
@@ -102,6 +105,9 @@ void slots_put(struct slots *s, struct slot *slot)
 	assert(slot->state == SLOT_BUSY);
 	slot->state = SLOT_IDLE;
 	slot->attempt = NULL;
+	if (slot->user)
+		slot->user->slot = NULL;
+	slot->user = NULL;
 	slot->next_idle = s->idle;
 	s->idle = slot;
 	s->busy--;
@@ -124,14 +130,18 @@ void slots_broken(struct slots *s, struct slot *slot)
 		slot->state = SLOT_DYING;
 }
 
-struct attempt *slots_gone(struct slots *s, uint32_t number)
+struct attempt *slots_gone(struct slots *s, uint32_t number, struct slot_user **userp)
 {
+	*userp = NULL;
 	struct slot *slot = number < s->count ? s->items[number] : NULL;
 	if (!slot || slot->state == SLOT_FREE || slot->state == SLOT_STARTING)
 		return NULL;
 	slots_broken(s, slot);
 	struct attempt *attempt = slot->attempt;
 	slot->attempt = NULL;
+	*userp = steal(slot->user);
+	if (*userp)
+		(*userp)->slot = NULL;
 	slot->state = SLOT_FREE;
 	return attempt;
 }

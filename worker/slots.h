@@ -14,11 +14,21 @@ enum slot_state {
 	SLOT_DYING, /* its socket ended; its tree is being killed */
 };
 
+/* What uses a slot and is no attempt: a runner, a check of a source. Its ended() hears of the end of
+ * its run, when its whole tree is dead; the slot is free then. */
+struct slot_user {
+	uint32_t run;
+	struct slot *slot; /* NULL: it has none */
+	void (*ended)(struct slot_user *user, void *owner,
+		      const struct slot_report *report);
+};
+
 struct slot {
 	enum slot_state state;
 	uint32_t number;
 	int sock;
-	struct attempt *attempt; /* BUSY, DYING */
+	struct attempt *attempt; /* BUSY, DYING: this, or */
+	struct slot_user *user;
 	struct slot *next_idle;
 };
 
@@ -42,11 +52,12 @@ void slots_fini(struct slots *s);
 bool slots_request(struct slots *s);
 /** slots_arrived() - on SPAWNER_SLOT; takes @sock. */
 void slots_arrived(struct slots *s, const struct spawner_message *m, int sock);
-/** slots_take() - an idle one, now BUSY with @attempt, or NULL. */
-struct slot *slots_take(struct slots *s, struct attempt *attempt);
+/** slots_take() - an idle one, now BUSY with @attempt or @user, or NULL. */
+struct slot *slots_take(struct slots *s, struct attempt *attempt, struct slot_user *user);
 /** slots_put() - its run has ended. */
 void slots_put(struct slots *s, struct slot *slot);
 /** slots_broken() - its socket ended. */
 void slots_broken(struct slots *s, struct slot *slot);
-/** slots_gone() - on SPAWNER_SLOT_GONE. Return: the attempt that it ran, or NULL. */
-struct attempt *slots_gone(struct slots *s, uint32_t number);
+/** slots_gone() - on SPAWNER_SLOT_GONE. @userp: what used it and is no attempt, or NULL.
+ * Return: the attempt that it ran, or NULL. */
+struct attempt *slots_gone(struct slots *s, uint32_t number, struct slot_user **userp);

@@ -114,7 +114,7 @@ static int make(const struct options *options, struct err *e)
 	return check_owner(root, e) || check_owner(options->work_dir, e);
 }
 
-static const char *const ours[] = {"attempts", "cache"};
+static const char *const ours[] = {"attempts", "cache", "sources", "libraries"};
 
 int workdir_open(const struct options *options, struct err *e)
 {

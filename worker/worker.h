@@ -7,6 +7,7 @@
  *   present.c   what the broker is told about us: WorkerHello, Heartbeat, Results, Handback
  *   schedule.c  which attempt starts when; stopping
  *   finish.c    what an attempt came to
+ *   runner/     calls: their sources, and the warm processes that run them
  *
  * One round: everything that happened is taken in, then what can start is started, then results are
  * made and sent in one message. Starting comes before reporting, so that a slot is never idle while
@@ -16,6 +17,8 @@
 #include "worker/attempt.h"
 #include "worker/credit.h"
 #include "worker/options.h"
+#include "worker/runner/calls.h"
+#include "worker/runner/pool.h"
 #include "worker/session.h"
 #include "worker/slots.h"
 
@@ -46,6 +49,9 @@ struct worker {
 	struct cache *cache;
 	struct dirs dirs;
 	struct functions functions;
+	struct kinds kinds;
+	struct sources sources;
+	struct pool pool;
 	struct attempts attempts;
 	struct slots slots;
 	struct capacity capacity;
@@ -72,7 +78,14 @@ struct worker {
 int worker_run(const struct options *options, int spawner, pid_t spawner_pid);
 
 /* loop.c */
-enum loop_tag { TAG_BROKER = 1, TAG_SPAWNER, TAG_JOBS, TAG_SIGNALS, TAG_SLOT };
+enum loop_tag {
+	TAG_BROKER = 1,
+	TAG_SPAWNER,
+	TAG_JOBS,
+	TAG_SIGNALS,
+	TAG_SLOT,
+	TAG_RUNNER
+};
 #define LOOP_TAG(tag)                                                                    \
 	((uint64_t)(tag) << 32) /* in epoll_event.data; a slot's number below */
 void loop_watch(struct worker *w, int fd, enum loop_tag tag);
@@ -103,6 +116,8 @@ bool worker_takes_nothing(const struct worker *w);
 void schedule_start(struct worker *w);
 /** schedule_stop() - begin to stop an attempt in any state. */
 void schedule_stop(struct worker *w, struct attempt *a, enum attempt_stop why);
+/** schedule_signal_stop() - SIGTERM to what RUNs it, SIGKILL after its grace. */
+void schedule_signal_stop(struct worker *w, struct attempt *a);
 /** schedule_timers() - limits, grace periods. Return: when to call it again. */
 uint64_t schedule_timers(struct worker *w);
 /** schedule_hand_back() - leases that wait while another worker might run them. */
@@ -123,3 +138,14 @@ void finish_forget(struct worker *w, struct attempt *a);
 /** finish_upload_again() - the store says that blobs of its report are missing. */
 void finish_upload_again(struct worker *w, struct attempt *a, const Cashet__ResultAck *m);
 void finish_release_dir(struct worker *w, struct attempt *a);
+/** finish_clean_dir() - a directory that was used: make it as new, in a thread if that takes long. */
+void finish_clean_dir(struct worker *w, struct dir *dir);
+/** finish_ended_call() - the runner ended in the middle of it; its directory has what it printed. */
+void finish_ended_call(struct worker *w, struct attempt *a,
+		       const struct slot_report *report);
+/** finish_collect_call() - a call that is RUNNING was answered, with files in its directory.
+ * @result: of its result, living as long as the report; or NULL. */
+void finish_collect_call(struct worker *w, struct attempt *a, const char *result,
+			 uint8_t type, uint64_t size);
+/** finish_lost() - this worker failed, not the task: LOST. @error: negative errno. */
+void finish_lost(struct worker *w, struct attempt *a, const char *what, int error);

@@ -196,6 +196,8 @@ static enum layout_result place_plain(struct layout *l, const char *path,
 	switch ((enum content_type)content->type) {
 	case CONTENT_FILE:
 	case CONTENT_EXEC:
+	case CONTENT_JSON:
+	case CONTENT_PICKLE:
 		return place_file(l, path, content->digest, content->type == CONTENT_EXEC,
 				  e);
 	case CONTENT_TREE:
@@ -397,6 +399,49 @@ static enum layout_result check_externs(const struct layout *l, struct err *e)
 	return LAYOUT_OK;
 }
 
+/* The bytes of an entry that is described by what it says are those of the source. */
+static const struct source_file *shipped_file(const struct layout *l, const char *path)
+{
+	for (size_t i = 0; l->shipped && i < l->shipped->file_count; i++)
+		if (!strcmp(l->shipped->files[i].path, path))
+			return &l->shipped->files[i];
+	return NULL;
+}
+
+static const struct function_code *code_at(const struct function *f, const char *path)
+{
+	for (size_t i = 0; i < f->code_count; i++)
+		if (!strcmp(f->code[i].path, path))
+			return &f->code[i];
+	return NULL;
+}
+
+static enum layout_result place_code(struct layout *l, struct err *e)
+{
+	const struct function *f = l->function;
+	enum layout_result result = LAYOUT_OK;
+	for (size_t i = 0; result == LAYOUT_OK && i < f->code_count; i++) {
+		const struct function_code *c = &f->code[i];
+		const struct source_file *file =
+			c->scheme > CODE_BYTES ? shipped_file(l, c->path) : NULL;
+		if (c->scheme > CODE_BYTES && !file) {
+			err_set(e, ERR_USAGE, "%s is not in the source that was sent",
+				c->path);
+			return LAYOUT_BAD;
+		}
+		result = place_file(l, c->path, file ? file->digest : c->digest,
+				    c->executable, e);
+	}
+	for (size_t i = 0;
+	     l->shipped && result == LAYOUT_OK && i < l->shipped->file_count; i++) {
+		const struct source_file *file = &l->shipped->files[i];
+		if (!code_at(f, file->path))
+			result = place_file(l, file->path, file->digest, file->executable,
+					    e);
+	}
+	return result;
+}
+
 static enum layout_result make_output_folders(struct layout *l, struct err *e)
 {
 	const struct function *f = l->function;
@@ -422,9 +467,8 @@ enum layout_result layout_run(struct layout *l, struct err *e)
 	if (l->dir_fd < 0)
 		return failed_at(e, l->dir, errno);
 	enum layout_result result = check_externs(l, e);
-	for (size_t i = 0; result == LAYOUT_OK && i < f->code_count; i++)
-		result = place_file(l, f->code[i].path, f->code[i].digest,
-				    f->code[i].executable, e);
+	if (result == LAYOUT_OK)
+		result = place_code(l, e);
 	for (size_t i = 0; result == LAYOUT_OK && i < f->input_count; i++)
 		result = place_input(l, i, e);
 	for (size_t i = 0; result == LAYOUT_OK && i < f->input_count; i++)
@@ -438,13 +482,33 @@ enum layout_result layout_run(struct layout *l, struct err *e)
 }
 
 enum layout_result layout_folder(const char *dir, const uint8_t digest[DIGEST_SIZE],
-				 const struct layout_source *source, struct err *e)
+				 const struct layout_source *source, uint8_t *missing,
+				 struct err *e)
 {
 	struct layout l = {.dir = dir, .source = source};
 	l.dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (l.dir_fd < 0)
 		return failed_at(e, dir, errno);
 	enum layout_result result = place_tree(&l, ".", digest, e);
+	if (missing)
+		memcpy(missing, l.missing, DIGEST_SIZE);
+	close(l.dir_fd);
+	return result;
+}
+
+enum layout_result layout_files(const char *dir, const struct layout_file *files,
+				size_t count, const struct layout_source *source,
+				uint8_t *missing, struct err *e)
+{
+	struct layout l = {.dir = dir, .source = source};
+	l.dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (l.dir_fd < 0)
+		return failed_at(e, dir, errno);
+	enum layout_result result = LAYOUT_OK;
+	for (size_t i = 0; result == LAYOUT_OK && i < count; i++)
+		result = place_file(&l, files[i].path, files[i].digest,
+				    files[i].executable, e);
+	memcpy(missing, l.missing, DIGEST_SIZE);
 	close(l.dir_fd);
 	return result;
 }

@@ -1,6 +1,6 @@
 /* layout.h - puts what a task reads into its directory:
  *
- *	PATH                        each code entry at its own path
+ *	PATH                        each code entry at its own path, and what scripts among them import
  *	inputs/NAME/FILE            a file; a folder's files below inputs/NAME/FILE/
  *	inputs/NAME/PATH            the outputs of a task with several, at the paths it declared
  *	inputs/NAME/000000/FILE     members of a list (000000/PATH for members with several outputs)
@@ -11,7 +11,7 @@
  * and no link is in it before the last step, so no path can lead out of it. */
 #pragma once
 
-#include "common/pure/buf.h"
+#include "common/format/source.h"
 #include "common/task/substitute.h"
 
 /* Where bytes come from: the cache of inputs, or a test's table. */
@@ -42,7 +42,9 @@ struct layout {
 	const struct args *args;
 	const struct layout_extern *externs;
 	size_t extern_count;
-	const char *dir; /* the task's directory: empty, absolute */
+	const struct source
+		*shipped; /* its code that is not described by its bytes; or NULL */
+	const char *dir;  /* the task's directory: empty, absolute */
 	const struct layout_source *source;
 	/* out: */
 	struct input_paths *inputs; /* function->input_count of them; layout_fini() */
@@ -52,6 +54,19 @@ struct layout {
 
 enum layout_result layout_run(struct layout *l, struct err *e);
 void layout_fini(struct layout *l);
-/** layout_folder() - the files of a tree blob into @dir (absolute, empty, nobody else's). */
+
+struct layout_file {
+	const char *path;
+	bool executable;
+	const uint8_t *digest; /* of its bytes */
+};
+/** layout_files() - files at their paths below @dir (absolute, nobody else's).
+ * @missing: DIGEST_SIZE bytes, of LAYOUT_MISSING. */
+enum layout_result layout_files(const char *dir, const struct layout_file *files,
+				size_t count, const struct layout_source *source,
+				uint8_t *missing, struct err *e);
+/** layout_folder() - the files of a tree blob into @dir (absolute, empty, nobody else's).
+ * @missing: DIGEST_SIZE bytes, of LAYOUT_MISSING; or NULL. */
 enum layout_result layout_folder(const char *dir, const uint8_t digest[DIGEST_SIZE],
-				 const struct layout_source *source, struct err *e);
+				 const struct layout_source *source, uint8_t *missing,
+				 struct err *e);

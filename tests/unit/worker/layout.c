@@ -167,8 +167,8 @@ Test(layout, code_is_at_its_paths_and_folders_of_outputs_exist)
 	set_up(&r);
 	struct content train = put(&r, CONTENT_FILE, "print()"),
 		       run = put(&r, CONTENT_FILE, "#!");
-	struct function_code code[] = {{"lib/deep/run.sh", true, {0}},
-				       {"train.py", false, {0}}};
+	struct function_code code[] = {{.path = "lib/deep/run.sh", .executable = true},
+				       {.path = "train.py"}};
 	memcpy(code[0].digest, run.digest, DIGEST_SIZE);
 	memcpy(code[1].digest, train.digest, DIGEST_SIZE);
 	struct function_pair outputs[] = {{"m", "out/a/model.bin"}, {"n", "here"}};
@@ -360,7 +360,7 @@ Test(layout, two_things_at_one_path_are_refused)
 	struct rig r;
 	set_up(&r);
 	struct content train = put(&r, CONTENT_FILE, "print()");
-	struct function_code code[] = {{"inputs/in/name", false, {0}}};
+	struct function_code code[] = {{.path = "inputs/in/name"}};
 	memcpy(code[0].digest, train.digest, DIGEST_SIZE);
 	r.f.code = code;
 	r.f.code_count = 1;

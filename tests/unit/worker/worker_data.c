@@ -17,7 +17,7 @@ Test(worker, brings_inputs_and_uploads_outputs)
 	static char large[300000];
 	for (size_t i = 0; i < sizeof large; i++)
 		large[i] = (char)('a' + i % 26);
-	struct function_code code[] = {{"tool.sh", true, {0}}};
+	struct function_code code[] = {{.path = "tool.sh", .executable = true}};
 	fake_store(&f, "#!/bin/sh\ncat $1 $1 >$2; ls >>/dev/stderr\n", 43,
 		   code[0].digest);
 	char *inputs[] = {"data"}, *names[] = {"digits.csv"};

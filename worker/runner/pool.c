@@ -1,0 +1,600 @@
+/* pool.c - see pool.h. */
+#include "worker/runner/pool.h"
+
+#include "common/log.h"
+#include "common/pure/mem.h"
+#include "common/task/environment.h"
+#include "worker/runner/calls.h"
+#include "worker/runner/program.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define STARTING_MAX 16
+#define ENDED_NS NS_PER_S /* from the end of the stream to that of the process */
+#define EXIT_STALE 71	  /* of a runner that can serve no more calls as a fresh one */
+
+/* The strings of its start; secrets are read in a thread. */
+struct runner_start {
+	struct job job;
+	struct worker *worker;
+	struct runner *runner;
+	struct secrets_want secrets;
+	struct buf strings;
+	uint32_t argc, envc;
+	int channel; /* the runner's end */
+	int rc;	     /* of secrets_add() */
+	struct err error;
+};
+
+void pool_init(struct pool *p)
+{
+	*p = (struct pool){.alive = 0};
+	list_init(&p->runners);
+}
+
+/* ---- the end of a runner */
+
+static void runner_free(struct worker *w, struct runner *r)
+{
+	assert(r->call_count == 0 && !r->has_grant && !r->start);
+	list_del(&r->link);
+	w->pool.items[r->number] = NULL;
+	w->pool.alive--;
+	if (!r->was_ready)
+		w->pool.starting--;
+	if (r->state == RUNNER_READY)
+		w->pool.idle--;
+	if (r->sock >= 0)
+		close(r->sock);
+	if (r->dir)
+		finish_clean_dir(w, steal(r->dir));
+	kind_unref(r->kind);
+	buf_fini(&r->in);
+	buf_fini(&r->out);
+	free(r->marks);
+	free(r->fault);
+	free(r);
+}
+
+static const char *fault_of(const struct runner *r, const struct slot_report *s,
+			    char *text, size_t size)
+{
+	const char *language = r->kind->language;
+	if (r->fault)
+		return r->fault;
+	if (s->over_bytes || (r->condemned && r->was_ready))
+		return NULL; /* said by others */
+	if (s->step == SLOT_STEP_EXEC)
+		snprintf(text, size, "cashet-runner-%s cannot be started: %s", language,
+			 strerror(s->error));
+	else if (s->step)
+		return NULL;
+	else if (!r->was_ready && WIFEXITED(s->status))
+		snprintf(text, size, "cashet-runner-%s did not start: exit %d", language,
+			 WEXITSTATUS(s->status));
+	else if (!r->was_ready)
+		snprintf(text, size,
+			 "cashet-runner-%s did not start: killed by signal %d", language,
+			 WTERMSIG(s->status));
+	else
+		return NULL;
+	return text;
+}
+
+/* What its calls come to. The oldest one is the one that it died of, unless that was another's doing. */
+static void settle(struct worker *w, struct runner *r, const struct slot_report *s)
+{
+	struct attempt *oldest = runner_oldest(r);
+	bool stale = !s->step && WIFEXITED(s->status) &&
+		     WEXITSTATUS(s->status) == EXIT_STALE && r->answered && !r->fault &&
+		     !r->condemned;
+	bool other = r->condemned && oldest && oldest->lease.epoch != r->condemned;
+	char text[200];
+	if (oldest && !stale && !other) {
+		runner_detach(w, r, oldest);
+		calls_died(w, r, oldest, fault_of(r, s, text, sizeof text), s);
+	}
+	while (!list_empty(&r->calls)) { /* the youngest first: each goes to the front */
+		struct attempt *a =
+			container_of(r->calls.prev, struct attempt, call_link);
+		runner_detach(w, r, a);
+		calls_return(w, a);
+	}
+}
+
+static void runner_ended(struct slot_user *user, void *owner, const struct slot_report *s)
+{
+	struct worker *w = owner;
+	struct runner *r = container_of(user, struct runner, user);
+	log_debug("runner ended", "language=%s number=%u step=%u status=%d answered=%llu",
+		  r->kind->language, r->number, s->step, s->status,
+		  (unsigned long long)r->answered);
+	while (runner_read(w, r))
+		; /* its last answers; nobody else holds the other end */
+	settle(w, r, s);
+	runner_free(w, r);
+}
+
+/* It never came to a slot. */
+static void give_up(struct worker *w, struct runner *r, int error)
+{
+	const struct slot_report report = {.step = SLOT_STEP_REQUEST, .error = error};
+	settle(w, r, &report);
+	runner_free(w, r);
+}
+
+/* ---- starting */
+
+static void add_text(struct buf *strings, uint32_t *countp, const char *text)
+{
+	buf_add(strings, text, strlen(text) + 1);
+	++*countp;
+}
+
+static void make_strings(struct runner_start *s, const char *program)
+{
+	struct runner *r = s->runner;
+	static const struct function none;
+	uint32_t places = 0;
+	add_text(&s->strings, &places, r->dir->paths[DIR_SELF]);
+	add_text(&s->strings, &places, r->dir->paths[DIR_OUT]);
+	add_text(&s->strings, &places, r->dir->paths[DIR_ERR]);
+	add_text(&s->strings, &s->argc, program);
+	if (*r->kind->interpreter) {
+		add_text(&s->strings, &s->argc, "--python");
+		add_text(&s->strings, &s->argc, r->kind->interpreter);
+	}
+	add_text(&s->strings, &s->argc, "serve");
+	buf_add(&s->strings, r->kind->env.data, r->kind->env.size);
+	s->envc = r->kind->env_count;
+	environment_add(&s->strings, &s->envc, &none, "TMPDIR", r->dir->paths[DIR_TMP]);
+	if (r->grant.has_gpus)
+		environment_add(&s->strings, &s->envc, &none, "CUDA_VISIBLE_DEVICES",
+				r->devices);
+}
+
+static void start_free(struct runner_start *s)
+{
+	close(s->channel);
+	if (s->secrets.count)
+		secrets_wipe(&s->strings);
+	else
+		buf_fini(&s->strings);
+	free(s);
+}
+
+/* Its strings are complete: give it a slot. */
+static void launch(struct worker *w, struct runner *r, struct runner_start *s)
+{
+	const struct slot_program program = {
+		.argc = s->argc,
+		.envc = s->envc,
+		.strings = s->strings.data,
+		.size = s->strings.size,
+		.memory_max = resources_get(&r->kind->resources, "memory"),
+		.channel = s->channel,
+	};
+	struct slot *slot = slots_take(&w->slots, NULL, &r->user);
+	if (!slot) { /* somebody else took it while the secrets were read */
+		give_up(w, r, EAGAIN);
+		return;
+	}
+	r->user.run = ++w->run_count;
+	int rc = slot_send_run(slot->sock, r->user.run, &program);
+	if (rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN) {
+		slots_broken(&w->slots, slot); /* the spawner will tell when it is gone */
+	} else if (rc < 0) {
+		slots_put(&w->slots, slot);
+		give_up(w, r, -rc);
+	}
+}
+
+static void secrets_run(struct job *job, struct job_thread *thread)
+{
+	struct runner_start *s = container_of(job, struct runner_start, job);
+	s->rc = secrets_add(&s->strings, &s->envc, &s->secrets, &s->error);
+}
+
+static void secrets_done(struct job *job, void *owner)
+{
+	struct worker *w = owner;
+	struct runner_start *s = container_of(job, struct runner_start, job);
+	struct runner *r = s->runner;
+	r->start = NULL;
+	if (s->rc) {
+		r->fault = mem_strdup(s->error.what);
+		give_up(w, r, EACCES);
+	} else if (r->state == RUNNER_DYING) {
+		give_up(w, r, ECANCELED);
+	} else {
+		launch(w, r, s);
+	}
+	start_free(s);
+}
+
+static struct runner *runner_new(struct worker *w, struct kind *kind)
+{
+	struct pool *p = &w->pool;
+	uint32_t number = 0;
+	while (number < p->count && p->items[number])
+		number++;
+	if (number == ARRAY_LEN(p->items))
+		return NULL;
+	struct runner *r = mem_alloc(sizeof *r);
+	r->number = number;
+	r->kind = kind;
+	kind_ref(kind);
+	r->sock = -1;
+	r->user.ended = runner_ended;
+	r->since_ns = w->now_ns;
+	list_init(&r->calls);
+	list_add_tail(&p->runners, &r->link);
+	p->items[number] = r;
+	p->count = number == p->count ? p->count + 1 : p->count;
+	p->alive++;
+	p->starting++;
+	return r;
+}
+
+static int open_channel(struct worker *w, struct runner *r, int *otherp)
+{
+	int ends[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -errno;
+	struct epoll_event event = {.events = EPOLLIN,
+				    .data.u64 = LOOP_TAG(TAG_RUNNER) | r->number};
+	r->sock = ends[0];
+	*otherp = ends[1];
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, r->sock, &event) < 0 ? -errno : 0;
+}
+
+static int make_dir(struct worker *w, struct runner *r)
+{
+	CLEANUP_FREE char *results = NULL;
+	int rc = dirs_take(&w->dirs, &r->dir);
+	if (rc < 0) {
+		r->dir = NULL;
+		return rc;
+	}
+	if (asprintf(&results, "%s/results", r->dir->paths[DIR_SELF]) < 0)
+		abort();
+	return mkdir(results, 0700) < 0 ? -errno : 0;
+}
+
+/* Return: 0; negative errno, and nothing is left of it. */
+static int runner_start(struct worker *w, struct kind *kind, const struct grant *grant,
+			const char *program, struct runner **runnerp)
+{
+	struct runner *r = runner_new(w, kind);
+	int channel = -1, rc = r ? make_dir(w, r) : -EMFILE;
+	if (rc == 0)
+		rc = open_channel(w, r, &channel);
+	if (rc < 0) {
+		if (channel >= 0)
+			close(channel);
+		if (r)
+			runner_free(w, r);
+		return rc;
+	}
+	r->grant = *grant;
+	r->has_grant = true;
+	if (grant->has_gpus)
+		grant_devices(&w->capacity, grant, r->devices, sizeof r->devices);
+	struct runner_start *s = mem_alloc(sizeof *s);
+	s->worker = w;
+	s->runner = r;
+	s->channel = channel;
+	make_strings(s, program);
+	runner_welcome(w, r);
+	*runnerp = r;
+	if (!kind->secret_count) {
+		/* Its call is given to it first: if it cannot be started, that is what the call
+		 * comes to. */
+		r->start = s;
+		return 0;
+	}
+	s->secrets = (struct secrets_want){
+		.names = kind->secrets,
+		.count = kind->secret_count,
+		.worker = w->options->name,
+		.files_only = w->options->is_private,
+	};
+	s->job.run = secrets_run;
+	s->job.done = secrets_done;
+	s->job.lane = LANE_FETCH;
+	r->start = s;
+	jobs_submit(w->jobs, &s->job);
+	return 0;
+}
+
+/* ---- choosing */
+
+struct choice {
+	struct runner *idle, *ahead;
+};
+
+/* Whether a call that takes @pace_ns may wait behind what it has. What is under way counts as long as it
+ * is old: nothing waits behind a call that takes long. */
+static bool has_room(const struct worker *w, const struct runner *r, uint64_t pace_ns)
+{
+	const struct attempt *a = runner_oldest(r);
+	if (!pace_ns || r->call_count >= POOL_DEPTH_MAX || !a ||
+	    a->state != ATTEMPT_RUNNING)
+		return false;
+	uint64_t age_ns = w->now_ns - a->started_ns;
+	uint64_t queued_ns = r->queued_ns > age_ns ? r->queued_ns : age_ns;
+	return queued_ns + pace_ns <= POOL_AHEAD_NS;
+}
+
+static struct choice choose(struct worker *w, const struct attempt *a)
+{
+	struct choice c = {0};
+	uint64_t pace_ns = calls_pace(a->function);
+	struct list *at;
+	list_for_each (at, &w->pool.runners) {
+		struct runner *r = container_of(at, struct runner, link);
+		if (r->kind != a->kind)
+			continue;
+		if (r->state == RUNNER_READY && !c.idle)
+			c.idle = r;
+		else if (r->state == RUNNER_BUSY && has_room(w, r, pace_ns) &&
+			 (!c.ahead || r->call_count < c.ahead->call_count))
+			c.ahead = r;
+	}
+	return c;
+}
+
+/* An idle runner takes up its work again, on the devices that it was started with. */
+static bool wake_up(struct worker *w, struct runner *r)
+{
+	char devices[sizeof r->devices] = "";
+	if (!capacity_take(&w->capacity, &r->kind->resources, &r->grant))
+		return false;
+	r->has_grant = true;
+	if (r->grant.has_gpus)
+		grant_devices(&w->capacity, &r->grant, devices, sizeof devices);
+	if (strcmp(devices, r->devices) == 0)
+		return true;
+	capacity_give(&w->capacity, &r->grant);
+	r->has_grant = false;
+	return false;
+}
+
+static struct runner *idle_with_devices(struct worker *w, const struct kind *kind)
+{
+	struct list *at;
+	list_for_each (at, &w->pool.runners) {
+		struct runner *r = container_of(at, struct runner, link);
+		if (r->kind == kind && r->state == RUNNER_READY && wake_up(w, r))
+			return r;
+	}
+	return NULL;
+}
+
+static enum pool_answer start_one(struct worker *w, struct attempt *a,
+				  const struct grant *grant)
+{
+	struct err e = {0};
+	struct grant g = *grant;
+	struct runner *r = NULL;
+	CLEANUP_FREE char *program = program_find(a->kind->language, &e);
+	if (!program) {
+		capacity_give(&w->capacity, &g);
+		calls_refuse(w, a, CASHET__OUTCOME__KIND__FAILED, e.what);
+		return POOL_TAKEN;
+	}
+	int rc = runner_start(w, a->kind, grant, program, &r);
+	if (rc < 0) {
+		capacity_give(&w->capacity, &g);
+		if (rc == -ENOSPC || rc == -EDQUOT) {
+			worker_disk_full(w, "starting a runner");
+			return POOL_NO_ROOM;
+		}
+		finish_unstarted(w, a, CASHET__OUTCOME__KIND__LOST,
+				 "this worker cannot start a runner in %s: %s",
+				 w->options->work_dir, strerror(-rc));
+		return POOL_TAKEN;
+	}
+	runner_call(w, r, a);
+	if (!a->kind->secret_count) {
+		struct runner_start *s = steal(r->start);
+		launch(w, r, s);
+		start_free(s);
+	}
+	return POOL_TAKEN;
+}
+
+enum pool_answer pool_give(struct worker *w, struct attempt *a)
+{
+	struct choice c = choose(w, a);
+	struct grant grant;
+	struct runner *idle = c.idle ? idle_with_devices(w, a->kind) : NULL;
+	if (idle) {
+		runner_call(w, idle, a);
+		return POOL_TAKEN;
+	}
+	if (!capacity_take(&w->capacity, &a->kind->resources, &grant)) {
+		if (!c.ahead)
+			return POOL_NO_ROOM;
+		runner_call(w, c.ahead, a);
+		return POOL_TAKEN;
+	}
+	if (w->slots.idle && w->pool.starting < STARTING_MAX) {
+		pool_make_room(w, &a->kind->resources);
+		return start_one(w, a, &grant);
+	}
+	capacity_give(&w->capacity, &grant);
+	if (c.ahead) {
+		runner_call(w, c.ahead, a);
+		return POOL_TAKEN;
+	}
+	return w->slots.idle ? POOL_NO_ROOM : POOL_NO_SLOT;
+}
+
+/* ---- idle ones */
+
+static void quit(struct worker *w, struct runner *r)
+{
+	if (r->state != RUNNER_READY)
+		return;
+	frame_add_quit(&r->out);
+	runner_flush(w, r);
+	w->pool.idle--;
+	r->state = RUNNER_DYING;
+	r->quit_ns = w->now_ns;
+}
+
+static struct runner *longest_idle(const struct pool *p)
+{
+	struct runner *best = NULL;
+	struct list *at;
+	list_for_each (at, &p->runners) {
+		struct runner *r = container_of(at, struct runner, link);
+		if (r->state == RUNNER_READY && (!best || r->since_ns < best->since_ns))
+			best = r;
+	}
+	return best;
+}
+
+static uint64_t idle_memory(const struct pool *p)
+{
+	uint64_t sum = 0;
+	struct list *at;
+	list_for_each (at, &p->runners) {
+		struct runner *r = container_of(at, struct runner, link);
+		if (r->state == RUNNER_READY)
+			sum += resources_get(&r->kind->resources, "memory");
+	}
+	return sum;
+}
+
+void pool_make_room(struct worker *w, const struct resources *want)
+{
+	uint64_t cpus = resources_get(&w->capacity.total, "cpus") / 1000;
+	uint64_t total = resources_get(&w->capacity.total, "memory");
+	uint64_t used = resources_get(&w->capacity.used, "memory");
+	struct runner *r;
+	while (w->pool.idle > 2 * cpus + 2 && (r = longest_idle(&w->pool)))
+		quit(w, r);
+	/* @want is among what is used. */
+	while (resources_get(want, "memory") && w->pool.idle &&
+	       used + idle_memory(&w->pool) > total && (r = longest_idle(&w->pool)))
+		quit(w, r);
+}
+
+void pool_quit(struct worker *w, bool all)
+{
+	struct list *at, *next;
+	list_for_each_safe (at, next, &w->pool.runners) {
+		struct runner *r = container_of(at, struct runner, link);
+		if (r->state == RUNNER_READY)
+			quit(w, r);
+		else if (all && r->state != RUNNER_DYING)
+			runner_kill(w, r, NULL);
+	}
+}
+
+/* Return: when to look again. */
+static uint64_t check(struct worker *w, struct runner *r)
+{
+	uint64_t due_ns;
+	switch (r->state) {
+	case RUNNER_STARTING:
+		if (w->now_ns - r->since_ns < POOL_START_NS)
+			return r->since_ns + POOL_START_NS;
+		runner_kill(w, r, "the runner did not get ready within 120 s");
+		return TIME_NEVER;
+	case RUNNER_READY:
+		if (r->pinged_ns && w->now_ns - r->pinged_ns >= POOL_PONG_NS) {
+			runner_kill(w, r, "the runner does not answer any more");
+			return TIME_NEVER;
+		}
+		if (w->now_ns - r->since_ns >= POOL_IDLE_NS || r->kind->secret_count) {
+			quit(w, r);
+			return TIME_NEVER;
+		}
+		if (r->pinged_ns)
+			return r->pinged_ns + POOL_PONG_NS;
+		due_ns = (r->heard_ns > r->since_ns ? r->heard_ns : r->since_ns) +
+			 POOL_PING_NS;
+		if (w->now_ns < due_ns)
+			return due_ns;
+		runner_ping(w, r);
+		return r->pinged_ns + POOL_PONG_NS;
+	case RUNNER_BUSY:
+		return TIME_NEVER;
+	case RUNNER_DYING:
+		due_ns = (r->quit_ns ? r->quit_ns : r->ended_ns) + ENDED_NS;
+		if (due_ns == ENDED_NS || r->fault || !r->user.slot)
+			return TIME_NEVER;
+		if (w->now_ns < due_ns)
+			return due_ns;
+		runner_kill(w, r,
+			    r->quit_ns ? "the runner does not quit"
+				       : "the function closed a descriptor that is not "
+					 "its own: the runner's channel");
+		return TIME_NEVER;
+	}
+	return TIME_NEVER;
+}
+
+uint64_t pool_timers(struct worker *w)
+{
+	uint64_t next_ns = TIME_NEVER;
+	struct list *at, *next;
+	list_for_each_safe (at, next, &w->pool.runners) {
+		uint64_t due_ns = check(w, container_of(at, struct runner, link));
+		if (due_ns < next_ns)
+			next_ns = due_ns;
+	}
+	pool_flush(w);
+	return next_ns;
+}
+
+void pool_flush(struct worker *w)
+{
+	struct list *at;
+	list_for_each (at, &w->pool.runners) {
+		struct runner *r = container_of(at, struct runner, link);
+		if (r->out.size && !r->waits_for_room)
+			runner_flush(w, r);
+	}
+}
+
+void pool_readable(struct worker *w, uint32_t number)
+{
+	struct runner *r = number < w->pool.count ? w->pool.items[number] : NULL;
+	if (!r || r->ended_ns)
+		return;
+	runner_read(w, r);
+	if (r->waits_for_room)
+		runner_flush(w, r);
+}
+
+void pool_fini(struct worker *w)
+{
+	while (!list_empty(&w->pool.runners)) {
+		struct runner *r =
+			container_of(w->pool.runners.next, struct runner, link);
+		while (!list_empty(&r->calls))
+			runner_detach(w, r, runner_oldest(r));
+		r->start = NULL;
+		if (r->has_grant)
+			capacity_give(&w->capacity, &r->grant);
+		r->has_grant = false;
+		if (r->dir)
+			dir_drop(steal(r->dir));
+		runner_free(w, r);
+	}
+}
