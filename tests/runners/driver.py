@@ -168,7 +168,10 @@ class Worker:
                 sent = self.socket.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
                 descriptors = ()
             else:
-                sent = self.socket.send(data)
+                try:
+                    sent = self.socket.send(data)
+                except BrokenPipeError:
+                    self.gone()
             data = data[sent:]
 
     def send(self, letter, body=b"", descriptors=()):
@@ -237,9 +240,12 @@ class Worker:
     def answer(self):
         found = self.frame()
         if found is None:
-            raise EOFError("the runner ended with %d: %s" % (
-                self.process.wait(TIMEOUT_S), open(self.path("err"), errors="replace").read()))
+            self.gone()
         return self.read(*found)
+
+    def gone(self):
+        with open(self.path("err"), errors="replace") as err:
+            raise EOFError("the runner ended with %d: %s" % (self.process.wait(TIMEOUT_S), err.read()))
 
     def read(self, letter, body):
         if letter == b"D":

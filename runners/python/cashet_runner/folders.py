@@ -5,6 +5,7 @@ happens in it; but only once in a tick of the file system's clock, so as long as
 ticks the folder is read as well.
 """
 
+import fcntl
 import os
 import stat
 import sys
@@ -13,6 +14,7 @@ import time
 from .channel import NOTHING, file_part, keep, part
 
 SETTLED_NS = 40_000_000
+ONE_READ = 1 << 20
 APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
@@ -102,13 +104,18 @@ os.umask(UMASK)
 
 
 class Output:
-    """One of the descriptors 1 and 2: a file that is empty between calls."""
+    """One of the descriptors 1 and 2: a file that is empty between calls. @file: the same, out of the way."""
 
     def __init__(self, fd, path):
-        self.fd, self.path = fd, path
+        self.fd, self.path, self.file = fd, path, -1
         self._open()
 
     def _open(self):
+        if self.file >= 0:
+            try:
+                os.close(self.file)
+            except OSError:
+                pass  # a call has
         fd = os.open(self.path, APPEND, 0o666)
         self.file = keep(fd)
         if fd != self.fd:
@@ -118,38 +125,53 @@ class Output:
         self.inode, self.device = now.st_ino, now.st_dev
 
     def size(self):
-        """Bytes in it. The descriptor is put back if a call has closed or changed it."""
-        try:
-            now = os.fstat(self.fd)
+        """Bytes in it. The descriptor, and the file, are put back if a call has closed or removed them."""
+        for fd in (self.fd, self.file):
+            try:
+                now = os.fstat(fd)
+            except OSError:
+                continue
             if now.st_ino == self.inode and now.st_dev == self.device:
+                if fd != self.fd:
+                    os.dup2(fd, self.fd)
+                if now.st_nlink == 0:
+                    self._again(now.st_size)
                 return now.st_size
-        except OSError:
-            pass
+        self._open()
+        return os.fstat(self.fd).st_size
+
+    def _again(self, size):
+        """A file of the same bytes where the removed one was."""
+        data, at = os.dup(self.fd), 0
+        self._open()
         try:
-            now = os.fstat(self.file)
-            if now.st_ino != self.inode or now.st_dev != self.device:
-                raise OSError
-            os.dup2(self.file, self.fd)
-            return now.st_size
-        except OSError:
-            self._open()
-        return os.fstat(self.file).st_size
+            while at < size:
+                at += os.write(self.fd, os.pread(data, ONE_READ, at))
+        finally:
+            os.close(data)
 
     def take(self, size):
         data = b""
         while len(data) < size:
-            more = os.pread(self.file, size - len(data), len(data))
+            more = os.pread(self.fd, size - len(data), len(data))
             if not more:
                 break
             data += more
-        os.ftruncate(self.file, 0)
+        os.ftruncate(self.fd, 0)
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        fcntl.fcntl(self.fd, fcntl.F_SETFL, os.O_APPEND)
         return part(data)
 
     def move(self, path, name):
-        """Gives the file itself away."""
+        """Gives the file itself away; where it was there is an empty one."""
+        size = os.fstat(self.fd).st_size
+        try:
+            whole = os.stat(self.path).st_ino == self.inode
+        except OSError:
+            whole = False
+        if not whole:  # a call has moved it
+            self._again(size)
         os.rename(self.path, path)
-        size = os.fstat(self.file).st_size
-        os.close(self.file)
         self._open()
         return file_part(size, name)
 
@@ -187,12 +209,20 @@ class Place:
             self.err_text.flush()
         except (ValueError, OSError, AttributeError):  # closed, detached
             self.out_text = None
-        if sys.stdout is not self.out_text or sys.stderr is not self.err_text or self.out_text is None:
-            self.streams()
+        try:
+            if sys.stdout is self.out_text and sys.stderr is self.err_text and self.out_text is not None:
+                return
+        except AttributeError:  # deleted
+            pass
+        self.streams()
 
     def logs(self, id_):
         """Two parts: what the call printed."""
         self.flush()
+        try:
+            os.get_inheritable(0)
+        except OSError:
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)  # the lowest that is free: it is 0
         out, err = self.out.size(), self.err.size()
         if not out and not err:
             return NOTHING + NOTHING

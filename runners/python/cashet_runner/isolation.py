@@ -3,16 +3,18 @@ many bytes; a child that ends without them was killed, or ended itself."""
 
 import os
 import select
-import struct
 
-SIZE = struct.Struct("<I")
+from .channel import SIZE, keep
+
 LOST = 72  # the call closed the pipe
 ONE_READ = 1 << 20
 
 
 def run(work):
     """Calls @work in a child. Return: (the bytes that it returned or None, its wait status, cpu in ns)."""
-    out, into = os.pipe2(os.O_CLOEXEC)
+    out, low = os.pipe2(os.O_CLOEXEC)
+    into = keep(low)
+    os.close(low)
     try:
         child = os.fork()
     except OSError:

@@ -20,7 +20,7 @@ from .folders import Broken
 
 SIGNALS = [number for number in sorted(_signal.valid_signals())
            if number not in (_signal.SIGKILL, _signal.SIGSTOP)]
-GRACE_S = 0.1  # for threads that are about to end
+GRACE_S = 0.1  # for threads and processes that are about to end
 forget_warnings = getattr(_warnings, "_filters_mutated", None) or getattr(
     _warnings, "_filters_mutated_lock_held", lambda: None)
 LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
@@ -84,14 +84,23 @@ class Process:
         self.finish()
 
     def finish(self):
-        """Nothing of the call still runs."""
-        if _thread._count() > self.threads:
-            self._threads()
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        raise Broken("processes of the call still run")
+        """Nothing of the call still runs. What is about to end has a moment for it."""
+        end = None
+        while True:
+            if _thread._count() <= self.threads:
+                try:
+                    while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+                        pass  # ended, and nobody waited for it
+                except ChildProcessError:
+                    return
+                what = "processes"
+            else:
+                what = "threads"
+            if end is None:
+                end = time.monotonic() + GRACE_S
+            elif time.monotonic() > end:
+                raise Broken("%s of the call still run" % what)
+            time.sleep(0.001)
 
     def _environment(self):
         os.environ = environ
@@ -123,10 +132,3 @@ class Process:
                     resource.setrlimit(number, limits)
                 except (OSError, ValueError):
                     raise Broken("resource limit %d is lower than it was" % number) from None
-
-    def _threads(self):
-        end = time.monotonic() + GRACE_S
-        while _thread._count() > self.threads:
-            if time.monotonic() > end:
-                raise Broken("threads of the call still run")
-            time.sleep(0.001)

@@ -148,10 +148,10 @@ class Server:
         if load.view is not self.views.current:
             self.views.enter(load.view)
         self.announce(call)
+        spent = left = 0
         try:
             if call.directory:
                 os.chdir(call.directory)
-            spent = left = 0
             if not call.isolation:
                 kind, data = self.attempt(call, load)
             else:
@@ -159,7 +159,7 @@ class Server:
                 if data is None:
                     kind, left, data, spent = self.isolated(call, load)
         except OSError as e:  # no folder, no further process
-            kind, data = 0, failures.report("load", "the call cannot begin: %s" % e, e)
+            kind, data = 0, failures.report("load", "the call cannot begin: %s" % e, e, self.views)
         for fd in call.descriptors:
             os.close(fd)
         self.flush_c()
@@ -171,9 +171,12 @@ class Server:
             self.channel.done(call.id, kind, clock() - began, spent, data + logs)
         else:
             self.channel.error(call.id, clock() - began, spent, logs, data)
-        process.restore()
-        self.views.restore()
-        place.tidy()
+        try:
+            process.restore()
+            self.views.restore()
+            place.tidy()
+        except (AttributeError, TypeError, ValueError, OSError) as e:  # of what a call has deleted or replaced
+            raise Broken("%s: %s" % (type(e).__name__, e)) from None
         if left:
             raise Broken("processes or threads of the call still run")
 
@@ -346,8 +349,8 @@ def main(program, startup):
         return 0
     except Malformed as e:
         return say(MALFORMED, "the worker sent %s" % e)
-    except (Broken, Spoilt):
-        return REPLACE
+    except (Broken, Spoilt) as e:
+        return say(REPLACE, "it ends, to be replaced: %s" % e)
     except Lost as e:
         return say(CLOSED, "a call closed the runner's own descriptors: %s" % e)
     return 0

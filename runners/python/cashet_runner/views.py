@@ -24,7 +24,8 @@ class Spoilt(Exception):
 
 
 class View:
-    """What one source sees. @folder: its files. @modules: its own, while another source is served."""
+    """What one source sees. @folder: its files. @modules: its own, as they were when it was left. @shadows: names
+    of files that others could mean; @hidden: modules of these names, while it is visible."""
 
     def __init__(self, folder, path):
         self.folder = os.path.join(folder, "")
@@ -62,7 +63,6 @@ class Views:
         self.base.path, self.base.tops, self.base.shadows = self.path, frozenset(), frozenset()
         self.base.argv = [""]
         self._builtins = dict(builtins.__dict__)
-        self._count = len(modules)
 
     def enter(self, view):
         """Makes @view, or with None nobody's, the visible one."""
@@ -76,17 +76,14 @@ class Views:
                 for name in [name for name in modules if view.hides(name)]:
                     view.hidden[name] = modules.pop(name)
             modules.update(view.modules)
-            view.modules = {}
-        self._count = len(modules) if view is None or not view.shadows else -1
         self.restore()
 
     def _leave(self, view):
-        if len(modules) != self._count or view.modules:
-            if self._sort(view) and view.shadows:
-                raise Spoilt("a file of the source is named like a module that others import (%s)"
-                             % ", ".join(sorted(view.shadows)))
+        if self._sort(view) and view.shadows:
+            raise Spoilt("a file of the source is named like a module that others import (%s)"
+                         % ", ".join(sorted(view.shadows)))
         for name in view.modules:
-            modules.pop(name, None)
+            del modules[name]
         modules.update(view.hidden)
         view.hidden = {}
         self._restore_builtins()
@@ -100,16 +97,19 @@ class Views:
                 del now[name]
 
     def _sort(self, view):
-        """Puts what is the source's into @view.modules; whether anything new is not."""
-        found = False
-        for name, module in list(modules.items()):
-            if name in self.shared and not view.hides(name):
-                continue
-            if self._owns(view, name, module):
-                view.modules[name] = module
+        """Says in @view.modules what is the source's now; whether anything new is not."""
+        new = modules.keys() - self.shared
+        if view.shadows:
+            new.update(name for name in modules if view.hides(name))
+        own, found = {}, False
+        for name in new:
+            module = modules[name]
+            if name in view.modules or self._owns(view, name, module):
+                own[name] = module
             else:
                 self.shared.add(name)
                 found = True
+        view.modules = own
         return found
 
     def _owns(self, view, name, module):
@@ -181,7 +181,7 @@ class Views:
     def _forget(self, view):
         self._sort(view)
         for name in view.modules:
-            modules.pop(name, None)
+            del modules[name]
         view.modules = {}
         self.restore()
 
