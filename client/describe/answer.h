@@ -23,7 +23,7 @@ struct answer {
 	char wrong[200]; /* what is not as it must be */
 };
 
-void answer_fini(struct answer *a);
+void describe_answer_fini(struct answer *a);
 /** answer_cut() - Return: 0; ERR_USAGE: it is no answer, @a->wrong says why; ERR_FAILED. */
 int answer_cut(struct answer *a, const void *data, size_t size, struct arena *arena);
 

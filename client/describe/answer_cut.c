@@ -9,7 +9,7 @@
 
 #define NO_MEMORY 2
 
-void answer_fini(struct answer *a)
+void describe_answer_fini(struct answer *a)
 {
 	free(a->rows);
 	a->rows = NULL;

@@ -519,7 +519,7 @@ static int halves(struct describer *d, const struct group *g, struct err *e)
 static int ask(struct describer *d, struct group *g, struct err *e)
 {
 	CLEANUP(process_end_fini) struct process_end end = {0};
-	CLEANUP(answer_fini) struct answer a = {0};
+	CLEANUP(describe_answer_fini) struct answer a = {0};
 	int r = run(d, g, &end, e);
 	if (r)
 		return r;
