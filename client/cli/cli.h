@@ -177,6 +177,8 @@ int follow_outcome(const struct cashet_counts *counts);
 /* ---- the commands ---- */
 
 int cmd_submit(struct cli *cli);
+int cmd_map(struct cli *cli);
+int cmd_describe(struct cli *cli);
 int cmd_wait(struct cli *cli);
 int cmd_retry(struct cli *cli);
 int cmd_cancel(struct cli *cli);

@@ -153,6 +153,25 @@ const struct command command_table[] = {
 		.run = cmd_logs,
 	},
 	{
+		.name = "describe",
+		.words = "FILE:FUNCTION|FILE...",
+		.complete = "file",
+		.summary = "print what a function by source is: what counts, and its "
+			   "hash",
+		.help = "What it is made of: definitions with their lines, packages, the "
+			"files that are shipped with it, what cannot be followed, and "
+			"the canonical form, which is what is hashed. A FILE alone is a "
+			"script, as code: of a command. Nothing of it is run; no broker "
+			"is asked.",
+		.examples = "cashet describe train.py:train\n"
+			    "cashet describe train.c:train --cflag=-O3\n"
+			    "cashet describe train.py --json",
+		.options = OPTIONS_DESCRIBE,
+		.least = 1,
+		.most = 10000,
+		.run = cmd_describe,
+	},
+	{
 		.name = "why",
 		.words = "BATCH:INDEX|COMMIT",
 		.complete = "commit",

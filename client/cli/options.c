@@ -24,6 +24,25 @@ const struct option_row option_table[] = {
 	 "tag every task; may be repeated", "tag"},
 	{"format", 0, OPTION_TEXT, OPTIONS_SUBMIT, AT(format), "FORMAT",
 	 "yaml, json or jsonl; else by the file's name", "=yaml json jsonl"},
+	{"kw", 0, OPTION_LIST, OPTIONS_CALL, AT(keywords), "NAME=VALUE",
+	 "of a function: the argument of this name; may be repeated"},
+	{"python", 0, OPTION_TEXT, OPTIONS_DESCRIBE, AT(python), "PROGRAM",
+	 "of a Python function: the interpreter (default: python3)", "file"},
+	{"cflag", 0, OPTION_LIST, OPTIONS_DESCRIBE, AT(cflags), "FLAG",
+	 "of a C function: a flag of the compiler, --cflag=-O3; may be repeated"},
+	{"isolation", 0, OPTION_TEXT, OPTIONS_CALL, AT(isolation), "HOW",
+	 "of a function: shared, or fork for a fresh process each time (default: shared)",
+	 "=shared fork"},
+	{"name", 0, OPTION_TEXT, OPTIONS_CALL, AT(batch_name), "NAME",
+	 "of a function: what the batch is called"},
+	{"timeout", 0, OPTION_DURATION, OPTIONS_CALL, AT(task_timeout_ns), "DURATION",
+	 "of a function: stop an attempt after, for example, 90s or 2h"},
+	{"retries", 0, OPTION_NUMBER, OPTIONS_CALL, AT(retries), "N",
+	 "of a function: try again so often when it fails (default: 0)"},
+	{"over", 0, OPTION_TEXT, OPTIONS_MAP, AT(over), "FILE",
+	 "one call for each line of it, which is JSON; - is standard input", "file"},
+	{"file", 'o', OPTION_TEXT, OPTIONS_MAP, AT(output_file), "PATH",
+	 "write the results to this file", "file"},
 	{"all", 'a', OPTION_FLAG, OPTIONS_ALL, AT(all), NULL,
 	 "also those that have ended"},
 	{"timeout", 0, OPTION_DURATION, OPTIONS_TIMEOUT, AT(timeout_ns), "DURATION",
@@ -269,6 +288,12 @@ static int parse_letters(struct settings *s, unsigned sets, int left, char *cons
 	return 1;
 }
 
+/* "-" is standard input, and -3 and -.5 are numbers: no option is a digit. */
+static bool is_option(const char *arg)
+{
+	return arg[0] == '-' && arg[1] && arg[1] != '.' && (arg[1] < '0' || arg[1] > '9');
+}
+
 int options_parse(struct settings *s, unsigned sets, int argc, char *const *argv,
 		  bool stop_at_word, struct words *words, struct err *e)
 {
@@ -276,7 +301,7 @@ int options_parse(struct settings *s, unsigned sets, int argc, char *const *argv
 	bool over = false;
 	while (at < argc) {
 		const char *arg = argv[at];
-		if (over || arg[0] != '-' || arg[1] == '\0') {
+		if (over || !is_option(arg)) {
 			if (stop_at_word)
 				break;
 			words->items[words->count++] = arg;
@@ -303,5 +328,7 @@ void settings_fini(struct settings *s)
 	free(s->params.items);
 	free(s->metrics.items);
 	free(s->group_by.items);
+	free(s->keywords.items);
+	free(s->cflags.items);
 	*s = (struct settings){0};
 }

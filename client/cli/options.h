@@ -26,8 +26,10 @@ struct settings {
 		*pin_name;
 	const char *status, *batch, *since;
 	uint64_t timeout_ns, deadline_ns, top, number;
-	struct text_list tags, params, metrics, group_by;
+	struct text_list tags, params, metrics, group_by, keywords, cflags;
 	const char *agg, *dir, *shell_command;
+	const char *python, *isolation, *over, *batch_name;
+	uint64_t task_timeout_ns, retries;
 	bool keep;
 };
 
@@ -45,12 +47,15 @@ enum {
 	OPTIONS_FOLLOW = 1 << 9,
 	OPTIONS_ROLE = 1 << 10, /* --role --name */
 	OPTIONS_DEADLINE = 1 << 11,
-	OPTIONS_LOG = 1 << 12,	   /* --func --tag --status --batch --since -n */
-	OPTIONS_GRAPH = 1 << 13,   /* --graph --dot */
-	OPTIONS_EXPORT = 1 << 20,  /* those of log but for -n, and --all --no-logs */
-	OPTIONS_IMPORT = 1 << 21,  /* --max-size */
-	OPTIONS_VERBOSE = 1 << 23, /* -v */
-	OPTIONS_SHELL = 1 << 30,   /* --command --dir --keep */
+	OPTIONS_LOG = 1 << 12,	    /* --func --tag --status --batch --since -n */
+	OPTIONS_GRAPH = 1 << 13,    /* --graph --dot */
+	OPTIONS_DESCRIBE = 1 << 14, /* --python --cflag */
+	OPTIONS_CALL = 1 << 15,	    /* --kw --isolation --name --timeout --retries */
+	OPTIONS_MAP = 1 << 16,	    /* --over -o */
+	OPTIONS_EXPORT = 1 << 20,   /* those of log but for -n, and --all --no-logs */
+	OPTIONS_IMPORT = 1 << 21,   /* --max-size */
+	OPTIONS_VERBOSE = 1 << 23,  /* -v */
+	OPTIONS_SHELL = 1 << 30,    /* --command --dir --keep */
 	OPTIONS_DRY_RUN = 1 << 24,
 	OPTIONS_YES = 1 << 25,
 	OPTIONS_GC = 1 << 26,	  /* --older-than --max-size */
@@ -89,7 +94,8 @@ struct words { /* what is not an option, in order; borrowed from argv */
 };
 
 /** options_parse() - take the options of @sets out of @argv (the program's name excluded).
- * --name=value, --name value, -k value, -kvalue, -ab for flags; "--" ends options; "-" is a word.
+ * --name=value, --name value, -k value, -kvalue, -ab for flags; "--" ends options; "-" and what
+ * looks like a negative number are words.
  * @stop_at_word: stop in front of the first word that is no option.
  * @words:   appended to; has room for @argc more
  * Return: number of arguments used (@argc unless stopped), or -1 with ERR_USAGE in @e. */
