@@ -31,6 +31,23 @@ static int wait_for_more(struct lines *l, struct err *e)
 	return 0;
 }
 
+/* read_fd() - as l->read(). */
+static int read_fd(struct lines *l, void *out, size_t size, size_t *gotp, struct err *e)
+{
+	ssize_t n;
+	do {
+		int r = wait_for_more(l, e);
+		if (r)
+			return r;
+		n = read(l->fd, out, size);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_set(e, ERR_USAGE, "%s: cannot be read: %s", l->name,
+			       strerror(errno));
+	*gotp = (size_t)n;
+	return 0;
+}
+
 /* read_more() - one read, so that a slow writer's lines are seen as they come. */
 static int read_more(struct lines *l, struct err *e)
 {
@@ -42,18 +59,13 @@ static int read_more(struct lines *l, struct err *e)
 	uint8_t *to = buf_reserve(&l->buf, PIECE);
 	if (!to)
 		return source_no_memory(e);
-	ssize_t n;
-	do {
-		int r = wait_for_more(l, e);
-		if (r)
-			return r;
-		n = read(l->fd, to, PIECE);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return err_set(e, ERR_USAGE, "%s: cannot be read: %s", l->name,
-			       strerror(errno));
-	l->buf.size += (size_t)n;
-	l->at_end = n == 0;
+	size_t got = 0;
+	int r = l->read ? l->read(l->read_arg, to, PIECE, &got, e)
+			: read_fd(l, to, PIECE, &got, e);
+	if (r)
+		return r;
+	l->buf.size += got;
+	l->at_end = got == 0;
 	return 0;
 }
 
@@ -139,5 +151,13 @@ void lines_rewind(struct lines *l)
 
 int lines_rest(struct lines *l, struct err *e)
 {
+	int r = 0;
+	while (l->read && r == 0 && !l->at_end && l->buf.size <= SOURCE_MAX)
+		r = read_more(l, e);
+	if (r)
+		return r;
+	if (l->read && !l->at_end)
+		return err_set(e, ERR_USAGE, "%s has more than %u MiB", l->name,
+			       SOURCE_MAX >> 20);
 	return l->at_end ? 0 : source_read(l->fd, l->name, &l->buf, e);
 }

@@ -18,6 +18,9 @@ struct lines {
 	 * Return: 0; ERR_* in @e, which ends the waiting. May be NULL. */
 	int (*idle)(void *arg, struct err *e);
 	void *idle_arg;
+	/* Instead of @fd, which is -1: up to @size bytes; none is the end. Return: 0, ERR_*. */
+	int (*read)(void *arg, void *out, size_t size, size_t *gotp, struct err *e);
+	void *read_arg;
 };
 
 void lines_init(struct lines *l, int fd, const char *name);
