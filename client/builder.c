@@ -31,7 +31,9 @@ enum {
 	FUNCTION_OPTIONS,
 	FUNCTION_TAGS,
 	FUNCTION_ENV,
-	FUNCTION_PARAM_ORDER
+	FUNCTION_PARAM_ORDER,
+	FUNCTION_SOURCE,
+	FUNCTION_PARAMS
 };
 enum { PAIR_KEY = 1, PAIR_VALUE };
 
@@ -257,6 +259,12 @@ int builder_add_function(struct builder *b, const struct buf *description,
 		add_pairs(item, FUNCTION_ENV, extra->env, extra->n_env);
 		add_numbers(item, FUNCTION_PARAM_ORDER, extra->param_order,
 			    extra->n_param_order);
+		if (extra->source.len)
+			add_bytes(item, FUNCTION_SOURCE, extra->source.data,
+				  extra->source.len);
+		for (size_t i = 0; i < extra->n_params; i++)
+			add_bytes(item, FUNCTION_PARAMS, extra->params[i],
+				  strlen(extra->params[i]));
 	}
 	if (item->failed || description->failed)
 		return no_memory(e);

@@ -37,7 +37,7 @@ void builder_free(struct builder *b);
 int builder_add_options(struct builder *b, const Cashet__Options *options,
 			uint32_t *numberp);
 /** builder_add_function() - @description: canonical bytes. @extra: tags and env, sorted by key by
- * the caller, and param_order; its other fields are not looked at; or NULL. */
+ * the caller, param_order, source and params; its other fields are not looked at; or NULL. */
 int builder_add_function(struct builder *b, const struct buf *description,
 			 const char *name, uint32_t options,
 			 const Cashet__Function *extra, uint32_t *numberp, struct err *e);

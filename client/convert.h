@@ -17,6 +17,7 @@ struct converter {
 	struct map names; /* of tasks to index, or CONVERT_AMBIGUOUS */
 	struct targets targets;
 	struct files files;
+	struct shipping shipping;
 	struct arena arena; /* of one task */
 	struct err *e;
 };
@@ -27,6 +28,9 @@ int convert_task(struct converter *v, size_t index, struct spec_task *to);
 /* The parts, as far as they are in files of their own. */
 int convert_inputs(struct converter *v, size_t index, struct spec_task *to);
 int convert_needs(struct converter *v, size_t index, struct spec_task *to);
+/** convert_find_code() - sorted, without schemes: those need a describer, which is run once for all
+ * that is wanted. convert_code() sets them. */
+int convert_find_code(struct converter *v, size_t index, struct spec_task *to);
 int convert_code(struct converter *v, size_t index, struct spec_task *to);
 int convert_layout(struct converter *v, size_t index, const struct spec_task *t);
 int convert_options(struct converter *v, size_t index, struct spec_task *to);

@@ -264,18 +264,12 @@ static int add_code(struct converter *v, size_t index,
 			*m->path ? arena_printf(&v->arena, "%s/%s", as, m->path) : as;
 		if (!at)
 			return convert_no_memory(v);
-		to->code[to->code_count++] = (struct spec_code){at, m};
+		to->code[to->code_count++] = (struct spec_code){.path = at, .file = m};
 	}
 	return 0;
 }
 
-static int by_path(const void *a, const void *b)
-{
-	const struct spec_code *x = a, *y = b;
-	return strcmp(x->path, y->path);
-}
-
-int convert_code(struct converter *v, size_t index, struct spec_task *to)
+int convert_find_code(struct converter *v, size_t index, struct spec_task *to)
 {
 	const struct cashet_task *t = &v->tasks[index];
 	uint32_t capacity = 0;
@@ -285,8 +279,28 @@ int convert_code(struct converter *v, size_t index, struct spec_task *to)
 			return r;
 	}
 	if (to->code_count)
-		qsort(to->code, to->code_count, sizeof *to->code, by_path);
+		qsort(to->code, to->code_count, sizeof *to->code, shipped_order);
 	return 0;
+}
+
+int convert_code(struct converter *v, size_t index, struct spec_task *to)
+{
+	int r = convert_find_code(v, index, to);
+	if (r)
+		return r;
+	if (to->call) {
+		shipped_bytes(to->code, to->code_count);
+		return 0;
+	}
+	struct err why = {0};
+	r = shipped_code(&v->shipping, to->code, to->code_count, &to->shipped, &why);
+	if (r == ERR_USAGE) {
+		convert_fail(v, index, "code: %s", why.what);
+		err_next(v->e, "%s", why.next);
+	} else if (r) {
+		*v->e = why;
+	}
+	return r;
 }
 
 static bool overlap(const char *a, const char *b)

@@ -66,6 +66,20 @@ static int learn(struct converter *v)
 	return 0;
 }
 
+/* What is needed of describers, so that one process says it all. */
+static int want_all(struct converter *v)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < v->count; i++) {
+		struct spec_task task = {0};
+		arena_reset(&v->arena);
+		r = convert_find_code(v, i, &task);
+		if (r == 0)
+			r = shipped_want(&v->shipping, task.code, task.code_count, v->e);
+	}
+	return r;
+}
+
 static void note_stdout(struct converter *v, const struct cashet_ref *ref)
 {
 	uint32_t target = ref->index;
@@ -179,17 +193,24 @@ int feed_tasks(struct cashet *c, const struct cashet_task *tasks, size_t count,
 			      .options = options ? options : &none,
 			      .e = e};
 	char *memo = handle_memo_path(c);
+	struct describe_options describe = {.memo_path = memo};
+	v.shipping.files = &v.files;
 	int r = check_batch(&v);
 	if (r == 0)
 		r = files_init(&v.files, "-", memo, e);
 	if (r == 0)
+		r = shipping_init(&v.shipping, &describe, e);
+	if (r == 0)
 		r = learn(&v);
+	if (r == 0)
+		r = want_all(&v);
 	if (r == 0)
 		r = check_all(&v);
 	if (r == 0)
 		r = send(c, &v, feed);
 	if (r == 0)
 		memo_save(&v.files.memo);
+	shipping_fini(&v.shipping);
 	files_fini(&v.files);
 	targets_fini(&v.targets);
 	map_fini(&v.names);

@@ -24,6 +24,7 @@ struct batch {
 	struct spec_batch read;
 	struct spec_pairs extra_tags;
 	struct files files;
+	struct shipping shipping;
 	struct targets targets;
 	Cashet__BatchInfo info;
 	Cashet__Policy policy;
@@ -34,6 +35,7 @@ void batch_free(struct batch *b)
 	if (!b)
 		return;
 	memo_save(&b->files.memo);
+	shipping_fini(&b->shipping);
 	files_fini(&b->files);
 	targets_fini(&b->targets);
 	doc_fini(&b->doc);
@@ -252,7 +254,7 @@ static int open_whole(struct batch *b, enum batch_format format, struct err *e)
 
 static int open_batch(struct batch *b, const struct batch_options *options, struct err *e)
 {
-	b->is_stdin = !strcmp(options->path, "-");
+	b->is_stdin = !options->read && !strcmp(options->path, "-");
 	enum batch_format format;
 	b->shown = b->is_stdin
 			   ? "<stdin>"
@@ -262,15 +264,21 @@ static int open_batch(struct batch *b, const struct batch_options *options, stru
 					      : NULL;
 	if (!b->shown || (options->memo_path && !memo))
 		return source_no_memory(e);
-	int r = source_open(options->path, b->shown, &b->fd, e);
+	int r = options->read ? 0 : source_open(options->path, b->shown, &b->fd, e);
 	if (r)
 		return r;
 	lines_init(&b->lines, b->fd, b->shown);
+	b->lines.read = options->read;
+	b->lines.read_arg = options->read_arg;
 	b->lines.idle = options->idle;
 	b->lines.idle_arg = options->idle_arg;
 	r = read_tags(b, options, e);
 	if (!r)
-		r = files_init(&b->files, options->path, memo, e);
+		r = files_init(&b->files, options->read ? "-" : options->path, memo, e);
+	struct describe_options describe = {
+		.memo_path = memo, .idle = options->idle, .idle_arg = options->idle_arg};
+	if (!r)
+		r = shipping_init(&b->shipping, &describe, e);
 	if (!r)
 		r = find_format(b, options, &format, e);
 	if (r)
@@ -296,8 +304,11 @@ int batch_open(struct batch **batchp, const struct batch_options *options, struc
 	b->doc.e = e;
 	b->spec = (struct spec){.doc = &b->doc,
 				.files = &b->files,
+				.shipping = &b->shipping,
 				.force = options->force,
 				.no_cache = options->no_cache};
+	b->shipping = (struct shipping){
+		.files = &b->files, .warn = options->warn, .warn_arg = options->warn_arg};
 	b->read.name = "";
 	int r = open_batch(b, options, e);
 	b->doc.e = NULL;
@@ -347,6 +358,7 @@ int batch_feed(struct batch *b, struct builder *builder, struct err *e)
 		return r;
 	b->doc.e = e;
 	files_begin(&b->files);
+	shipping_begin(&b->shipping);
 	r = b->is_lines ? feed_lines(b, &m) : feed_whole(b, &m);
 	emit_fini(&m);
 	b->doc.e = NULL;

@@ -19,9 +19,17 @@ struct batch_options {
 	bool private_env; /* send PATH, HOME, LANG, VIRTUAL_ENV with the functions */
 	const char *
 		memo_path; /* file that remembers (path, size, mtime, inode) -> digest, or NULL */
-	/* Called now and then while a slow pipe is read, see lines.h; may be NULL. */
+	/* Told what a describer or a file of code gives reason for, a line each; may be NULL. */
+	void (*warn)(void *arg, const char *text);
+	void *warn_arg;
+	/* Called now and then while a slow pipe is read, see lines.h, or a describer runs; may be
+	 * NULL. */
 	int (*idle)(void *arg, struct err *e);
 	void *idle_arg;
+	/* Instead of the file: as in lines.h. @path is then its name for messages, and what paths
+	 * inside begin at is the working directory. NULL: none. */
+	int (*read)(void *arg, void *out, size_t size, size_t *gotp, struct err *e);
+	void *read_arg;
 };
 
 struct batch; /* a checked file, expanded lazily */

@@ -29,6 +29,20 @@ void emit_fini(struct emit *m);
 /** emit_task() - the tasks that @task stands for. @keeps_stdout: somebody reads it. */
 int emit_task(struct emit *m, const struct spec_task *task, bool keeps_stdout);
 
+/* What all tasks of one entry share. */
+struct emit_frame {
+	const struct spec_task *task;
+	Cashet__TaskSpec spec; /* but for args, refs and nonce of a task */
+	bool needs_nonce;
+	uint8_t nonce[NONCE_SIZE];
+};
+static inline struct emit_frame emit_frame_of(const struct spec_task *task)
+{
+	return (struct emit_frame){.task = task,
+				   .spec = CASHET__TASK_SPEC__INIT,
+				   .needs_nonce = task->options.cache != SPEC_USE};
+}
+
 /* What the inputs of one entry come to; arrays live in emit->scratch. */
 struct emit_inputs {
 	struct args args;   /* without values */
@@ -39,6 +53,21 @@ struct emit_inputs {
 };
 /** emit_inputs() - uploads files and lists, gives groups. Return: 0 or ERR_* in m->e. */
 int emit_inputs(struct emit *m, const struct spec_task *task, struct emit_inputs *inputs);
+/** emit_contents() - the same for a call, whose inputs stand in its arguments. @refsp: of each
+ * input that is a reference, what it refers to, without offset. */
+int emit_contents(struct emit *m, const struct spec_task *task, Cashet__Ref **refsp);
+/** emit_call() - of emit_task(), for calls. */
+int emit_call(struct emit *m, const struct spec_task *task, bool keeps_stdout);
+/** emit_shared() - code, options, function and needs; sets those of f->spec. */
+int emit_shared(struct emit *m, bool keeps_stdout, const struct emit_inputs *inputs,
+		struct emit_frame *f);
+/** emit_give() - a task whose arguments are m->args. */
+int emit_give(struct emit *m, struct emit_frame *f);
+int emit_options(struct emit *m, const struct spec_task *task, bool keeps_stdout,
+		 const struct emit_inputs *inputs, uint32_t *numberp);
+int emit_function(struct emit *m, const struct spec_task *task, uint32_t options,
+		  uint32_t *numberp);
+void emit_forget(struct emit *m); /* what is known, when it is too much */
 void *emit_take(struct emit *m, size_t count, size_t size); /* NULL: m->e says so */
 /** emit_number() - find what was given before. Return: true and its number. */
 bool emit_number(const struct map *known, const void *key, size_t size,

@@ -214,6 +214,23 @@ static int make_list(struct emit *m, const struct spec_input *input, uint32_t nu
 	return upload.size ? builder_upload(m->builder, &upload, m->e) : 0;
 }
 
+/* ref->offset is the input's number, until the arguments are encoded. */
+static int make_ref(struct emit *m, const struct spec_input *input, uint32_t number,
+		    struct emit_inputs *out, Cashet__Ref *ref)
+{
+	const struct spec_member *only = input->is_list ? NULL : input->members;
+	cashet__ref__init(ref);
+	ref->offset = number;
+	if (only && !only->ref.all) {
+		const struct target *t = &m->targets->items[only->ref.target];
+		ref_tasks(m->targets, &only->ref, only->ref.target, &ref->target);
+		ref->slot = ref_slot(&only->ref, &m->targets->shapes[t->shape]);
+		return 0;
+	}
+	ref->is_group = true;
+	return make_group(m, input, number, out, &ref->target);
+}
+
 static int make_input(struct emit *m, const struct spec_input *input, uint32_t number,
 		      struct emit_inputs *out)
 {
@@ -238,17 +255,8 @@ static int make_input(struct emit *m, const struct spec_input *input, uint32_t n
 	Cashet__Ref *ref = emit_take(m, 1, sizeof *ref);
 	if (!ref)
 		return ERR_FAILED;
-	cashet__ref__init(ref);
-	ref->offset = number; /* of the input, until the arguments are encoded */
 	out->refs[out->ref_count++] = ref;
-	if (only && !only->ref.all) {
-		const struct target *t = &m->targets->items[only->ref.target];
-		ref_tasks(m->targets, &only->ref, only->ref.target, &ref->target);
-		ref->slot = ref_slot(&only->ref, &m->targets->shapes[t->shape]);
-		return 0;
-	}
-	ref->is_group = true;
-	return make_group(m, input, number, out, &ref->target);
+	return make_ref(m, input, number, out, ref);
 }
 
 int emit_inputs(struct emit *m, const struct spec_task *task, struct emit_inputs *out)
@@ -269,4 +277,21 @@ int emit_inputs(struct emit *m, const struct spec_task *task, struct emit_inputs
 			return e;
 	}
 	return 0;
+}
+
+int emit_contents(struct emit *m, const struct spec_task *task, Cashet__Ref **refsp)
+{
+	struct emit_inputs unused = {
+		0}; /* one member each: nothing of a group is an extern */
+	Cashet__Ref *refs = emit_take(m, task->input_count, sizeof *refs);
+	int e = refs ? 0 : ERR_FAILED;
+	for (uint32_t i = 0; !e && i < task->input_count; i++) {
+		const struct spec_member *member = task->inputs[i].members;
+		if (member->kind == MEMBER_FILE)
+			e = files_upload(member->item, m->builder, m->e);
+		else if (member->kind == MEMBER_REF)
+			e = make_ref(m, &task->inputs[i], i, &unused, &refs[i]);
+	}
+	*refsp = refs;
+	return e;
 }

@@ -19,6 +19,8 @@ struct files_member {	       /* of a folder; or the one file */
 	struct content content;
 	uint64_t size;
 	bool uploaded;
+	bool has_tokens, no_tokens; /* of C: neither until shipped.c has looked */
+	uint8_t tokens[DIGEST_SIZE];
 };
 
 struct files_item {

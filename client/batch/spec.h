@@ -6,6 +6,7 @@
 
 #include "client/batch/files.h"
 #include "client/batch/get.h"
+#include "client/batch/shipped.h"
 #include "client/batch/sweep.h"
 #include "client/batch/targets.h"
 
@@ -55,11 +56,6 @@ struct spec_input {
 	uint32_t count;
 };
 
-struct spec_code {
-	const char *path; /* where it is laid out */
-	struct files_member *file;
-};
-
 struct spec_param { /* fixed */
 	const char *name;
 	struct value value;
@@ -88,7 +84,9 @@ struct spec_task {
 	const struct node *node; /* the map */
 	const char *name;	 /* for people */
 	const char *ref_name;	 /* for references; NULL if it was not given one */
-	const char **argv;	 /* argc items; or NULL: @shell */
+	struct spec_call
+		*call; /* a function; or NULL: a command, of which the next three are */
+	const char **argv; /* argc items; or NULL: @shell */
 	uint32_t argc;
 	const char *shell;
 	struct spec_pairs env, tags, outputs;
@@ -99,6 +97,7 @@ struct spec_task {
 	uint32_t input_count;
 	struct spec_code *code;
 	uint32_t code_count;
+	struct shipped *shipped; /* NULL: nothing but files that are hashed by bytes */
 	struct spec_ref *needs;
 	uint32_t need_count;
 	const char *metrics, *salt; /* or NULL */
@@ -106,11 +105,61 @@ struct spec_task {
 	uint64_t count; /* tasks that it stands for */
 };
 
+/* ---- calls: functions by source (spec_call.c, spec_args.c)
+ *
+ * Arguments are a tree of struct arg, borrowed from the document. What is a reference, a file or
+ * a folder there is also an input of the task, of one member, so that it is resolved and uploaded
+ * like those of commands. An ARG_REF says in @size which input it is, or which hole. */
+
+struct spec_hole {		 /* where a parameter of the sweep stands */
+	const struct node *node; /* NULL: it is the keyword of its name */
+	const char *
+		text; /* with ${p.*} and more around it; NULL: the value of @axis as it is */
+	uint32_t axis;
+	uint32_t depth; /* lists and maps around it */
+};
+
+#define SPEC_HOLE ((size_t)1 << 32) /* in arg.size: number of a hole, not of an input */
+
+/* A value of a sweep that is more than a plain one. */
+struct rich_ref {
+	uint32_t offset; /* of the placeholder in the bytes */
+	uint32_t input;
+};
+struct sweep_rich {
+	const struct node *node;
+	const struct arg *arg;
+	const uint8_t
+		*bytes; /* as in the arguments; placeholders of references are zero */
+	uint32_t size;
+	uint32_t depth,
+		values;	   /* lists and maps inside each other; values in it, all told */
+	uint32_t contents; /* references and files in it */
+	struct rich_ref *refs;
+	uint32_t ref_count;
+};
+
+struct spec_call {
+	const struct node *node;	  /* FILE:FUNCTION */
+	uint32_t number;		  /* of the describer */
+	const struct described *function; /* its ok is true */
+	const char *python;		  /* interpreter, or NULL: the worker's own */
+	const char *version;		  /* "3.11", with @python; or NULL */
+	bool fork;
+	struct call_args args; /* in one spelling */
+	const struct spec_hole *holes;
+	uint32_t hole_count;
+	uint32_t hole_refs;  /* references that the values in all holes have at most */
+	const char **labels; /* of the arguments to show to people */
+	uint32_t label_count;
+};
+
 enum spec_form { SPEC_BY_NAME, SPEC_LIST, SPEC_LINES };
 
 struct spec {
 	struct doc *doc;
 	struct files *files;
+	struct shipping *shipping;
 	enum spec_form form;
 	bool force, no_cache;		     /* over every task's cache mode */
 	const struct spec_pairs *extra_tags; /* of the command line, over every task's */
@@ -119,6 +168,8 @@ struct spec {
 	uint32_t code_items_count;
 	struct spec_code *code;
 	uint32_t code_count;
+	struct shipped *shipped;
+	bool code_is_call;
 	uint64_t need_edges; /* so far: pairs of a task and one that it needs */
 };
 
@@ -135,9 +186,33 @@ int spec_read_inputs(struct spec *s, const struct node *own, const struct node *
 int spec_read_outputs(struct spec *s, const struct node *own, const struct node *common,
 		      struct spec_task *task);
 int spec_read_code(struct spec *s, const struct node *code, struct spec_task *task);
+/** spec_find_code() - the files of `code:`, sorted, without schemes. */
+int spec_find_code(struct spec *s, const struct node *code, struct spec_code **codep,
+		   uint32_t *countp);
 int spec_check_layout(struct spec *s, const struct node *metrics, struct spec_task *task);
 int spec_read_ref(struct spec *s, const struct node *node, struct spec_ref *ref);
+/** spec_read_member() - {file}, {path, as} or {ref, failed}. @what: "input \"x\"", for messages;
+ * @otherwise: name of a file whose path has none. */
+int spec_read_member(struct spec *s, const struct node *node, const char *what,
+		     const char *otherwise, struct spec_member *m);
 int spec_read_needs(struct spec *s, const struct node *node, struct spec_task *task);
+enum spec_call_key { CALL_CALL, CALL_PYTHON, CALL_ISOLATION, CALL_CFLAGS, CALL_KEYS };
+/** spec_want() - tell the describer what @node, a task, will need; whatever is wrong with it is left
+ * to spec_read_task(). Return: 0 or ERR_FAILED in doc->e. */
+int spec_want(struct spec *s, const struct node *node);
+/** spec_read_call() - which function; describes it. @own, @common: enum spec_call_key. */
+int spec_read_call(struct spec *s, const struct node *const *own,
+		   const struct node *const *common, struct spec_task *task);
+/** spec_read_sweep_of_call() - whose values may be whatever arguments can be. */
+int spec_read_sweep_of_call(struct spec *s, const struct node *node,
+			    struct spec_task *task);
+/** spec_read_args() - behind call and sweep, each but the call or NULL: all arguments, in the one
+ * spelling that the function's signature knows. */
+int spec_read_args(struct spec *s, const struct node *args, const struct node *kwargs,
+		   const struct node *sweep, struct spec_task *task);
+/** spec_set_labels() - which arguments people are shown. @given: how many by position. */
+int spec_set_labels(struct spec *s, size_t given, const struct describe_binding *binding,
+		    struct spec_task *task);
 /** spec_check_templates() - every ${...} of argv, shell and env is one that the task has. */
 int spec_check_templates(struct spec *s, const struct node *run,
 			 const struct spec_task *task);

@@ -55,11 +55,23 @@ int spec_add_target(struct spec *s, struct targets *targets, const struct spec_t
 		names[i] = task->outputs.items[i].key;
 		paths[i] = task->outputs.items[i].value;
 	}
-	struct shape shape = {names, paths, count};
+	struct shape shape = {names, paths, count, task->call != NULL};
 	return targets_add(targets, task->ref_name, &shape, (uint32_t)task->count,
 			   task->sweep, s->form == SPEC_LINES)
 		       ? doc_no_memory(s->doc)
 		       : 0;
+}
+
+/* One process per language describes what all tasks need; it runs when the first of them asks. */
+static int want_all(struct spec *s, const struct node *node)
+{
+	const struct node *of_all =
+		s->defaults && s->defaults->kind == NODE_MAP ? s->defaults : NULL;
+	int e = of_all ? spec_want(s, of_all) : 0;
+	for (uint32_t i = 0; !e && i < node->count; i++)
+		e = spec_want(s, node->kind == NODE_MAP ? &node->pairs[i].value
+							: &node->items[i]);
+	return e;
 }
 
 static int read_tasks(struct spec *s, const struct node *node, struct targets *targets,
@@ -73,6 +85,9 @@ static int read_tasks(struct spec *s, const struct node *node, struct targets *t
 	s->form = by_name ? SPEC_BY_NAME : SPEC_LIST;
 	if (!(batch->tasks = spec_take(s, node->count, sizeof *batch->tasks)))
 		return ERR_FAILED;
+	int wanted = want_all(s, node);
+	if (wanted)
+		return wanted;
 	for (uint32_t i = 0; i < node->count; i++) {
 		const struct node *key = by_name ? &node->pairs[i].key : NULL;
 		const struct node *value =

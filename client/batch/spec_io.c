@@ -1,9 +1,9 @@
 /* spec_io.c - see spec.h: what goes into a task's directory and what comes out of it. */
 #include "client/batch/spec.h"
 
-#include "common/format/path_order.h"
 #include "common/fs.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +40,8 @@ static const char *base_name(const char *tidy, const char *otherwise)
 	return *name && strcmp(name, "..") ? name : otherwise;
 }
 
-static int read_file(struct spec *s, const struct node *node, const char *input,
-		     struct spec_member *m)
+static int read_file(struct spec *s, const struct node *node, const char *what,
+		     const char *otherwise, struct spec_member *m)
 {
 	const char *path;
 	int e = get_text(s->doc, node, "file", &path);
@@ -57,7 +57,7 @@ static int read_file(struct spec *s, const struct node *node, const char *input,
 	if (e == ERR_FAILED)
 		return doc_no_memory(s->doc);
 	if (e) {
-		doc_fail(s->doc, node, "input \"%s\": %s", input, why.what);
+		doc_fail(s->doc, node, "%s: %s", what, why.what);
 		err_next(s->doc->e, "%s",
 			 strstr(path, "${") ? "${...} has no meaning here: a file is the "
 					      "same for every "
@@ -66,12 +66,12 @@ static int read_file(struct spec *s, const struct node *node, const char *input,
 		return e;
 	}
 	m->kind = MEMBER_FILE;
-	m->file_name = base_name(tidy, input);
+	m->file_name = base_name(tidy, otherwise);
 	return 0;
 }
 
 static int read_extern(struct spec *s, const struct node *path, const struct node *as,
-		       const char *input, struct spec_member *m)
+		       const char *otherwise, struct spec_member *m)
 {
 	if (!as)
 		return doc_fail(s->doc, m->node,
@@ -91,12 +91,12 @@ static int read_extern(struct spec *s, const struct node *path, const struct nod
 	if (!*m->as)
 		return doc_fail(s->doc, as, "as is empty");
 	m->kind = MEMBER_EXTERN;
-	m->file_name = input;
+	m->file_name = otherwise;
 	return 0;
 }
 
-static int read_member(struct spec *s, const struct node *node, const char *input,
-		       struct spec_member *m)
+int spec_read_member(struct spec *s, const struct node *node, const char *what,
+		     const char *otherwise, struct spec_member *m)
 {
 	enum { IN_FILE, IN_REF, IN_FAILED, IN_PATH, IN_AS, IN_COUNT };
 	static const char *const keys[] = {"file", "ref", "failed", "path", "as", NULL};
@@ -117,9 +117,9 @@ static int read_member(struct spec *s, const struct node *node, const char *inpu
 	if (v[IN_AS] && !v[IN_PATH])
 		return doc_fail(s->doc, v[IN_AS], "as is for path");
 	if (v[IN_FILE])
-		return read_file(s, v[IN_FILE], input, m);
+		return read_file(s, v[IN_FILE], what, otherwise, m);
 	if (v[IN_PATH])
-		return read_extern(s, v[IN_PATH], v[IN_AS], input, m);
+		return read_extern(s, v[IN_PATH], v[IN_AS], otherwise, m);
 	m->kind = MEMBER_REF;
 	if ((e = spec_read_ref(s, v[IN_REF], &m->ref)) || !v[IN_FAILED])
 		return e;
@@ -165,9 +165,11 @@ static int read_input(struct spec *s, const struct node_pair *pair,
 	input->count = input->is_list ? node->count : 1;
 	if (!(input->members = spec_take(s, input->count, sizeof *input->members)))
 		return ERR_FAILED;
+	char what[160];
+	snprintf(what, sizeof what, "input \"%s\"", input->name);
 	for (uint32_t i = 0; !e && i < input->count; i++)
-		e = read_member(s, input->is_list ? &node->items[i] : node, input->name,
-				&input->members[i]);
+		e = spec_read_member(s, input->is_list ? &node->items[i] : node, what,
+				     input->name, &input->members[i]);
 	return e ? e : check_skip(s, input);
 }
 
@@ -207,127 +209,6 @@ int spec_read_inputs(struct spec *s, const struct node *own, const struct node *
 		}
 	if (task->input_count > 1)
 		qsort(task->inputs, task->input_count, sizeof *task->inputs, by_name);
-	return 0;
-}
-
-/* ---- code */
-
-static int add_code(struct spec *s, const struct node *node,
-		    const struct files_item *item, const char *prefix,
-		    struct spec_task *task, uint32_t *capacity)
-{
-	if (!item->count)
-		return doc_fail(s->doc, node, "this folder has no files");
-	if (task->code_count + item->count > *capacity) {
-		uint32_t larger = 2 * (task->code_count + item->count);
-		struct spec_code *code = spec_take(s, larger, sizeof *code);
-		if (!code)
-			return ERR_FAILED;
-		if (task->code_count)
-			memcpy(code, task->code, task->code_count * sizeof *code);
-		task->code = code;
-		*capacity = larger;
-	}
-	for (uint32_t i = 0; i < item->count; i++) {
-		struct files_member *m = &item->members[i];
-		bool joined = *prefix && *m->path;
-		const char *path =
-			joined	  ? arena_printf(&s->doc->arena, "%s/%s", prefix, m->path)
-			: *prefix ? prefix
-				  : m->path;
-		if (!path)
-			return doc_no_memory(s->doc);
-		task->code[task->code_count++] = (struct spec_code){path, m};
-	}
-	return 0;
-}
-
-static int read_code_entry(struct spec *s, const struct node *node,
-			   struct spec_task *task, uint32_t *capacity)
-{
-	enum { CODE_PATH, CODE_AS, CODE_COUNT };
-	static const char *const keys[] = {"path", "as", NULL};
-	const struct node *v[CODE_COUNT] = {node, NULL};
-	int e = node->kind == NODE_TEXT
-			? 0
-			: get_keys(s->doc, node, "an entry of code", keys, v);
-	if (e)
-		return e;
-	if (!v[CODE_PATH])
-		return doc_fail(s->doc, node,
-				"an entry of code is a path, or {path: ..., as: ...}");
-	const char *path;
-	if ((e = get_text(s->doc, v[CODE_PATH], "an entry of code", &path)))
-		return e;
-	if (!*path)
-		return doc_fail(s->doc, v[CODE_PATH], "an entry of code is empty");
-	char *tidy = get_tidy_path(&s->doc->arena, path);
-	if (!tidy)
-		return doc_no_memory(s->doc);
-	const char *as = tidy;
-	if (v[CODE_AS] && (e = get_inside(s->doc, v[CODE_AS], "as", &as)))
-		return e;
-	if (*as && !fs_path_is_inside(as))
-		return doc_fail(s->doc, v[CODE_PATH],
-				"\"%.*s\" is outside of the batch file's folder; say "
-				"where the task "
-				"finds it: {path: %.*s, as: %s}",
-				PATH_SHOWN, path, PATH_SHOWN, path,
-				base_name(tidy, "code"));
-	struct files_item *item;
-	struct err why;
-	e = files_get(s->files, *tidy ? tidy : ".", FILES_CODE, &item, &why);
-	if (e == ERR_FAILED)
-		return doc_no_memory(s->doc);
-	if (e) {
-		doc_fail(s->doc, v[CODE_PATH], "code: %s", why.what);
-		err_next(s->doc->e, "%s", why.next);
-		return e;
-	}
-	return add_code(s, v[CODE_PATH], item, as, task, capacity);
-}
-
-static int by_path(const void *a, const void *b)
-{
-	const struct spec_code *x = a, *y = b;
-	return strcmp(x->path, y->path);
-}
-
-int spec_read_code(struct spec *s, const struct node *code, struct spec_task *task)
-{
-	uint32_t capacity = 0;
-	int e = get_is_list(s->doc, code, "code");
-	/* The code of the defaults is that of every task: laid out once. */
-	bool is_again = !e && s->form != SPEC_LINES && code->count &&
-			code->items == s->code_items &&
-			code->count == s->code_items_count;
-	if (is_again) {
-		task->code = s->code;
-		task->code_count = s->code_count;
-		return 0;
-	}
-	for (uint32_t i = 0; !e && i < code->count; i++)
-		e = read_code_entry(s, &code->items[i], task, &capacity);
-	if (e || !task->code_count)
-		return e;
-	qsort(task->code, task->code_count, sizeof *task->code, by_path);
-	CLEANUP(path_order_fini) struct path_order order = {0};
-	for (uint32_t i = 0; i < task->code_count; i++) {
-		const char *path = task->code[i].path;
-		if (path_order_next(&order, path))
-			return doc_fail(s->doc, code, "code has two entries for \"%.*s\"",
-					PATH_SHOWN, path);
-		if (!strcmp(path, "inputs") || !strncmp(path, "inputs/", 7))
-			return doc_fail(s->doc, code,
-					"\"%.*s\": inputs/ is where a task finds its "
-					"inputs; lay the code "
-					"out elsewhere with {path: ..., as: ...}",
-					PATH_SHOWN, path);
-	}
-	s->code_items = code->items;
-	s->code_items_count = code->count;
-	s->code = task->code;
-	s->code_count = task->code_count;
 	return 0;
 }
 

@@ -168,12 +168,17 @@ static int read_metrics(struct spec *s, const struct node *own, const struct nod
 		if (!maps[m])
 			continue;
 		int e = get_keys(s->doc, maps[m], "metrics", metrics_keys, v);
+		if (!e && v[METRICS_FROM] && task->call)
+			e = doc_fail(
+				s->doc, v[METRICS_FROM],
+				"metrics.from is for commands: the metrics of a call "
+				"are the numbers and texts of the map that it returns");
 		if (!e && v[METRICS_FROM])
 			e = get_inside(s->doc, v[METRICS_FROM], "metrics.from",
 				       &task->metrics);
 		if (!e && v[METRICS_BEST])
 			e = read_best(s, v[METRICS_BEST], &task->options);
-		if (!e && !task->metrics && maps[m] == own)
+		if (!e && !task->metrics && !task->call && maps[m] == own)
 			e = doc_fail(s->doc, own,
 				     "metrics needs from, the file that the task writes");
 		if (e)

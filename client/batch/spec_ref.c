@@ -169,6 +169,11 @@ static int fail_output(struct spec *s, const struct spec_ref *ref,
 			s->doc, ref->node,
 			"task \"%.*s\" has no output \"%.*s\"; did you mean \"%s\"?",
 			size, ref->task, SHOWN, ref->output, near);
+	if (shape->is_call)
+		return doc_fail(s->doc, ref->node,
+				"task \"%.*s\" has no output \"%.*s\": it is a call, and "
+				"its result is what the function returns",
+				size, ref->task, SHOWN, ref->output);
 	if (!shape->count)
 		return doc_fail(s->doc, ref->node,
 				"task \"%.*s\" has no output \"%.*s\": it declares none, "
@@ -181,7 +186,7 @@ static int fail_output(struct spec *s, const struct spec_ref *ref,
 
 static const char *file_name_of(const struct shape *shape, uint32_t slot)
 {
-	if (slot == SLOT_STDOUT || !shape->count)
+	if (slot == SLOT_STDOUT || (!shape->count && !shape->is_call))
 		return "stdout";
 	if (slot == SLOT_RESULT)
 		return "result";
@@ -237,6 +242,12 @@ static int check_target(struct spec *s, struct targets *t, struct spec_ref *ref,
 	if (ref->output && !is_stdout &&
 	    shape_find(shape, ref->output, strlen(ref->output)) < 0)
 		return fail_output(s, ref, shape);
+	if (is_stdout && shape->is_call && s->form == SPEC_LINES)
+		return doc_fail(
+			s->doc, ref->node,
+			"task \"%.*s\" is a call, so its standard output is a log; "
+			"what JSONL passes on must be its result",
+			size, ref->task);
 	if (is_stdout && shape->count && s->form == SPEC_LINES)
 		return doc_fail(s->doc, ref->node,
 				"task \"%.*s\" declares outputs, so its standard output "
@@ -296,7 +307,7 @@ int spec_resolve(struct spec *s, struct targets *targets, struct spec_task *task
 			if (m->kind == MEMBER_REF)
 				e = resolve(s, targets, &m->ref, task, self, index);
 		}
-		if (!e)
+		if (!e && !task->call)
 			e = check_names(s, targets, &task->inputs[i]);
 	}
 	uint64_t needed = 0;

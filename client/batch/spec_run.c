@@ -155,6 +155,12 @@ static int check_text(struct spec *s, const struct node *node, const char *text,
 		return 0;
 	template_scan_init(&scan, text, strlen(text));
 	while (template_next(&scan, &span)) {
+		if (task->call && span.kind != TEMPLATE_TEXT &&
+		    span.kind != TEMPLATE_ESCAPE)
+			return doc_fail_within(
+				s->doc, node, text + span.start, span.end - span.start,
+				"env of a call has no ${...}: pass it as an argument; a "
+				"literal ${ is written $${");
 		if (span.kind == TEMPLATE_UNKNOWN)
 			return fail_unknown(s, node, text, &span);
 		if (!is_known(task, &span))

@@ -42,6 +42,8 @@ static uint64_t pairs(const struct spec_pairs *p, uint64_t around_each)
 
 static uint64_t run(const struct spec_task *t)
 {
+	if (t->call)
+		return 0;
 	if (t->shell)
 		return text(t->shell);
 	uint64_t size = head(t->argc);
@@ -70,8 +72,18 @@ static uint64_t code(const struct spec_task *t)
 	return size;
 }
 
+/* ["cashet.function", 1, LANGUAGE, IDENTITY, VERSION, ENV, SALT, CODE] */
+static uint64_t call(const struct spec_task *t)
+{
+	return 1 + text(TAG) + 1 + text(t->call->function->unit.language) +
+	       head(DIGEST_SIZE) + DIGEST_SIZE + text_or_null(t->call->version) +
+	       pairs(&t->env, 0) + text_or_null(t->salt) + code(t);
+}
+
 uint64_t spec_description_size(const struct spec_task *t)
 {
+	if (t->call)
+		return call(t);
 	uint64_t size = 1 + text(TAG) + 1 + text(KIND);
 	size += run(t) + pairs(&t->env, 0) + params(t) + head(t->input_count);
 	for (uint32_t i = 0; i < t->input_count; i++)

@@ -22,6 +22,9 @@ enum {
 	KEY_ENV,
 	KEY_TAGS,
 	KEY_SECRETS,
+	KEY_PYTHON,
+	KEY_ISOLATION,
+	KEY_CFLAGS,
 	KEY_DEFAULTS_END,
 	KEY_RUN = KEY_DEFAULTS_END,
 	KEY_PARAMS,
@@ -38,13 +41,14 @@ _Static_assert((int)KEY_METRICS == OPTION_METRICS,
 
 /* Those of defaults first. To add a key: a row here and above, a reader, a row in the documents. */
 static const char *const keys[] = {
-	"resources", "retries", "timeout", "grace",   "priority", "cache",
-	"metrics",   "code",	"inputs",  "outputs", "env",	  "tags",
-	"secrets",   "run",	"params",  "sweep",   "needs",	  "call",
+	"resources", "retries", "timeout", "grace",  "priority", "cache",   "metrics",
+	"code",	     "inputs",	"outputs", "env",    "tags",	 "secrets", "python",
+	"isolation", "cflags",	"run",	   "params", "sweep",	 "needs",   "call",
 	"args",	     "kwargs",	"name",	   NULL};
 static const char *const default_keys[] = {
-	"resources", "retries", "timeout", "grace", "priority", "cache",   "metrics",
-	"code",	     "inputs",	"outputs", "env",   "tags",	"secrets", NULL};
+	"resources", "retries", "timeout",   "grace",	"priority", "cache",
+	"metrics",   "code",	"inputs",    "outputs", "env",	    "tags",
+	"secrets",   "python",	"isolation", "cflags",	NULL};
 _Static_assert(ARRAY_LEN(keys) == KEY_COUNT + 1, "a row per key");
 _Static_assert(ARRAY_LEN(default_keys) == KEY_DEFAULTS_END + 1, "a row per key");
 
@@ -138,9 +142,11 @@ static int read_tags(struct spec *s, const struct node *own, const struct node *
 
 /* ---- names */
 
-/* default_name() - of the program, without its folders. */
+/* default_name() - of the program, without its folders; FILE:FUNCTION of a call. */
 static const char *default_name(struct spec *s, const struct spec_task *task)
 {
+	if (task->call)
+		return task->call->node->text;
 	const char *word =
 		task->argv ? task->argv[0] : task->shell + strspn(task->shell, " \t\n");
 	size_t size = task->argv ? strlen(word) : strcspn(word, " \t\n;&|<>()");
@@ -221,7 +227,8 @@ static int read_sweep(struct spec *s, const struct node *node, struct spec_task 
 				"sweep is not for JSONL lines: a line is one task; use a "
 				"YAML or JSON "
 				"file");
-	int e = sweep_parse(s->doc, node, task->name, &task->sweep);
+	int e = task->call ? spec_read_sweep_of_call(s, node, task)
+			   : sweep_parse(s->doc, node, task->name, NULL, &task->sweep);
 	if (e)
 		return e;
 	for (uint32_t i = 0; i < task->param_count; i++)
@@ -237,17 +244,87 @@ static int read_sweep(struct spec *s, const struct node *node, struct spec_task 
 
 /* ---- the entry */
 
-static int check_absent(struct spec *s, const struct node *map,
-			const struct node *const *v)
+static const struct node *key_of(const struct node *map, const struct node *value)
 {
-	static const int calls[] = {KEY_CALL, KEY_ARGS, KEY_KWARGS};
-	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
-		for (uint32_t k = 0; v[calls[i]] && k < map->count; k++)
-			if (&map->pairs[k].value == v[calls[i]])
-				return doc_fail(s->doc, &map->pairs[k].key,
-						"call is not available yet in this "
-						"version: use run");
+	for (uint32_t i = 0; i < map->count; i++)
+		if (&map->pairs[i].value == value)
+			return &map->pairs[i].key;
+	return value;
+}
+
+/* What there is beside what, each way. */
+static const struct {
+	int key;
+	bool of_call; /* of calls alone; else of commands alone */
+	const char *why;
+} sides[] = {
+	{KEY_ARGS, true, "a command has its arguments in run"},
+	{KEY_KWARGS, true, "a command has its arguments in run and params"},
+	{KEY_PYTHON, true, "a command names its program in run"},
+	{KEY_ISOLATION, true, "a command is a process of its own"},
+	{KEY_CFLAGS, true, "a command is what run says"},
+	{KEY_INPUTS, false, "pass {file: ...} or {ref: ...} as an argument"},
+	{KEY_OUTPUTS, false, "its result is what the function returns"},
+	{KEY_PARAMS, false, "pass them as kwargs"},
+};
+
+static int check_sides(struct spec *s, const struct node *map, const struct node *whole,
+		       const char *where, const struct node *const *v,
+		       const struct node *const *d)
+{
+	const struct node *at = v[KEY_CALL] && v[KEY_RUN] ? v[KEY_CALL] : NULL;
+	if (at)
+		return doc_fail(s->doc, key_of(map, at),
+				"%s has run and call: a task is a command or a call",
+				where);
+	if (!v[KEY_CALL] && !v[KEY_RUN])
+		return doc_fail(s->doc, whole,
+				"%s has neither run (a list or a shell string) nor call "
+				"(FILE:FUNCTION)",
+				where);
+	for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+		int key = sides[i].key;
+		if (v[key] && sides[i].of_call != (v[KEY_CALL] != NULL))
+			return doc_fail(s->doc, key_of(map, v[key]), "%s is for %s: %s",
+					keys[key],
+					sides[i].of_call ? "calls" : "commands",
+					sides[i].why);
+		if (v[KEY_CALL] && !sides[i].of_call && key < KEY_DEFAULTS_END && d[key])
+			return doc_fail(s->doc, key_of(map, v[KEY_CALL]),
+					"defaults has %s, which is for commands: %s",
+					keys[key], sides[i].why);
+	}
 	return 0;
+}
+
+static int read_run(struct spec *s, const struct node *const *v,
+		    const struct node *const *d, struct spec_task *task)
+{
+	if (!v[KEY_CALL])
+		return spec_read_run(s, v[KEY_RUN], task);
+	const struct node *own[CALL_KEYS] = {[CALL_CALL] = v[KEY_CALL],
+					     [CALL_PYTHON] = v[KEY_PYTHON],
+					     [CALL_ISOLATION] = v[KEY_ISOLATION],
+					     [CALL_CFLAGS] = v[KEY_CFLAGS]};
+	const struct node *common[CALL_KEYS] = {[CALL_PYTHON] = d[KEY_PYTHON],
+						[CALL_ISOLATION] = d[KEY_ISOLATION],
+						[CALL_CFLAGS] = d[KEY_CFLAGS]};
+	return spec_read_call(s, own, common, task);
+}
+
+/* What goes in and comes out. */
+static int read_io(struct spec *s, const struct node *const *v,
+		   const struct node *const *d, struct spec_task *task)
+{
+	int e;
+	if (task->call) {
+		e = spec_read_args(s, v[KEY_ARGS], v[KEY_KWARGS], v[KEY_SWEEP], task);
+		return e ? e : spec_check_templates(s, NULL, task);
+	}
+	e = spec_read_outputs(s, v[KEY_OUTPUTS], d[KEY_OUTPUTS], task);
+	if (!e)
+		e = spec_read_inputs(s, v[KEY_INPUTS], d[KEY_INPUTS], task);
+	return e ? e : spec_check_templates(s, v[KEY_RUN], task);
 }
 
 int spec_read_task(struct spec *s, const struct node *key, const struct node *node,
@@ -262,13 +339,10 @@ int spec_read_task(struct spec *s, const struct node *key, const struct node *no
 	if (!e && s->defaults)
 		e = get_keys(s->doc, s->defaults, "defaults", default_keys, d);
 	if (!e)
-		e = check_absent(s, node, v);
-	if (!e && !v[KEY_RUN])
-		e = doc_fail(s->doc, key ? key : node,
-			     "%s has no run: a list (argv) or a shell string",
-			     key ? where : "the task");
+		e = check_sides(s, node, key ? key : node, key ? where : "the task", v,
+				d);
 	if (!e)
-		e = spec_read_run(s, v[KEY_RUN], task);
+		e = read_run(s, v, d, task);
 	if (!e)
 		e = read_names(s, key, v[KEY_NAME], task);
 	if (!e)
@@ -285,11 +359,7 @@ int spec_read_task(struct spec *s, const struct node *key, const struct node *no
 	if (!e)
 		e = read_tags(s, v[KEY_TAGS], d[KEY_TAGS], task);
 	if (!e)
-		e = spec_read_outputs(s, v[KEY_OUTPUTS], d[KEY_OUTPUTS], task);
-	if (!e)
-		e = spec_read_inputs(s, v[KEY_INPUTS], d[KEY_INPUTS], task);
-	if (!e)
-		e = spec_check_templates(s, v[KEY_RUN], task);
+		e = read_io(s, v, d, task);
 	if (!e && (v[KEY_CODE] || d[KEY_CODE]))
 		e = spec_read_code(s, v[KEY_CODE] ? v[KEY_CODE] : d[KEY_CODE], task);
 	if (!e)

@@ -35,14 +35,23 @@ static void *take(struct parse *p, size_t count, size_t size)
 	return memory;
 }
 
-static int get_values(struct parse *p, const struct node *list, const char *what,
-		      const struct value **valuesp)
+/* get_one() - a value of @parameter; @what: for messages. */
+static int get_one(struct parse *p, const struct node *node, const char *what,
+		   const char *parameter, struct sweep_value *value)
 {
-	struct value *values = take(p, list->count, sizeof *values);
+	const struct sweep_reader *reader = p->sweep->reader;
+	return reader ? reader->read(reader->arg, node, parameter, value)
+		      : get_value(p->doc, node, what, &value->value);
+}
+
+static int get_values(struct parse *p, const struct node *list, const char *what,
+		      const char *parameter, const struct sweep_value **valuesp)
+{
+	struct sweep_value *values = take(p, list->count, sizeof *values);
 	if (!values)
 		return ERR_FAILED;
 	for (uint32_t i = 0; i < list->count; i++) {
-		int e = get_value(p->doc, &list->items[i], what, &values[i]);
+		int e = get_one(p, &list->items[i], what, parameter, &values[i]);
 		if (e)
 			return e;
 	}
@@ -59,7 +68,7 @@ static int get_choices(struct parse *p, const struct node *list, struct axis *ax
 				axis->name);
 	axis->kind = AXIS_VALUES;
 	axis->count = list->count;
-	return get_values(p, list, "a value of a parameter", &axis->values);
+	return get_values(p, list, "a value of a parameter", axis->name, &axis->values);
 }
 
 static int get_range(struct parse *p, const struct node *node, struct axis *axis)
@@ -227,7 +236,7 @@ static int find_axis(struct parse *p, const struct node *key, uint32_t *axisp)
 }
 
 static int get_row(struct parse *p, const struct node *map, const char *what,
-		   struct value *row)
+		   struct sweep_value *row)
 {
 	const struct sweep *s = p->sweep;
 	int e = get_is_map(p->doc, map, what);
@@ -235,8 +244,8 @@ static int get_row(struct parse *p, const struct node *map, const char *what,
 		uint32_t axis;
 		e = find_axis(p, &map->pairs[i].key, &axis);
 		if (!e)
-			e = get_value(p->doc, &map->pairs[i].value,
-				      "a value of a parameter", &row[axis]);
+			e = get_one(p, &map->pairs[i].value, "a value of a parameter",
+				    s->axes[axis].name, &row[axis]);
 	}
 	if (e || map->count == s->axis_count) /* keys are unique */
 		return e;
@@ -248,10 +257,10 @@ static int get_row(struct parse *p, const struct node *map, const char *what,
 }
 
 static int get_rows(struct parse *p, const struct node *list, const char *what,
-		    const struct value **rowsp, uint32_t *countp)
+		    const struct sweep_value **rowsp, uint32_t *countp)
 {
 	size_t width = p->sweep->axis_count;
-	struct value *rows = take(p, list->count * width, sizeof *rows);
+	struct sweep_value *rows = take(p, list->count * width, sizeof *rows);
 	if (!rows)
 		return ERR_FAILED;
 	for (uint32_t i = 0; i < list->count; i++) {
@@ -300,14 +309,15 @@ static int get_condition(struct parse *p, const struct node_pair *op, struct con
 	if (!ops[choice])
 		return get_unknown_key(p->doc, &op->key, "a condition", ops);
 	c->op = (enum sweep_op)choice;
+	const char *name = p->sweep->axes[c->axis].name;
 	if (c->op == OP_IN) {
 		int e = get_is_list(p->doc, &op->value, "in");
 		if (e)
 			return e;
 		c->count = op->value.count;
-		return get_values(p, &op->value, "a value of in", &c->values);
+		return get_values(p, &op->value, "a value of in", name, &c->values);
 	}
-	struct value *value = take(p, 1, sizeof *value);
+	struct sweep_value *value = take(p, 1, sizeof *value);
 	if (!value)
 		return ERR_FAILED;
 	c->values = value;
@@ -318,7 +328,7 @@ static int get_condition(struct parse *p, const struct node_pair *op, struct con
 		if (e)
 			return e;
 	}
-	return get_value(p->doc, &op->value, ops[choice], value);
+	return get_one(p, &op->value, ops[choice], name, value);
 }
 
 static size_t count_conditions(const struct node *map)
@@ -509,8 +519,19 @@ static int get_sampling(struct parse *p, const struct node *node,
 	return e;
 }
 
+const struct node *sweep_key(const struct node *sweep, const char *parameter)
+{
+	const struct node *params = node_find(sweep, "params");
+	if (params && params->kind == NODE_LIST)
+		params = params->count ? params->items : NULL;
+	for (uint32_t i = 0; params && params->kind == NODE_MAP && i < params->count; i++)
+		if (!strcmp(params->pairs[i].key.text, parameter))
+			return &params->pairs[i].key;
+	return NULL;
+}
+
 int sweep_parse(struct doc *doc, const struct node *node, const char *task,
-		struct sweep **sweepp)
+		const struct sweep_reader *reader, struct sweep **sweepp)
 {
 	struct parse p = {.doc = doc, .task = task};
 	const struct node *v[KEY_COUNT];
@@ -520,6 +541,7 @@ int sweep_parse(struct doc *doc, const struct node *node, const char *task,
 	struct sweep *s = p.sweep = take(&p, 1, sizeof *s);
 	if (!s)
 		return ERR_FAILED;
+	s->reader = reader;
 	unsigned method = SWEEP_GRID;
 	if (v[KEY_METHOD] &&
 	    (e = get_choice(doc, v[KEY_METHOD], "method", methods, &method)))

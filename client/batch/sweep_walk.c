@@ -43,14 +43,19 @@ static double point(const struct axis *axis, long double part)
 	return scalar_round15((double)x);
 }
 
-static struct value integer_at(const struct axis *axis, uint64_t i)
+static struct sweep_value plain(struct value value)
+{
+	return (struct sweep_value){.value = value};
+}
+
+static struct sweep_value integer_at(const struct axis *axis, uint64_t i)
 {
 	/* As unsigned: the product may pass the ends of int64 on its way to a value inside. */
 	uint64_t value = (uint64_t)axis->first + i * (uint64_t)axis->step;
-	return (struct value){.type = VALUE_INT, .i = (int64_t)value};
+	return plain((struct value){.type = VALUE_INT, .i = (int64_t)value});
 }
 
-static struct value grid_value(const struct axis *axis, uint64_t i)
+static struct sweep_value grid_value(const struct axis *axis, uint64_t i)
 {
 	if (axis->values)
 		return axis->values[i];
@@ -67,7 +72,7 @@ static struct value grid_value(const struct axis *axis, uint64_t i)
 		   : i == axis->count - 1
 			   ? axis->high
 			   : point(axis, (long double)i / (axis->count - 1));
-	return (struct value){.type = VALUE_DOUBLE, .d = d};
+	return plain((struct value){.type = VALUE_DOUBLE, .d = d});
 }
 
 int sweep_tabulate(struct sweep *s, struct arena *arena)
@@ -76,7 +81,8 @@ int sweep_tabulate(struct sweep *s, struct arena *arena)
 		struct axis *axis = &s->axes[i];
 		if (axis->values || axis->kind == AXIS_RANGE || axis->count > TABLE_MAX)
 			continue;
-		struct value *values = arena_alloc(arena, axis->count * sizeof *values);
+		struct sweep_value *values =
+			arena_alloc(arena, axis->count * sizeof *values);
 		if (!values)
 			return -ENOMEM;
 		for (uint64_t k = 0; k < axis->count; k++)
@@ -86,7 +92,7 @@ int sweep_tabulate(struct sweep *s, struct arena *arena)
 	return 0;
 }
 
-static struct value random_value(const struct axis *axis, uint64_t k)
+static struct sweep_value random_value(const struct axis *axis, uint64_t k)
 {
 	uint64_t bits = draw(axis, k);
 	uint64_t i = (uint64_t)((unsigned __int128)bits * axis->count >> 64);
@@ -100,7 +106,7 @@ static struct value random_value(const struct axis *axis, uint64_t k)
 		break;
 	}
 	double d = point(axis, (long double)(bits >> 11) / (1ull << 53));
-	return (struct value){.type = VALUE_DOUBLE, .d = d};
+	return plain((struct value){.type = VALUE_DOUBLE, .d = d});
 }
 
 /* ---- exclusion */
@@ -125,23 +131,28 @@ static bool as_number(const struct value *v, long double *number)
 	return false;
 }
 
-static bool same(const struct value *a, const struct value *b)
+static bool same(const struct sweep *s, const struct sweep_value *a,
+		 const struct sweep_value *b)
 {
 	long double x, y;
-	if (as_number(a, &x) && as_number(b, &y))
+	if (a->rich || b->rich)
+		return a->rich && b->rich && s->reader->equal(a->rich, b->rich);
+	if (as_number(&a->value, &x) && as_number(&b->value, &y))
 		return x == y;
-	return value_equal(a, b);
+	return value_equal(&a->value, &b->value);
 }
 
-static bool holds(const struct condition *c, const struct value *v)
+static bool holds(const struct sweep *s, const struct condition *c,
+		  const struct sweep_value *v)
 {
 	long double x, y;
-	bool numbers = as_number(v, &x) && as_number(c->values, &y);
+	bool numbers = c->count && !v->rich && !c->values->rich &&
+		       as_number(&v->value, &x) && as_number(&c->values->value, &y);
 	switch (c->op) {
 	case OP_EQ:
-		return same(v, c->values);
+		return same(s, v, c->values);
 	case OP_NE:
-		return !same(v, c->values);
+		return !same(s, v, c->values);
 	case OP_LT:
 		return numbers && x < y;
 	case OP_LE:
@@ -152,20 +163,20 @@ static bool holds(const struct condition *c, const struct value *v)
 		return numbers && x >= y;
 	case OP_IN:
 		for (uint32_t i = 0; i < c->count; i++)
-			if (same(v, &c->values[i]))
+			if (same(s, v, &c->values[i]))
 				return true;
 		return false;
 	}
 	return false;
 }
 
-static bool is_excluded(const struct sweep *s, const struct value *values)
+static bool is_excluded(const struct sweep *s, const struct sweep_value *values)
 {
 	for (uint32_t i = 0; i < s->exclusion_count; i++) {
 		const struct exclusion *exclusion = &s->exclusions[i];
 		uint32_t met = 0;
 		while (met < exclusion->count &&
-		       holds(&exclusion->conditions[met],
+		       holds(s, &exclusion->conditions[met],
 			     &values[exclusion->conditions[met].axis]))
 			met++;
 		if (met == exclusion->count)

@@ -35,12 +35,13 @@ static bool grow(void *arrayp, uint32_t count, uint32_t *capacity, size_t size)
 /* The names and paths of a shape one after the other: equal shapes have equal keys. */
 static char *shape_key(struct arena *arena, const struct shape *shape, size_t *sizep)
 {
-	size_t size = 0;
+	size_t size = 1;
 	for (uint32_t i = 0; i < shape->count; i++)
 		size += strlen(shape->names[i]) + strlen(shape->paths[i]) + 2;
 	char *key = arena_alloc(arena, size + 1), *at = key;
 	if (!key)
 		return NULL;
+	*at++ = shape->is_call;
 	for (uint32_t i = 0; i < shape->count; i++) {
 		at = stpcpy(at, shape->names[i]) + 1;
 		at = stpcpy(at, shape->paths[i]) + 1;
@@ -62,13 +63,13 @@ static int copy_shape(struct targets *t, const struct shape *from, struct shape 
 		if (!texts[i] || !texts[from->count + i])
 			return -ENOMEM;
 	}
-	*to = (struct shape){texts, texts + from->count, from->count};
+	*to = (struct shape){texts, texts + from->count, from->count, from->is_call};
 	return 0;
 }
 
 static bool shape_equal(const struct shape *a, const struct shape *b)
 {
-	if (a->count != b->count)
+	if (a->count != b->count || a->is_call != b->is_call)
 		return false;
 	for (uint32_t i = 0; i < a->count; i++)
 		if (strcmp(a->names[i], b->names[i]) || strcmp(a->paths[i], b->paths[i]))

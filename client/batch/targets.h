@@ -13,6 +13,7 @@
 struct shape { /* the outputs of a task, sorted by name */
 	const char *const *names, *const *paths;
 	uint32_t count;
+	bool is_call; /* has none: its result is what a function returns */
 };
 
 struct target {

@@ -55,8 +55,8 @@ class BatchFiles(SiteTest):
     def test_unknown_version(self):
         self.bad("version: 7\ntasks: {t: {run: [echo]}}\n", "version", "7", place="1:")
 
-    def test_call_is_not_available_yet(self):
-        self.bad(HEAD + "  t: {call: 'x.py:f'}\n", "call", "not available yet")
+    def test_a_call_of_a_file_that_is_not_there(self):
+        self.bad(HEAD + "  t: {call: 'x.py:f'}\n", "x.py", place="3:")
 
     def test_cycle_names_the_tasks_on_it(self):
         self.bad(HEAD + "  a: {run: [cat, '${inputs.x}'], inputs: {x: {ref: b}}}\n"

@@ -72,7 +72,8 @@ static const struct sample_row rows[] = {
 	 0,
 	 "b.yaml:5:5: unknown key \"zzz\" in task \"a\"; it may have: resources, "
 	 "retries, timeout, grace, priority, cache, metrics, code, inputs, outputs, env, "
-	 "tags, secrets, run, params, sweep, needs, call, args, kwargs, name\n"
+	 "tags, secrets, python, isolation, cflags, run, params, sweep, needs, call, "
+	 "args, kwargs, name\n"
 	 "      zzz: 3\n"
 	 "      ^"},
 	{"unknown policy", "b.yaml",
@@ -93,7 +94,7 @@ static const struct sample_row rows[] = {
 	 0,
 	 "b.yaml:2:12: unknown key \"run\" in defaults; it may have: resources, retries, "
 	 "timeout, grace, priority, cache, metrics, code, inputs, outputs, env, tags, "
-	 "secrets\n"
+	 "secrets, python, isolation, cflags\n"
 	 "  defaults: {run: x}\n"
 	 "             ^"},
 	{"unknown cache", "b.yaml",
@@ -274,7 +275,8 @@ static const struct sample_row rows[] = {
 	 "  a:\n"
 	 "    env: {A: b}\n",
 	 0,
-	 "b.yaml:3:3: task \"a\" has no run: a list (argv) or a shell string\n"
+	 "b.yaml:3:3: task \"a\" has neither run (a list or a shell string) nor call "
+	 "(FILE:FUNCTION)\n"
 	 "    a:\n"
 	 "    ^"},
 	{"run empty", "b.yaml",
@@ -319,12 +321,13 @@ static const struct sample_row rows[] = {
 	 "version: 1\n"
 	 "tasks:\n"
 	 "  a:\n"
-	 "    call: report.py:report\n"
+	 "    call: report.rs:report\n"
 	 "    args: [1]\n",
 	 0,
-	 "b.yaml:4:5: call is not available yet in this version: use run\n"
-	 "      call: report.py:report\n"
-	 "      ^"},
+	 "b.yaml:4:11: \"report.rs\" is neither Python (.py) nor C (.c): those have "
+	 "functions that can be called\n"
+	 "      call: report.rs:report\n"
+	 "            ^"},
 	{"args", "b.yaml",
 	 "version: 1\n"
 	 "tasks:\n"
@@ -332,7 +335,7 @@ static const struct sample_row rows[] = {
 	 "    run: x\n"
 	 "    args: [1]\n",
 	 0,
-	 "b.yaml:5:5: call is not available yet in this version: use run\n"
+	 "b.yaml:5:5: args is for calls: a command has its arguments in run\n"
 	 "      args: [1]\n"
 	 "      ^"},
 	{"secrets with a value", "b.yaml",

@@ -98,7 +98,8 @@ Test(batch_lines, standard_input_is_read_as_it_comes, SAMPLE)
 			 "resources, retries, "
 			 "timeout, grace, priority, cache, metrics, code, inputs, "
 			 "outputs, env, tags, secrets, "
-			 "run, params, sweep, needs, call, args, kwargs, name\n"
+			 "python, isolation, cflags, run, params, sweep, needs, call, "
+			 "args, kwargs, name\n"
 			 "  {\"run\": \"b\", \"oops\": 1}\n"
 			 "               ^");
 }
