@@ -283,7 +283,7 @@ int emit_function(struct emit *m, const struct spec_task *task, uint32_t options
 	sha256_update(&sha, with.source.data, with.source.len);
 	for (size_t i = 0; i < with.n_params; i++)
 		hash_text(&sha, with.params[i]);
-	hash_text(&sha, task->name);
+	hash_text(&sha, task->call ? task->call->node->text : task->name);
 	for (uint32_t i = 0; i < task->tags.count; i++) {
 		hash_text(&sha, task->tags.items[i].key);
 		hash_text(&sha, task->tags.items[i].value);
@@ -303,7 +303,8 @@ int emit_function(struct emit *m, const struct spec_task *task, uint32_t options
 		pairs[i].value = (char *)task->tags.items[i].value;
 		with.tags[i] = &pairs[i];
 	}
-	e = builder_add_function(m->builder, &m->description, task->name, options, &with,
+	const char *name = task->call ? task->call->node->text : task->name;
+	e = builder_add_function(m->builder, &m->description, name, options, &with,
 				 numberp, m->e);
 	return e ? e : emit_remember(m, &m->functions, key, sizeof key, *numberp);
 }

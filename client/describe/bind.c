@@ -19,8 +19,6 @@ struct binding {
 	const struct described_parameter *rest, *keywords;
 	struct arg *more; /* **kwargs */
 	size_t more_count, rest_first, rest_count;
-	bool *given; /* of each parameter: by the caller, not by its default */
-	struct describe_binding *out;
 	struct err *e;
 };
 
@@ -33,15 +31,6 @@ static int fail(struct binding *b, const char *fmt, ...)
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 	return err_set(b->e, ERR_USAGE, "%.300s %s", b->d->title, text);
-}
-
-/* blame() - it is the argument @a, or the one at @position if @a is NULL. Return: @r. */
-static int blame(struct binding *b, const struct arg *a, size_t position, int r)
-{
-	b->out->keyword = a ? a->name : NULL;
-	b->out->has_position = !a;
-	b->out->position = a ? 0 : position;
-	return r;
 }
 
 static bool is_plain(const struct described_parameter *p)
@@ -66,14 +55,13 @@ static int take_positional(struct binding *b, const struct call_args *args)
 	for (size_t i = 0; i < d->parameter_count && at < args->positional_count; i++)
 		if (by_position(&d->parameters[i])) {
 			b->values[i] = args->positional[at++];
-			b->has[i] = b->given[i] = true;
+			b->has[i] = true;
 		}
 	b->rest_first = at;
 	b->rest_count = args->positional_count - at;
 	if (b->rest_count && !b->rest)
-		return blame(b, NULL, at,
-			     fail(b, "takes %zu argument%s by position, not %zu", at,
-				  at == 1 ? "" : "s", args->positional_count));
+		return fail(b, "takes %zu arguments by position, not %zu", at,
+			    args->positional_count);
 	return 0;
 }
 
@@ -109,23 +97,22 @@ static int take_keyword(struct binding *b, const struct arg *a)
 			break;
 		}
 		if (b->has[i])
-			return blame(b, a, 0, fail(b, "gets \"%.100s\" twice", a->name));
+			return fail(b, "gets \"%.100s\" twice", a->name);
 		b->values[i] = *a;
-		b->has[i] = b->given[i] = true;
+		b->has[i] = true;
 		return 0;
 	}
 	for (size_t i = 0; i < b->more_count; i++)
 		if (b->more[i].name_size == a->name_size &&
 		    !memcmp(b->more[i].name, a->name, a->name_size))
-			return blame(b, a, 0, fail(b, "gets \"%.100s\" twice", a->name));
+			return fail(b, "gets \"%.100s\" twice", a->name);
 	if (b->keywords) {
 		b->more[b->more_count++] = *a;
 		return 0;
 	}
 	if (only_positional)
-		return blame(b, a, 0,
-			     fail(b, "takes \"%.100s\" by position only", a->name));
-	return blame(b, a, 0, unknown_name(b, a));
+		return fail(b, "takes \"%.100s\" by position only", a->name);
+	return unknown_name(b, a);
 }
 
 /* Literal defaults are values like any other; the others stay the function's own affair. */
@@ -163,38 +150,27 @@ static void add_positional(struct call_args *to, const struct arg *value)
 }
 
 /* A gap among those by position can only be left at the end. */
-static void write_positional(struct binding *b, const struct call_args *from,
-			     struct call_args *to)
+static void write_down(struct binding *b, const struct call_args *from,
+		       struct call_args *to)
 {
+	bool gap = false;
 	for (size_t i = 0; i < b->d->parameter_count; i++) {
 		const struct described_parameter *p = &b->d->parameters[i];
-		if (!by_position(p) || (p->kind == PARAMETER_ANY && !b->rest_count))
+		bool positional = p->kind == PARAMETER_POSITIONAL ||
+				  (p->kind == PARAMETER_ANY && b->rest_count);
+		if (!is_plain(p))
 			continue;
 		if (!b->has[i])
-			break;
-		add_positional(to, &b->values[i]);
+			gap = true;
+		else if (!positional)
+			add_named(to, p, &b->values[i]);
+		else if (!gap)
+			add_positional(to, &b->values[i]);
 	}
 	for (size_t i = 0; i < b->rest_count; i++)
 		add_positional(to, &from->positional[b->rest_first + i]);
-}
-
-/* What the caller gave first, then the defaults. */
-static void write_named(struct binding *b, struct call_args *to)
-{
-	for (int given = 1; given >= 0; given--) {
-		for (size_t i = 0; i < b->d->parameter_count; i++) {
-			const struct described_parameter *p = &b->d->parameters[i];
-			bool named = p->kind == PARAMETER_KEYWORD ||
-				     (p->kind == PARAMETER_ANY && !b->rest_count);
-			if (named && b->has[i] && b->given[i] == given)
-				add_named(to, p, &b->values[i]);
-		}
-		if (!given)
-			break;
-		for (size_t i = 0; i < b->more_count; i++)
-			to->keywords[to->keyword_count++] = b->more[i];
-		b->out->given = to->keyword_count;
-	}
+	for (size_t i = 0; i < b->more_count; i++)
+		to->keywords[to->keyword_count++] = b->more[i];
 }
 
 static int bind(struct binding *b, struct call_args *args, struct call_args *to)
@@ -211,29 +187,25 @@ static int bind(struct binding *b, struct call_args *args, struct call_args *to)
 		r = take_keyword(b, &args->keywords[i]);
 	if (r == 0)
 		r = fill_in(b);
-	if (r == 0) {
-		write_positional(b, args, to);
-		write_named(b, to);
-	}
+	if (r == 0)
+		write_down(b, args, to);
 	return r;
 }
 
 int describe_bind(const struct described *d, struct call_args *args, struct arena *arena,
-		  struct describe_binding *binding, struct err *e)
+		  struct err *e)
 {
-	*binding = (struct describe_binding){.given = args->keyword_count};
 	if (!d->exact)
 		return 0;
-	struct binding b = {.d = d, .e = e, .out = binding};
+	struct binding b = {.d = d, .e = e};
 	struct call_args to = {0};
 	size_t most = d->parameter_count + args->positional_count + args->keyword_count;
 	b.values = arena_calloc(arena, d->parameter_count, sizeof *b.values);
 	b.has = arena_calloc(arena, d->parameter_count, sizeof *b.has);
-	b.given = arena_calloc(arena, d->parameter_count, sizeof *b.given);
 	b.more = arena_calloc(arena, args->keyword_count, sizeof *b.more);
 	to.positional = arena_calloc(arena, most, sizeof *to.positional);
 	to.keywords = arena_calloc(arena, most, sizeof *to.keywords);
-	if (!b.values || !b.has || !b.given || !b.more || !to.positional || !to.keywords)
+	if (!b.values || !b.has || !b.more || !to.positional || !to.keywords)
 		return err_set(e, ERR_FAILED, "out of memory");
 	int r = bind(&b, args, &to);
 	if (r == 0)
