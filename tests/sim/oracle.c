@@ -570,9 +570,10 @@ void oracle_restart(struct sim *s)
 			continue;
 		if (r->commit > o->last_commit)
 			o->last_commit = r->commit;
-		if (r->current && !r->removed)
+		/* What the removed one superseded does not come back. */
+		if (r->current)
 			oracle_print(o, r->func_hash, r->args_hash,
 				     r->has_nonce ? r->nonce : NULL)
-				->current = r->commit;
+				->current = r->removed ? 0 : r->commit;
 	}
 }
