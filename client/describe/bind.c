@@ -1,214 +1,255 @@
-/* bind.c - describe_bind(): every spelling of a call becomes one.
+/* bind.c - see describe.h: arguments meet parameters, as the language would do it, so that
+ * train(0.1), train(lr=0.1) and train(lr=0.1, epochs=3) are one call if 3 is the default of epochs.
  *
- * Python gives values to parameters first by position, then by name. Where the signature is exact we
- * do the same, and write down: what is by position only stays there; whatever can be named is,
- * sorted later by whoever encodes; literal defaults are filled in. One spelling has to stay: where
- * *args has values, those in front of it are by position, since there is no other way to say it. */
+ * What stays by position is what cannot be named: parameters by position only, the values of
+ * *args, and with these everything in front of them. A default that is no literal is not filled
+ * in; the function itself counts, and with it that default. */
 #include "client/describe/describe.h"
 
-#include "common/format/call_args.h"
+#include "common/names.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-struct binding {
+#define SHOWN 80
+#define SUGGEST_MAX 256
+
+struct bind {
 	const struct described *d;
-	struct arg *values; /* of each parameter; name set: has one */
-	bool *has;
-	const struct described_parameter *rest, *keywords;
-	struct arg *more; /* **kwargs */
-	size_t more_count, rest_first, rest_count;
+	const struct call_args *args; /* as given */
+	struct describe_binding *binding;
 	struct err *e;
+	const char *title;  /* "train" */
+	size_t by_position; /* parameters that take one */
+	bool has_rest, has_keywords;
+	struct call_args out;
 };
 
-static int fail(struct binding *b, const char *fmt, ...) PRINTF(2, 3);
-static int fail(struct binding *b, const char *fmt, ...)
-{
-	char text[600];
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	return err_set(b->e, ERR_USAGE, "%.300s %s", b->d->title, text);
-}
-
-static bool is_plain(const struct described_parameter *p)
-{
-	return p->kind != PARAMETER_REST && p->kind != PARAMETER_KEYWORDS;
-}
-
-static bool by_position(const struct described_parameter *p)
+static bool takes_position(const struct described_parameter *p)
 {
 	return p->kind == PARAMETER_POSITIONAL || p->kind == PARAMETER_ANY;
 }
 
-static bool by_name(const struct described_parameter *p)
+static bool takes_name(const struct described_parameter *p)
 {
 	return p->kind == PARAMETER_KEYWORD || p->kind == PARAMETER_ANY;
 }
 
-static int take_positional(struct binding *b, const struct call_args *args)
+static bool is_named(const struct arg *a, const char *name)
 {
-	const struct described *d = b->d;
-	size_t at = 0;
-	for (size_t i = 0; i < d->parameter_count && at < args->positional_count; i++)
-		if (by_position(&d->parameters[i])) {
-			b->values[i] = args->positional[at++];
-			b->has[i] = true;
-		}
-	b->rest_first = at;
-	b->rest_count = args->positional_count - at;
-	if (b->rest_count && !b->rest)
-		return fail(b, "takes %zu arguments by position, not %zu", at,
-			    args->positional_count);
-	return 0;
+	return strlen(name) == a->name_size && !memcmp(a->name, name, a->name_size);
 }
 
-static void list_names(const struct binding *b, struct buf *out)
+static const struct arg *find_given(const struct bind *b, const char *name)
 {
-	for (size_t i = 0; i < b->d->parameter_count; i++)
-		if (by_name(&b->d->parameters[i]))
-			buf_printf(out, "%s%s", out->size ? ", " : "",
-				   b->d->parameters[i].name);
+	for (size_t i = 0; i < b->args->keyword_count; i++)
+		if (is_named(&b->args->keywords[i], name))
+			return &b->args->keywords[i];
+	return NULL;
 }
 
-static int unknown_name(struct binding *b, const struct arg *a)
+/* ---- errors */
+
+static void say_parameters(struct bind *b)
 {
-	CLEANUP_BUF struct buf names = {0};
-	list_names(b, &names);
-	fail(b, "has no parameter \"%.100s\"", a->name);
-	if (names.size)
-		err_next(b->e, "it has: %.400s", buf_cstr(&names));
+	char list[300] = "";
+	size_t size = 0;
+	for (size_t i = 0; i < b->d->parameter_count; i++) {
+		const struct described_parameter *p = &b->d->parameters[i];
+		const char *star = p->kind == PARAMETER_REST	   ? "*"
+				   : p->kind == PARAMETER_KEYWORDS ? "**"
+								   : "";
+		int n = snprintf(list + size, sizeof list - size, "%s%s%.*s",
+				 i ? ", " : "", star, SHOWN, p->name);
+		if (n < 0 || size + (size_t)n >= sizeof list)
+			return;
+		size += (size_t)n;
+	}
+	if (*list)
+		err_next(b->e, "its parameters are %s", list);
+	else
+		err_next(b->e, "it has no parameters");
+}
+
+static int fail_unknown(struct bind *b, const struct arg *a)
+{
+	const char *names[SUGGEST_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < b->d->parameter_count && count < SUGGEST_MAX; i++)
+		if (takes_name(&b->d->parameters[i]))
+			names[count++] = b->d->parameters[i].name;
+	b->binding->keyword = a->name;
+	const char *near = names_suggest(a->name, names, count);
+	err_set(b->e, ERR_USAGE, "%s() has no parameter \"%.*s\"%s%s%s", b->title, SHOWN,
+		a->name, near ? "; did you mean \"" : "", near ? near : "",
+		near ? "\"?" : "");
+	if (!near)
+		say_parameters(b);
 	return ERR_USAGE;
 }
 
-static int take_keyword(struct binding *b, const struct arg *a)
+static int fail_by_position_only(struct bind *b, const struct arg *a)
 {
-	const struct described *d = b->d;
-	bool only_positional = false;
-	for (size_t i = 0; i < d->parameter_count; i++) {
-		const struct described_parameter *p = &d->parameters[i];
-		if (!is_plain(p) || strlen(p->name) != a->name_size ||
-		    memcmp(p->name, a->name, a->name_size))
-			continue;
-		if (p->kind == PARAMETER_POSITIONAL) {
-			only_positional = true;
-			break;
-		}
-		if (b->has[i])
-			return fail(b, "gets \"%.100s\" twice", a->name);
-		b->values[i] = *a;
-		b->has[i] = true;
-		return 0;
-	}
-	for (size_t i = 0; i < b->more_count; i++)
-		if (b->more[i].name_size == a->name_size &&
-		    !memcmp(b->more[i].name, a->name, a->name_size))
-			return fail(b, "gets \"%.100s\" twice", a->name);
-	if (b->keywords) {
-		b->more[b->more_count++] = *a;
-		return 0;
-	}
-	if (only_positional)
-		return fail(b, "takes \"%.100s\" by position only", a->name);
-	return unknown_name(b, a);
+	b->binding->keyword = a->name;
+	return err_set(b->e, ERR_USAGE,
+		       "%s() takes \"%.*s\" by position only: put it into args", b->title,
+		       SHOWN, a->name);
 }
 
-/* Literal defaults are values like any other; the others stay the function's own affair. */
-static int fill_in(struct binding *b)
+static int fail_twice(struct bind *b, const struct described_parameter *p)
+{
+	b->binding->keyword = p->name;
+	return err_set(b->e, ERR_USAGE,
+		       "%s() gets \"%.*s\" twice: by position and by name", b->title,
+		       SHOWN, p->name);
+}
+
+static int fail_missing(struct bind *b, const struct described_parameter *p)
+{
+	err_set(b->e, ERR_USAGE, "%s() needs \"%.*s\"%s", b->title, SHOWN, p->name,
+		p->kind == PARAMETER_POSITIONAL ? ", by position" : "");
+	say_parameters(b);
+	return ERR_USAGE;
+}
+
+static int fail_too_many(struct bind *b)
+{
+	b->binding->has_position = true;
+	b->binding->position = b->by_position;
+	err_set(b->e, ERR_USAGE, "%s() takes %zu argument%s by position, not %zu",
+		b->title, b->by_position, b->by_position == 1 ? "" : "s",
+		b->args->positional_count);
+	say_parameters(b);
+	return ERR_USAGE;
+}
+
+/* ---- keywords that were given */
+
+static const struct described_parameter *find_parameter(const struct bind *b,
+							const struct arg *a)
 {
 	for (size_t i = 0; i < b->d->parameter_count; i++) {
 		const struct described_parameter *p = &b->d->parameters[i];
-		if (!is_plain(p) || b->has[i])
+		if ((takes_position(p) || takes_name(p)) && is_named(a, p->name))
+			return p;
+	}
+	return NULL;
+}
+
+static int check_keywords(struct bind *b)
+{
+	for (size_t i = 0; i < b->args->keyword_count; i++) {
+		const struct arg *a = &b->args->keywords[i];
+		const struct described_parameter *p = find_parameter(b, a);
+		if (b->has_keywords && (!p || p->kind == PARAMETER_POSITIONAL))
 			continue;
-		if (p->required)
-			return fail(b, "needs a value for \"%.100s\"", p->name);
-		if (p->value) {
-			b->values[i] = *p->value;
-			b->has[i] = true;
-		}
+		if (!p)
+			return fail_unknown(b, a);
+		if (p->kind == PARAMETER_POSITIONAL)
+			return fail_by_position_only(b, a);
 	}
 	return 0;
 }
 
-static void add_named(struct call_args *to, const struct described_parameter *p,
-		      const struct arg *value)
+/* ---- binding */
+
+static void put_keyword(struct bind *b, const struct arg *value, const char *name)
 {
-	struct arg *a = &to->keywords[to->keyword_count++];
-	*a = *value;
-	a->name = (char *)(uintptr_t)p->name;
-	a->name_size = strlen(p->name);
+	struct arg *to = &b->out.keywords[b->out.keyword_count++];
+	*to = *value;
+	to->name = (char *)(uintptr_t)name;
+	to->name_size = strlen(name);
 }
 
-static void add_positional(struct call_args *to, const struct arg *value)
+static void put_positional(struct bind *b, const struct arg *value)
 {
-	struct arg *a = &to->positional[to->positional_count++];
-	*a = *value;
-	a->name = NULL;
-	a->name_size = 0;
+	struct arg *to = &b->out.positional[b->out.positional_count++];
+	*to = *value;
+	to->name = NULL;
+	to->name_size = 0;
 }
 
-/* A gap among those by position can only be left at the end. */
-static void write_down(struct binding *b, const struct call_args *from,
-		       struct call_args *to)
+/* Those by position, in order; @stays: none can be named, since values of *args come behind. */
+static int bind_positional(struct bind *b, bool stays)
 {
-	bool gap = false;
+	size_t at = 0, given = b->args->positional_count;
+	bool gap = false; /* one was left out, so none can follow by position */
 	for (size_t i = 0; i < b->d->parameter_count; i++) {
 		const struct described_parameter *p = &b->d->parameters[i];
-		bool positional = p->kind == PARAMETER_POSITIONAL ||
-				  (p->kind == PARAMETER_ANY && b->rest_count);
-		if (!is_plain(p))
+		bool only = p->kind == PARAMETER_POSITIONAL;
+		if (!takes_position(p))
 			continue;
-		if (!b->has[i])
+		const struct arg *value = at < given ? &b->args->positional[at] : NULL;
+		bool named = !only && find_given(b, p->name);
+		at++;
+		if (value && named)
+			return fail_twice(b, p);
+		if (!value && !named && p->required)
+			return fail_missing(b, p);
+		if (value && !only && !stays) {
+			put_keyword(b, value, p->name);
+			continue;
+		}
+		if (!value && only)
+			value = p->value;
+		if (!value && only)
 			gap = true;
-		else if (!positional)
-			add_named(to, p, &b->values[i]);
-		else if (!gap)
-			add_positional(to, &b->values[i]);
+		if (value && !gap)
+			put_positional(b, value);
 	}
-	for (size_t i = 0; i < b->rest_count; i++)
-		add_positional(to, &from->positional[b->rest_first + i]);
-	for (size_t i = 0; i < b->more_count; i++)
-		to->keywords[to->keyword_count++] = b->more[i];
+	for (; at < given; at++)
+		put_positional(b, &b->args->positional[at]);
+	return 0;
 }
 
-static int bind(struct binding *b, struct call_args *args, struct call_args *to)
+/* Given ones first, in their order; then the defaults of all that has no value yet. */
+static int bind_keywords(struct bind *b)
 {
+	size_t at = 0;
+	for (size_t i = 0; i < b->args->keyword_count; i++)
+		b->out.keywords[b->out.keyword_count++] = b->args->keywords[i];
+	b->binding->given = b->out.keyword_count;
 	for (size_t i = 0; i < b->d->parameter_count; i++) {
 		const struct described_parameter *p = &b->d->parameters[i];
-		if (p->kind == PARAMETER_REST)
-			b->rest = p;
-		if (p->kind == PARAMETER_KEYWORDS)
-			b->keywords = p;
+		bool has_position = takes_position(p) && at++ < b->args->positional_count;
+		if (has_position || !takes_name(p) || find_given(b, p->name))
+			continue;
+		if (p->required)
+			return fail_missing(b, p);
+		if (p->value)
+			put_keyword(b, p->value, p->name);
 	}
-	int r = take_positional(b, args);
-	for (size_t i = 0; r == 0 && i < args->keyword_count; i++)
-		r = take_keyword(b, &args->keywords[i]);
-	if (r == 0)
-		r = fill_in(b);
-	if (r == 0)
-		write_down(b, args, to);
-	return r;
+	return 0;
 }
 
 int describe_bind(const struct described *d, struct call_args *args, struct arena *arena,
-		  struct err *e)
+		  struct describe_binding *binding, struct err *e)
 {
+	*binding = (struct describe_binding){.given = args->keyword_count};
 	if (!d->exact)
 		return 0;
-	struct binding b = {.d = d, .e = e};
-	struct call_args to = {0};
-	size_t most = d->parameter_count + args->positional_count + args->keyword_count;
-	b.values = arena_calloc(arena, d->parameter_count, sizeof *b.values);
-	b.has = arena_calloc(arena, d->parameter_count, sizeof *b.has);
-	b.more = arena_calloc(arena, args->keyword_count, sizeof *b.more);
-	to.positional = arena_calloc(arena, most, sizeof *to.positional);
-	to.keywords = arena_calloc(arena, most, sizeof *to.keywords);
-	if (!b.values || !b.has || !b.more || !to.positional || !to.keywords)
+	struct bind b = {.d = d, .args = args, .binding = binding, .e = e};
+	b.title = d->unit.name ? d->unit.name : d->target;
+	for (size_t i = 0; i < d->parameter_count; i++) {
+		b.by_position += takes_position(&d->parameters[i]);
+		b.has_rest |= d->parameters[i].kind == PARAMETER_REST;
+		b.has_keywords |= d->parameters[i].kind == PARAMETER_KEYWORDS;
+	}
+	bool stays = args->positional_count > b.by_position;
+	if (stays && !b.has_rest)
+		return fail_too_many(&b);
+	size_t most = d->parameter_count + args->positional_count;
+	b.out.positional = arena_calloc(arena, most, sizeof *b.out.positional);
+	b.out.keywords =
+		arena_calloc(arena, most + args->keyword_count, sizeof *b.out.keywords);
+	if (!b.out.positional || !b.out.keywords)
 		return err_set(e, ERR_FAILED, "out of memory");
-	int r = bind(&b, args, &to);
-	if (r == 0)
-		*args = to;
+	int r = check_keywords(&b);
+	if (!r)
+		r = bind_positional(&b, stays);
+	if (!r)
+		r = bind_keywords(&b);
+	if (!r)
+		*args = b.out;
 	return r;
 }
