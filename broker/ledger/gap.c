@@ -12,6 +12,7 @@
 
 #define FRESH_MAX                                                                        \
 	200000 /* entries: about 100,000 commits; the sealed layer has as many at most */
+#define FRESH_EASE (FRESH_MAX * 4 / 5) /* more than what makes a layer worth writing */
 #define DAMAGED_MAX 4096
 #define IDLE_NS (200 * NS_PER_MS)
 #define AGE_NS (2 * NS_PER_S)
@@ -296,6 +297,14 @@ bool gap_wait_for_room(struct gap *gap)
 	bool ok = !gap->stopped;
 	pthread_mutex_unlock(&gap->lock);
 	return ok;
+}
+
+bool gap_is_filling(struct gap *gap)
+{
+	pthread_mutex_lock(&gap->lock);
+	bool is = gap->fresh->count >= FRESH_EASE && !gap->stopped;
+	pthread_mutex_unlock(&gap->lock);
+	return is;
 }
 
 bool gap_find(struct gap *gap, enum gap_kind kind, const uint8_t key[DIGEST_SIZE],

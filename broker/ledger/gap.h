@@ -152,6 +152,8 @@ void gap_add(struct gap *gap, const struct gap_add *adds, size_t count,
 /** gap_wait_for_room() - by the writer: until the fresh layer is below its bound. Return: false if
  * the index thread is gone. */
 bool gap_wait_for_room(struct gap *gap);
+/** gap_is_filling() - is so little room left that who has time should wait? */
+bool gap_is_filling(struct gap *gap);
 /** gap_find() - @entry may be one that is gone: then index.db counts if it has a higher number. */
 bool gap_find(struct gap *gap, enum gap_kind kind, const uint8_t key[DIGEST_SIZE],
 	      struct gap_entry *entry);

@@ -16,8 +16,6 @@
 #include <unistd.h>
 
 #define CATCH_UP_STEP 1000000 /* entries per transaction when made anew: about 60 MiB */
-#define IDLE_PAGES 512	      /* 4 MiB in the log */
-#define BUSY_PAGES 8192	      /* 64 MiB */
 #define WANTED_MIN 16384
 #define WANTED_MAX 150000
 
@@ -163,6 +161,7 @@ static void close_db(struct index *index)
 	sqlite3_finalize(steal(index->set_mark));
 	sqlite3_finalize(steal(index->name_row));
 	db_close(steal(index->db));
+	index_forget_files(index);
 }
 
 void index_close(struct index *index)
@@ -232,30 +231,6 @@ static int make(struct index *index, sqlite3 *journal, struct err *e)
 	return rc;
 }
 
-int index_checkpoint(struct index *index, enum index_when when)
-{
-	static const uint64_t enough[] = {[INDEX_BUSY] = BUSY_PAGES,
-					  [INDEX_IDLE] = IDLE_PAGES,
-					  [INDEX_CLOSING] = 1};
-	if (index->wal_pages - index->wal_done < enough[when])
-		return SQLITE_OK;
-	int mode = when == INDEX_CLOSING ? SQLITE_CHECKPOINT_TRUNCATE
-					 : SQLITE_CHECKPOINT_PASSIVE;
-	int pages = 0, done = 0;
-	int rc = sqlite3_wal_checkpoint_v2(index->db, NULL, mode, &pages, &done);
-	if ((rc & 0xff) == SQLITE_BUSY)
-		return SQLITE_OK; /* a reader is in the way; next time */
-	index->wal_done = done > 0 ? (uint64_t)done : 0;
-	if (when == INDEX_CLOSING && rc == SQLITE_OK)
-		index->wal_pages = index->wal_done = 0; /* the log is empty now */
-	return rc;
-}
-
-bool index_is_synced(const struct index *index)
-{
-	return index->wal_done == index->wal_pages;
-}
-
 size_t index_wanted(const struct index *index)
 {
 	size_t wanted = index->rows / 16;
@@ -298,7 +273,7 @@ int index_open(struct index *index, const char *dir, sqlite3 *journal,
 	       const uint8_t store_id[16], bool *rebuiltp, struct err *e)
 {
 	const char *why = "";
-	*index = (struct index){.path = db_path(dir, "index.db")};
+	*index = (struct index){.path = db_path(dir, "index.db"), .files = {-1, -1}};
 	memcpy(index->store_id, store_id, 16);
 	*rebuiltp = false;
 	int rc = open_existing(index, journal, &why, e);

@@ -28,6 +28,7 @@ struct index {
 	sqlite3_stmt *old_fingerprint, *replace_fingerprint, *set_mark, *name_row;
 	uint64_t rows; /* about, of all tables */
 	uint64_t wal_pages, wal_done;
+	int files[2]; /* of index_checkpoint(): the database, its log; -1 */
 };
 
 /** index_open() - open @dir/index.db if it belongs to @journal, otherwise move it aside and make a
@@ -43,9 +44,12 @@ int index_bind_mark(struct index *index, const struct gap_mark *mark, uint64_t r
 /** index_write() - one layer, one transaction, rolled back on failure. Return: SQLite's code. */
 int index_write(struct index *index, const struct gap_layer *layer);
 /** index_checkpoint() - if there is enough to move: much while busy (what one layer wrote, the next
- * one writes again), all when closing. Return: SQLite's code. */
+ * one writes again), all when closing. What goes to the disk goes in small steps, so that the journal's
+ * syncs do not wait behind it. Return: SQLite's code. */
 enum index_when { INDEX_BUSY, INDEX_IDLE, INDEX_CLOSING };
 int index_checkpoint(struct index *index, enum index_when when);
+/** index_forget_files() - once the database is closed. */
+void index_forget_files(struct index *index);
 /** index_is_synced() - is all that was written in the database itself, which survives a loss of
  * power, rather than in its log, which may not? */
 bool index_is_synced(const struct index *index);

@@ -279,6 +279,11 @@ uint64_t ledger_durable(struct ledger *l)
 	return atomic_load(&l->durable);
 }
 
+bool ledger_is_filling(struct ledger *l)
+{
+	return gap_is_filling(&l->gap);
+}
+
 uint64_t ledger_queued_bytes(const struct ledger *ledger)
 {
 	return atomic_load(&((struct ledger *)ledger)->queued_bytes);

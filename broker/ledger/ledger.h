@@ -200,6 +200,9 @@ int ledger_fd(const struct ledger *ledger);
 uint64_t ledger_durable(struct ledger *ledger);
 enum ledger_state ledger_state(const struct ledger *ledger, struct err *why);
 uint64_t ledger_queued_bytes(const struct ledger *ledger);
+/** ledger_is_filling() - what is not urgent should wait: soon turns would have to, until the index has
+ * caught up. Thread: any. */
+bool ledger_is_filling(struct ledger *ledger);
 
 /* ---- reading ---- */
 

@@ -3,11 +3,14 @@
 
 #include "tests/unit/ledger/fault_vfs.h"
 
+#include "broker/ledger/index.h"
+
 #include "common/clock.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct store s;
@@ -199,5 +202,54 @@ Test(ledger_faults, opening_on_a_full_disk_says_so)
 	cr_assert(strstr(e.what, "full"), "%s", e.what);
 	cr_assert(strstr(e.next, "room"), "%s", e.next);
 	fault_set(FAULT_NONE, "", 0);
+	store_open(&s);
+}
+
+/* A layer after which there is more in the log of the index than is left there. */
+static void write_layer(struct index *index)
+{
+	struct gap_layer *layer = gap_layer_new();
+	layer->mark = index->mark;
+	for (uint64_t n = 1; n <= 30000; n++) {
+		struct gap_entry entry = {.seq = n};
+		sample_digest(entry.key, "entry", n);
+		gap_layer_put(layer, GAP_COMMIT, &entry);
+		gap_layer_put(layer, GAP_BLOB, &entry);
+		gap_layer_put(layer, GAP_FINGERPRINT, &entry);
+	}
+	cr_assert_eq(index_write(index, layer), SQLITE_OK);
+	gap_layer_free(layer);
+}
+
+Test(ledger_faults, what_is_in_the_log_of_the_index_goes_to_the_disk_in_order)
+{
+	static const char *const files[] = {"index.db-wal", "index.db"};
+	struct index index;
+	struct err e;
+	struct stat before, after;
+	sqlite3 *journal;
+	bool rebuilt;
+	store_close(&s);
+	cr_assert_eq(db_open(&journal, store_path(&s, "meta.db"), DB_READ, &e), 0);
+	cr_assert_eq(index_open(&index, s.dir, journal, (uint8_t[16]){1}, &rebuilt, &e),
+		     0);
+	write_layer(&index);
+	cr_assert_eq(stat(store_path(&s, "index.db"), &before), 0);
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		fault_set(FAULT_SYNC, files[i], EIO);
+		int rc = index_checkpoint(&index, INDEX_IDLE);
+		cr_assert_eq(rc, SQLITE_IOERR_FSYNC);
+		cr_assert_eq(fault_count(), 1);
+		cr_assert_not(index_is_synced(&index));
+		cr_assert_eq(stat(store_path(&s, "index.db"), &after), 0);
+		/* Nothing is written before the log is safe. */
+		cr_assert_eq(after.st_size > before.st_size, i == 1);
+	}
+	fault_set(FAULT_NONE, "", 0);
+	cr_assert_eq(index_checkpoint(&index, INDEX_IDLE), SQLITE_OK);
+	cr_assert(index_is_synced(&index));
+	cr_assert_eq(index_checkpoint(&index, INDEX_CLOSING), SQLITE_OK);
+	index_close(&index);
+	db_close(journal);
 	store_open(&s);
 }
