@@ -273,6 +273,10 @@ void presence_note(struct broker *b, const uint8_t digest[DIGEST_SIZE]);
 int presence_tree(struct broker *b, const uint8_t digest[DIGEST_SIZE], const void *data,
 		  size_t size, bool (*file)(void *arg, const uint8_t digest[DIGEST_SIZE]),
 		  void *arg);
+/** presence_source() - the same for the files of a source (common/format/source.h). */
+int presence_source(struct broker *b, const uint8_t digest[DIGEST_SIZE],
+		    bool (*file)(void *arg, const uint8_t digest[DIGEST_SIZE]),
+		    void *arg);
 /** presence_is_whole() - is all of it there, the files of a folder included? */
 bool presence_is_whole(struct broker *b, const struct content *content);
 /** presence_drop(), presence_drop_commit() - what was known of this one is not believed any more. */

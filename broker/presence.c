@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 
 #include "broker/care/guard.h"
+#include "common/format/source.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
@@ -128,6 +129,22 @@ int presence_tree(struct broker *b, const uint8_t digest[DIGEST_SIZE], const voi
 			more = file(arg, entries.items[i].content.digest);
 	}
 	content_entries_fini(&entries);
+	return 0;
+}
+
+int presence_source(struct broker *b, const uint8_t digest[DIGEST_SIZE],
+		    bool (*file)(void *arg, const uint8_t digest[DIGEST_SIZE]), void *arg)
+{
+	CLEANUP_BUF struct buf data = {0};
+	CLEANUP(source_fini) struct source s = {0};
+	if (ledger_find_blob(b->reader, digest, &data) &&
+	    cas_read(b->cas, digest, SOURCE_SIZE_MAX, &data))
+		return 1;
+	if (source_decode(data.data, data.size, &s))
+		return 2;
+	bool more = true;
+	for (size_t i = 0; more && i < s.file_count; i++)
+		more = file(arg, s.files[i].digest);
 	return 0;
 }
 

@@ -75,6 +75,7 @@ static void fini(struct gc *gc)
 	set64_fini(&gc->live_prints);
 	set64_fini(&gc->pinned);
 	set64_fini(&gc->functions);
+	set64_fini(&gc->sources);
 	set64_fini(&gc->removed);
 	buf_fini(&gc->arena);
 	free(gc->roots);

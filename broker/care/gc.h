@@ -9,11 +9,12 @@
 
 struct gc_root { /* a digest whose content has to be looked into */
 	uint32_t node;
-	uint8_t type; /* enum content_type, or GC_FUNCTION */
+	uint8_t type; /* enum content_type, or: */
 	bool hold;
 	uint8_t digest[DIGEST_SIZE];
 };
 #define GC_FUNCTION 255
+#define GC_SOURCE 254
 
 struct gc {
 	struct care *care;
@@ -27,7 +28,8 @@ struct gc {
 	struct set64 live_commits, pinned;
 	struct set64
 		live_prints; /* fingerprints of live commits: what was made again for them */
-	struct set64 functions; /* whose description was seen */
+	struct set64 functions; /* whose description was seen, or will be looked into */
+	struct set64 sources;	/* the same of sources that commits name */
 	struct buf arena;	/* of a commit */
 	uint64_t batches;	/* of the store, about */
 
@@ -41,8 +43,8 @@ struct gc {
 int gc_mark(struct gc *gc);
 /** gc_sweep() - remove what nothing needs. Return as gc_mark(). */
 int gc_sweep(struct gc *gc);
-/** gc_commit_refs() - call @fn for each digest that a commit names: results, logs, inputs. @kind:
- * 'o' output, 'l' log, 'i' input. */
+/** gc_commit_refs() - call @fn for each digest that a commit names: results, logs, inputs; not its function
+ * and source. @kind: 'o' output, 'l' log, 'i' input. */
 void gc_commit_refs(const struct commit *c,
 		    void (*fn)(void *arg, char kind, const struct content *content),
 		    void *arg);

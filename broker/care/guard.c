@@ -268,8 +268,7 @@ static int check_task(struct broker *b, const struct core_task_spec *t,
 		      uint8_t missing[DIGEST_SIZE])
 {
 	struct args args = {0};
-	/* Arguments end with the array of inputs; 0x80 is an empty one. */
-	if (!t->args_size || t->args[t->args_size - 1] == 0x80 ||
+	if (!args_may_have_inputs(t->args, t->args_size) ||
 	    args_decode(t->args, t->args_size, &args))
 		return 0;
 	int rc = 0;
@@ -279,21 +278,69 @@ static int check_task(struct broker *b, const struct core_task_spec *t,
 	return rc;
 }
 
-int guard_chunk(struct broker *b, const struct chunk_view *view,
-		uint8_t missing[DIGEST_SIZE])
+static int check_code(struct broker *b, const struct function *f,
+		      uint8_t missing[DIGEST_SIZE])
+{
+	struct content code = {.type = CONTENT_FILE};
+	for (size_t k = 0; k < f->code_count; k++) {
+		memcpy(code.digest, f->code[k].digest, DIGEST_SIZE);
+		/* others are in the source */
+		if (f->code[k].scheme == CODE_BYTES && !is_there(b, &code, missing))
+			return 1;
+	}
+	return 0;
+}
+
+struct search {
+	struct broker *b;
+	uint8_t *missing;
+	bool found;
+};
+
+static bool look(void *arg, const uint8_t digest[DIGEST_SIZE])
+{
+	struct search *s = arg;
+	struct content file = {.type = CONTENT_FILE};
+	memcpy(file.digest, digest, DIGEST_SIZE);
+	s->found = !is_there(s->b, &file, s->missing);
+	return !s->found;
+}
+
+/* Functions of a chunk mostly have one source. */
+static int check_sources(struct broker *b, const Cashet__SubmitChunk *c,
+			 uint8_t missing[DIGEST_SIZE])
+{
+	const uint8_t *last = NULL;
+	for (size_t i = 0; i < c->n_functions; i++) {
+		const ProtobufCBinaryData *source = &c->functions[i]->source;
+		struct search s = {.b = b, .missing = missing};
+		if (!source->len || (last && !memcmp(last, source->data, DIGEST_SIZE)))
+			continue;
+		last = source->data;
+		if (!look(&s, last))
+			return 1;
+		/* What is no source is found by who lays it out. */
+		if (presence_source(b, last, look, &s) == 1) {
+			memcpy(missing, last, DIGEST_SIZE);
+			return 1;
+		}
+		if (s.found)
+			return 1;
+	}
+	return 0;
+}
+
+int guard_chunk(struct broker *b, const Cashet__SubmitChunk *c,
+		const struct chunk_view *view, uint8_t missing[DIGEST_SIZE])
 {
 	const struct guard *g = b->guard;
 	if (!g->on && (!g->swept_ns || b->now - g->swept_ns > SWEPT_NS))
 		return 0;
-	for (size_t i = 0; i < view->def_count; i++) {
-		const struct function *f = &view->defs[i]->decoded;
-		for (size_t k = 0; k < f->code_count; k++) {
-			struct content code = {.type = CONTENT_FILE};
-			memcpy(code.digest, f->code[k].digest, DIGEST_SIZE);
-			if (!is_there(b, &code, missing))
-				return 1;
-		}
-	}
+	for (size_t i = 0; i < view->def_count; i++)
+		if (check_code(b, &view->defs[i]->decoded, missing))
+			return 1;
+	if (check_sources(b, c, missing))
+		return 1;
 	for (uint32_t i = 0; i < view->event.chunk.task_count; i++)
 		if (check_task(b, &view->event.chunk.tasks[i], missing))
 			return 1;

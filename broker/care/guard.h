@@ -15,6 +15,7 @@
 #pragma once
 
 #include "common/format/content.h"
+#include "proto/cashet.pb-c.h"
 
 struct broker;
 struct chunk_view;
@@ -53,10 +54,10 @@ void guard_died(struct broker *b);
 void guard_sealed(struct broker *b, const uint8_t key[KEY_SIZE]);
 /** guard_swept() - something was removed: batches are looked at for a while, see guard_chunk(). */
 void guard_swept(struct broker *b);
-/** guard_chunk() - the literal inputs and code of a chunk are there, as far as that can be in doubt;
- * they are watched. Return: 0; 1 and the first that is missing. */
-int guard_chunk(struct broker *b, const struct chunk_view *view,
-		uint8_t missing[DIGEST_SIZE]);
+/** guard_chunk() - the literal inputs, code and sources of a chunk are there, as far as that can be in
+ * doubt; they are watched. Return: 0; 1 and the first that is missing. */
+int guard_chunk(struct broker *b, const Cashet__SubmitChunk *c,
+		const struct chunk_view *view, uint8_t missing[DIGEST_SIZE]);
 
 /* ---- any thread ---- */
 

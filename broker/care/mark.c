@@ -1,11 +1,13 @@
 /* mark.c - what there is and what needs it, read from a store into a graph.
  *
+ * A source is a folder of code: whoever needs it needs its files.
  * What is needed whatever the policy says: everything that batches name that have not ended, with the
  * commits that their tasks ended with or that ran under them; what is pinned, with its inputs;
  * checkpoints. All else hangs on the commits, which may go. */
 #include "broker/care/gc.h"
 
 #include "broker/care/guard.h"
+#include "common/format/source.h"
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
@@ -26,7 +28,7 @@ static bool is_nothing(const uint8_t *digest)
 static bool is_container(uint8_t type)
 {
 	return type == CONTENT_TREE || type == CONTENT_LIST || type == CONTENT_RESULT ||
-	       type == GC_FUNCTION;
+	       type == GC_FUNCTION || type == GC_SOURCE;
 }
 
 static void look_into(struct gc *gc, uint32_t node, uint8_t type, const uint8_t *digest,
@@ -70,15 +72,28 @@ static void add_code(struct gc *gc, uint32_t node, const void *description, size
 	struct function f = {0};
 	if (function_decode(description, size, &f))
 		return;
-	for (size_t i = 0; i < f.code_count; i++)
-		if (!is_nothing(f.code[i].digest))
+	for (size_t i = 0; i < f.code_count; i++) /* others are in a source */
+		if (f.code[i].scheme == CODE_BYTES && !is_nothing(f.code[i].digest))
 			graph_child(gc->graph, node,
 				    graph_node(gc->graph, f.code[i].digest));
 	function_fini(&f);
 }
 
-static void add_function(struct gc *gc, const ProtobufCBinaryData *description, bool live)
+static void add_files(struct gc *gc, uint32_t node, const void *data, size_t size)
 {
+	struct source s = {0};
+	if (source_decode(data, size, &s))
+		return;
+	for (size_t i = 0; i < s.file_count; i++)
+		if (!is_nothing(s.files[i].digest))
+			graph_child(gc->graph, node,
+				    graph_node(gc->graph, s.files[i].digest));
+	source_fini(&s);
+}
+
+static void add_function(struct gc *gc, const Cashet__Function *function, bool live)
+{
+	const ProtobufCBinaryData *description = &function->description;
 	uint8_t hash[DIGEST_SIZE];
 	sha256_digest(description->data, description->len, hash);
 	uint32_t node = graph_node(gc->graph, hash);
@@ -86,6 +101,8 @@ static void add_function(struct gc *gc, const ProtobufCBinaryData *description, 
 		add_code(gc, node, description->data, description->len);
 	if (live)
 		need(gc, CONTENT_FILE, hash);
+	if (live && wire_is(&function->source, DIGEST_SIZE))
+		need(gc, GC_SOURCE, function->source.data);
 }
 
 /* ---- batches ---- */
@@ -93,7 +110,7 @@ static void add_function(struct gc *gc, const ProtobufCBinaryData *description, 
 static void need_inputs(struct gc *gc, const ProtobufCBinaryData *data)
 {
 	struct args args = {0};
-	if (!data->len || data->data[data->len - 1] == 0x80 ||
+	if (!args_may_have_inputs(data->data, data->len) ||
 	    args_decode(data->data, data->len, &args))
 		return;
 	for (size_t i = 0; i < args.input_count; i++)
@@ -143,7 +160,7 @@ static int add_batch(struct gc *gc, const struct ledger_batch_row *row, bool liv
 		if (care_chunk(gc->care, row->batch.batch, i, &data, &c))
 			break;
 		for (size_t k = 0; k < c->n_functions; k++)
-			add_function(gc, &c->functions[k]->description, live);
+			add_function(gc, c->functions[k], live);
 		if (live)
 			need_chunk(gc, c);
 		if (care_stopped(gc->care))
@@ -198,7 +215,7 @@ void gc_commit_refs(const struct commit *c,
 	if (c->has_stderr)
 		fn(arg, 'l', &log);
 	struct args args = {0};
-	if (!c->args_size || c->args[c->args_size - 1] == 0x80 ||
+	if (!args_may_have_inputs(c->args, c->args_size) ||
 	    args_decode(c->args, c->args_size, &args))
 		return;
 	for (size_t i = 0; i < args.input_count; i++)
@@ -280,6 +297,12 @@ static void add_commit(struct gc *gc, const struct ledger_commit_row *row,
 	graph_code(gc->graph, function);
 	if (set64_put(&gc->functions, care_word(c->func_hash), 0))
 		look_into(gc, function, GC_FUNCTION, c->func_hash, false);
+	if (c->has_source) {
+		uint32_t source = graph_node(gc->graph, c->source);
+		graph_code(gc->graph, source);
+		if (set64_put(&gc->sources, care_word(c->source), 0))
+			look_into(gc, source, GC_SOURCE, c->source, false);
+	}
 	bool pinned = set64_has(&gc->pinned, care_word(row->hash));
 	if (pinned || is_live(gc, row, c))
 		graph_keep(gc->graph, commit, pinned);
@@ -353,6 +376,8 @@ static int look_into_all(struct gc *gc)
 			continue;
 		if (r.type == GC_FUNCTION)
 			add_code(gc, r.node, data.data, data.size);
+		else if (r.type == GC_SOURCE)
+			add_files(gc, r.node, data.data, data.size);
 		else
 			add_entries(gc, &r, &data);
 		care_progress(gc->care, "folders", i, gc->root_count);

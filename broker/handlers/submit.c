@@ -230,7 +230,7 @@ int submit_chunk(struct broker *b, const struct submission *s)
 		return refuse(b, s, ERR_USAGE, what, "see PROTOCOL.md, submitting");
 	}
 	uint8_t missing[DIGEST_SIZE];
-	if (guard_chunk(b, &view, missing) && s->peer) {
+	if (guard_chunk(b, c, &view, missing) && s->peer) {
 		char hex[HEX_DIGEST_SIZE], what[160];
 		snprintf(what, sizeof what,
 			 "its input %s was removed from the store while it was being "

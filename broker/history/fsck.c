@@ -3,6 +3,7 @@
 
 #include "broker/history/parts.h"
 #include "common/format/function.h"
+#include "common/format/source.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 
@@ -319,12 +320,41 @@ static void check_inputs(struct fsck *f, const struct ledger_batch_row *row,
 	for (size_t i = 0; i < c->n_tasks; i++) {
 		const ProtobufCBinaryData *d = &c->tasks[i]->args;
 		struct args args = {0};
-		if (!d->len || d->data[d->len - 1] == 0x80 ||
+		if (!args_may_have_inputs(d->data, d->len) ||
 		    args_decode(d->data, d->len, &args))
 			continue;
 		for (size_t k = 0; k < args.input_count; k++)
 			check_input(f, row, &args.inputs[k].content);
 		args_fini(&args);
+	}
+}
+
+/* Of functions of batches that go on: their code, and their source with its files. */
+static void check_code(struct fsck *f, const struct ledger_batch_row *row,
+		       const Cashet__Function *from)
+{
+	CLEANUP(function_fini) struct function function = {0};
+	CLEANUP(source_fini) struct source source = {0};
+	struct content c = {.type = CONTENT_FILE};
+	if (function_decode(from->description.data, from->description.len, &function))
+		return;
+	for (size_t i = 0; i < function.code_count; i++) {
+		memcpy(c.digest, function.code[i].digest, DIGEST_SIZE);
+		if (function.code[i].scheme == CODE_BYTES)
+			check_input(f, row, &c);
+	}
+	if (!wire_is(&from->source, DIGEST_SIZE))
+		return;
+	memcpy(c.digest, from->source.data, DIGEST_SIZE);
+	check_input(f, row, &c);
+	buf_reset(&f->scratch);
+	if ((ledger_find_blob(f->reader, c.digest, &f->scratch) &&
+	     cas_read(f->cas, c.digest, SOURCE_SIZE_MAX, &f->scratch)) ||
+	    source_decode(f->scratch.data, f->scratch.size, &source))
+		return;
+	for (size_t i = 0; i < source.file_count; i++) {
+		memcpy(c.digest, source.files[i].digest, DIGEST_SIZE);
+		check_input(f, row, &c);
 	}
 }
 
@@ -346,6 +376,8 @@ static int check_batch(void *arg, const struct ledger_batch_row *row)
 		damaged = !c;
 		if (c && !row->ended)
 			check_inputs(f, row, c);
+		for (size_t k = 0; c && !row->ended && k < c->n_functions; k++)
+			check_code(f, row, c->functions[k]);
 	}
 	wire_arena_fini(&arena);
 	struct ledger_batch_row again;

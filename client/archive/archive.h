@@ -17,12 +17,12 @@
  *     3  it turned out to be corrupt where it came from: it counts as absent
  *
  * Numbers are big-endian. What is named comes before what names it: files before the folder, all
- * blobs of a commit, its function included, before the commit. So both sides work in one pass, and
+ * blobs of a commit, its function and source included, before the commit. So both sides work in one pass, and
  * remember only digests. The pieces are covered by the digest of their blob, everything else by
  * that of Z; a byte behind Z is an error.
  *
  * The type of a blob says as what it is named: 1 a file, 3 a folder, 4 a list, 5 a result (see
- * common/format/content.h), 16 the description of a function. One that is named as several comes
+ * common/format/content.h), 16 the description of a function, 17 a source (source.h). One that is named as several comes
  * once for each of them.
  *
  * To add a kind of entry: a new number of the format in the first line, here, in write.c, read.c. */
@@ -40,6 +40,7 @@
 #define ARCHIVE_FUNCTION_MAX (1u << 20)
 
 #define ARCHIVE_FUNCTION 16 /* beside enum content_type */
+#define ARCHIVE_SOURCE 17
 
 enum archive_form {
 	ARCHIVE_RAW = 0,
@@ -60,9 +61,11 @@ enum { /* bits */
        SEEN_LIST = 4,
        SEEN_RESULT = 8,
        SEEN_FUNCTION = 16,
-       SEEN_BLOB = SEEN_FILE | SEEN_TREE | SEEN_LIST | SEEN_RESULT | SEEN_FUNCTION,
        SEEN_ABSENT = 32,
        SEEN_COMMIT = 64,
+       SEEN_SOURCE = 128,
+       SEEN_BLOB = SEEN_FILE | SEEN_TREE | SEEN_LIST | SEEN_RESULT | SEEN_FUNCTION |
+		   SEEN_SOURCE,
 };
 
 struct seen { /* a hash table: 33 bytes for each digest, and room to grow */
@@ -93,5 +96,6 @@ typedef int archive_ref(void *arg, const struct content *content);
 int archive_refs_of_blob(uint64_t type, const void *data, size_t size, archive_ref *fn,
 			 void *arg);
 /** archive_refs_of_commit() - the same; @logs: also what was written to standard error, and to standard
- * output where that is not the result. The function comes as ARCHIVE_FUNCTION. */
+ * output where that is not the result. The function comes as ARCHIVE_FUNCTION, the source as
+ * ARCHIVE_SOURCE. */
 int archive_refs_of_commit(const struct commit *c, bool logs, archive_ref *fn, void *arg);

@@ -216,7 +216,7 @@ static int export_ref(void *arg, const struct content *content)
 	struct exporter *x = arg;
 	if (!seen_is_named(content) || seen_has(&x->seen, content))
 		return 0;
-	if (content->type == CONTENT_FILE || content->type == CONTENT_EXEC)
+	if (content_is_file(content->type))
 		return export_file(x, content->digest);
 	return export_container(x, content->type, content->digest, NULL, 0);
 }

@@ -378,23 +378,25 @@ static int read_container(struct archive_reader *r, struct archive_entry *entry,
 		if (!size)
 			break;
 		if (size > max - r->container.size)
-			return bad(e, "a folder, list or function that is too large");
+			return bad(
+				e,
+				"a folder, list, function or source that is too large");
 		buf_add(&r->container, data, size);
 	}
 	if (r->container.failed)
 		return no_memory(e);
 	if (is_void)
-		return bad(e, "half a folder, list or function");
+		return bad(e, "half a folder, list, function or source");
 	sha256_digest(r->container.data, r->container.size, digest);
 	if (memcmp(digest, entry->digest, DIGEST_SIZE) != 0)
 		return mismatch(e, entry->digest);
 	int rc = archive_refs_of_blob(entry->type, r->container.data, r->container.size,
 				      check_ref, r);
 	if (rc < 0)
-		return bad(e, "a folder, list or function that is malformed");
+		return bad(e, "a folder, list, function or source that is malformed");
 	if (rc)
-		return bad(e, "a folder, list or function names a blob that did not come "
-			      "before it");
+		return bad(e, "a folder, list, function or source names a blob that did "
+			      "not come before it");
 	entry->data = r->container.data;
 	entry->size = r->container.size;
 	return end_blob(r, false, seen_bit(entry->type), entry->digest, e);

@@ -2,6 +2,7 @@
 #include "client/archive/archive.h"
 
 #include "common/format/function.h"
+#include "common/format/source.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,8 +13,8 @@ static int of_list(const uint8_t *data, size_t size, archive_ref *fn, void *arg)
 	int rc = size % CONTENT_SIZE ? -EBADMSG : 0;
 	for (size_t at = 0; at < size && !rc; at += CONTENT_SIZE) {
 		memcpy(&c, data + at, CONTENT_SIZE);
-		rc = c.type == CONTENT_NONE || c.type > CONTENT_EXTERN ? -EBADMSG
-								       : fn(arg, &c);
+		rc = c.type == CONTENT_NONE || !content_is_argument(c.type) ? -EBADMSG
+									    : fn(arg, &c);
 	}
 	return rc;
 }
@@ -35,9 +36,25 @@ static int of_function(const void *data, size_t size, archive_ref *fn, void *arg
 	for (size_t i = 0; i < f.code_count && !rc; i++) {
 		struct content c = {.type = CONTENT_FILE};
 		memcpy(c.digest, f.code[i].digest, DIGEST_SIZE);
-		rc = fn(arg, &c);
+		if (f.code[i].scheme == CODE_BYTES) /* others are in the source */
+			rc = fn(arg, &c);
 	}
 	function_fini(&f);
+	return rc;
+}
+
+static int of_source(const void *data, size_t size, archive_ref *fn, void *arg)
+{
+	struct source s = {0};
+	int rc = 0;
+	if (source_decode(data, size, &s))
+		return -EBADMSG;
+	for (size_t i = 0; i < s.file_count && !rc; i++) {
+		struct content c = {.type = CONTENT_FILE};
+		memcpy(c.digest, s.files[i].digest, DIGEST_SIZE);
+		rc = fn(arg, &c);
+	}
+	source_fini(&s);
 	return rc;
 }
 
@@ -49,6 +66,8 @@ int archive_refs_of_blob(uint64_t type, const void *data, size_t size, archive_r
 		return of_list(data, size, fn, arg);
 	if (type == ARCHIVE_FUNCTION)
 		return of_function(data, size, fn, arg);
+	if (type == ARCHIVE_SOURCE)
+		return of_source(data, size, fn, arg);
 	if (type == CONTENT_TREE ? content_decode_tree(data, size, &entries)
 				 : content_decode_result(data, size, &entries))
 		return -EBADMSG;
@@ -80,7 +99,11 @@ int archive_refs_of_commit(const struct commit *c, bool logs, archive_ref *fn, v
 {
 	struct content function = {.type = ARCHIVE_FUNCTION};
 	memcpy(function.digest, c->func_hash, DIGEST_SIZE);
+	struct content source = {.type = ARCHIVE_SOURCE};
+	memcpy(source.digest, c->source, DIGEST_SIZE);
 	int rc = fn(arg, &function);
+	if (!rc && c->has_source)
+		rc = fn(arg, &source);
 	if (!rc)
 		rc = of_inputs(c, fn, arg);
 	/* Before the result, which names them as well. */

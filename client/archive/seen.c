@@ -80,6 +80,8 @@ uint8_t seen_bit(uint64_t type)
 		return SEEN_RESULT;
 	case ARCHIVE_FUNCTION:
 		return SEEN_FUNCTION;
+	case ARCHIVE_SOURCE:
+		return SEEN_SOURCE;
 	default:
 		return 0;
 	}
@@ -96,8 +98,6 @@ bool seen_is_named(const struct content *c)
 bool seen_has(const struct seen *s, const struct content *c)
 {
 	uint8_t bits = seen_bits(s, c->digest);
-	uint8_t need = c->type == CONTENT_FILE || c->type == CONTENT_EXEC
-			       ? SEEN_BLOB
-			       : seen_bit(c->type);
+	uint8_t need = content_is_file(c->type) ? SEEN_BLOB : seen_bit(c->type);
 	return bits & (need | SEEN_ABSENT);
 }

@@ -180,3 +180,18 @@ int args_decode(const void *data, size_t size, struct args *out)
 	a = (struct args){0};
 	return 0;
 }
+
+/* The head of a placeholder: a byte string of CONTENT_SIZE bytes. The inputs of a command come last, and
+ * 0x80 is no input; but it may also be the last byte of a digest. */
+bool args_may_have_inputs(const void *data, size_t size)
+{
+	static const uint8_t head[] = {0x58, CONTENT_SIZE};
+	const uint8_t *bytes = data;
+	const size_t last = CONTENT_SIZE + sizeof head;
+	if (size < last)
+		return false;
+	if (call_args_begin(data, size))
+		return memmem(data, size, head, sizeof head) != NULL;
+	return bytes[size - 1] != 0x80 ||
+	       memcmp(bytes + size - last, head, sizeof head) == 0;
+}

@@ -41,6 +41,13 @@ static inline bool content_is_result(uint8_t type)
 	       type != CONTENT_EXTERN;
 }
 
+/** content_is_file() - is its blob the bytes of a file? */
+static inline bool content_is_file(uint8_t type)
+{
+	return type == CONTENT_FILE || type == CONTENT_EXEC || type == CONTENT_JSON ||
+	       type == CONTENT_PICKLE;
+}
+
 #define CONTENT_SIZE 33
 struct content {
 	uint8_t type; /* enum content_type */

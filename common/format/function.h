@@ -109,3 +109,5 @@ void args_fini(struct args *a);
 void args_encode(struct buf *out,
 		 struct args *a); /* fills inputs[].offset, from out's start */
 int args_decode(const void *data, size_t size, struct args *a);
+/** args_may_have_inputs() - false: there surely is none, which is mostly so. Looks at the bytes. */
+bool args_may_have_inputs(const void *data, size_t size);

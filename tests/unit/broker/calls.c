@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include "common/format/commit.h"
+#include "common/format/source.h"
 #include "common/pure/sha256.h"
 
 #include <criterion/criterion.h>
@@ -241,4 +242,137 @@ Test(calls, functions_without_their_source_are_refused)
 	expect_refused(&c, "isolation");
 	plan_free(p);
 	end_close(&c);
+}
+
+/* ---- what a source keeps ---- */
+
+#define FILE_TEXT "def train(lr):\n    return lr\n"
+#define STRAY_TEXT "nobody names this"
+
+static void put_small(struct end *c, const void *data, size_t size)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__ImportChunk chunk = CASHET__IMPORT_CHUNK__INIT;
+	ProtobufCBinaryData blob = {size, (uint8_t *)data};
+	uint8_t token[16];
+	for (int discard = 0; discard < 2; discard++) {
+		memset(token, 9, sizeof token);
+		chunk.import = (ProtobufCBinaryData){sizeof token, token};
+		chunk.n_blobs = !discard;
+		chunk.blobs = &blob;
+		chunk.discard = discard;
+		m.body_case = CASHET__ENVELOPE__BODY_IMPORT_CHUNK;
+		m.import_chunk = &chunk;
+		m.serial = 0;
+		end_send(c, &m);
+		end_recv(c, CASHET__ENVELOPE__BODY_IMPORT_ACK);
+	}
+}
+
+static void make_source(struct buf *out, uint8_t digest[DIGEST_SIZE])
+{
+	struct source_file file = {.path = (char *)"train.py",
+				   .size = sizeof FILE_TEXT - 1};
+	struct source_unit unit = {.language = (char *)"python",
+				   .path = (char *)"train.py",
+				   .name = (char *)"train"};
+	struct source s = {
+		.files = &file, .file_count = 1, .units = &unit, .unit_count = 1};
+	sha256_digest(FILE_TEXT, sizeof FILE_TEXT - 1, file.digest);
+	source_encode(out, &s);
+	sha256_digest(out->data, out->size, digest);
+}
+
+static bool has_blob(struct end *c, const uint8_t digest[DIGEST_SIZE])
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__BlobQuery query = CASHET__BLOB_QUERY__INIT;
+	query.digest = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)digest};
+	m.body_case = CASHET__ENVELOPE__BODY_BLOB_QUERY;
+	m.blob_query = &query;
+	end_send(c, &m);
+	return end_recv_any(c, RIG_WAIT_MS)->body_case ==
+	       CASHET__ENVELOPE__BODY_BLOB_REPLY;
+}
+
+static bool has_text(struct end *c, const char *text)
+{
+	uint8_t digest[DIGEST_SIZE];
+	sha256_digest(text, strlen(text), digest);
+	return has_blob(c, digest);
+}
+
+static void clear(struct end *c)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__GcRequest gc = CASHET__GC_REQUEST__INIT;
+	gc.all = true;
+	m.body_case = CASHET__ENVELOPE__BODY_GC_REQUEST;
+	m.gc_request = &gc;
+	end_send(c, &m);
+	end_recv(c, CASHET__ENVELOPE__BODY_CARE_REPORT);
+}
+
+static void pin(struct end *c, const uint8_t *hash, bool unpin)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__PinRequest request = CASHET__PIN_REQUEST__INIT;
+	Cashet__Target target = CASHET__TARGET__INIT;
+	target.prefix = (ProtobufCBinaryData){DIGEST_SIZE, (uint8_t *)hash};
+	request.name = (char *)"best";
+	request.target = unpin ? NULL : &target;
+	request.unpin = unpin;
+	m.body_case = CASHET__ENVELOPE__BODY_PIN_REQUEST;
+	m.pin_request = &request;
+	end_send(c, &m);
+	end_recv(c, CASHET__ENVELOPE__BODY_DONE);
+}
+
+Test(calls, source_and_its_files_stay_while_a_task_or_a_commit_needs_them)
+{
+	struct end c, w;
+	CLEANUP_BUF struct buf source = {0}, body = {0}, arena = {0};
+	uint8_t digest[DIGEST_SIZE], hash[DIGEST_SIZE];
+	struct commit commit;
+	end_hello(&c, &rig, false);
+	make_source(&source, digest);
+	put_small(&c, source.data, source.size);
+	put_small(&c, FILE_TEXT, sizeof FILE_TEXT - 1);
+	put_small(&c, STRAY_TEXT, sizeof STRAY_TEXT - 1);
+	clear(&c); /* what was put and not yet named */
+	cr_assert(has_blob(&c, digest) && has_text(&c, FILE_TEXT));
+	struct plan *p = plan_new(&c);
+	plan_call_task(p, plan_call(p, 7, digest), 1, -1);
+	plan_send(p, true);
+	end_recv(&c, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	clear(&c); /* of a task that waits */
+	cr_assert(!has_text(&c, STRAY_TEXT));
+	cr_assert(has_blob(&c, digest) && has_text(&c, FILE_TEXT));
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	worker_returns(&w, next_task(&w, digest), CONTENT_JSON, "[1]", "");
+	expect_end(&c, &commit, &body, &arena);
+	sha256_digest(body.data, body.size, hash);
+	pin(&c, hash, false);
+	clear(&c); /* of a commit */
+	cr_assert(has_blob(&c, digest) && has_text(&c, FILE_TEXT));
+	cr_assert(has_text(&c, "[1]"));
+	pin(&c, hash, true);
+	clear(&c);
+	cr_assert(!has_blob(&c, digest) && !has_text(&c, FILE_TEXT));
+	plan_free(p);
+	/* and now it is missing, or a file of it */
+	p = plan_new(&c);
+	plan_call_task(p, plan_call(p, 7, digest), 2, -1);
+	plan_send(p, false);
+	expect_refused(&c, "was removed from the store");
+	plan_free(p);
+	put_small(&c, source.data, source.size);
+	p = plan_new(&c);
+	plan_call_task(p, plan_call(p, 7, digest), 2, -1);
+	plan_send(p, false);
+	expect_refused(&c, "was removed from the store");
+	plan_free(p);
+	end_close(&c);
+	end_close(&w);
 }

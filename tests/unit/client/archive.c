@@ -2,6 +2,7 @@
 #include "client/archive/output.h"
 #include "client/archive/read.h"
 #include "client/archive/write.h"
+#include "common/format/source.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 
@@ -214,4 +215,86 @@ Test(archive, a_file_appears_when_it_is_complete)
 	}
 	cr_assert_eq(unlink(path), 0);
 	cr_assert_eq(rmdir(folder), 0); /* nothing else is in it */
+}
+
+/* ---- sources ---- */
+
+#define CODE "def train(): pass\n"
+
+static void write_blob(struct archive_writer *w, uint64_t type, const void *data,
+		       size_t size)
+{
+	uint8_t digest[DIGEST_SIZE];
+	sha256_digest(data, size, digest);
+	cr_assert_eq(archive_write_blob(w, type, digest), 0);
+	cr_assert_eq(archive_write_content(w, data, size, NULL, 0), 0);
+	cr_assert_eq(archive_write_blob_end(w), 0);
+}
+
+/* @file: with the one that it names. Return: what reading all of it gives. */
+static int read_source(bool file, bool whole, struct err *e)
+{
+	struct source_file f = {.path = (char *)"a.py", .size = sizeof CODE - 1};
+	struct source s = {.files = &f, .file_count = 1};
+	CLEANUP_BUF struct buf source = {0};
+	struct archive_counts counts;
+	struct archive_entry entry = {0};
+	uint64_t bytes;
+	sha256_digest(CODE, sizeof CODE - 1, f.digest);
+	source_encode(&source, &s);
+	int fd = scratch();
+	struct archive_writer *w = archive_writer_new(fd);
+	cr_assert_eq(archive_write_head(w, 1, "test"), 0);
+	if (file)
+		write_blob(w, CONTENT_FILE, CODE, sizeof CODE - 1);
+	write_blob(w, ARCHIVE_SOURCE, source.data, source.size - !whole);
+	cr_assert_eq(archive_write_end(w, &counts, &bytes), 0);
+	archive_writer_free(w);
+	lseek(fd, 0, SEEK_SET);
+	struct archive_reader *r = archive_reader_new(read_fd, &fd, UINT64_MAX);
+	int rc = 0;
+	while (!rc && entry.kind != ARCHIVE_FINISHED)
+		rc = archive_read(r, &entry, e);
+	archive_reader_free(r);
+	close(fd);
+	return rc;
+}
+
+Test(archive, source_comes_behind_its_files)
+{
+	struct err e = {0};
+	cr_assert_eq(read_source(true, true, &e), 0, "%s", e.what);
+	cr_assert_eq(read_source(false, true, &e), ERR_USAGE);
+	cr_assert(strstr(e.what, "did not come before"), "%s", e.what);
+	cr_assert_eq(read_source(true, false, &e), ERR_USAGE);
+	cr_assert(strstr(e.what, "malformed"), "%s", e.what);
+}
+
+static int note_ref(void *arg, const struct content *content)
+{
+	uint8_t *types = arg;
+	types[types[0] = (uint8_t)(types[0] + 1)] = content->type;
+	return 0;
+}
+
+Test(archive, commit_of_a_call_names_its_source_and_json_is_a_file)
+{
+	struct arg ref = {.type = ARG_REF, .content.type = CONTENT_PICKLE};
+	struct call_args call = {.positional = &ref, .positional_count = 1};
+	CLEANUP_BUF struct buf args = {0};
+	uint8_t types[16] = {0};
+	cr_assert_eq(call_args_encode(&args, &call), 0);
+	struct commit c = {.args = args.data,
+			   .args_size = args.size,
+			   .result.type = CONTENT_JSON,
+			   .has_source = true};
+	cr_assert_eq(archive_refs_of_commit(&c, false, note_ref, types), 0);
+	static const uint8_t wanted[] = {4, ARCHIVE_FUNCTION, ARCHIVE_SOURCE,
+					 CONTENT_PICKLE, CONTENT_JSON};
+	cr_assert_arr_eq(types, wanted, sizeof wanted);
+	struct seen seen = {0};
+	cr_assert_eq(seen_add(&seen, c.result.digest, SEEN_FILE), 0);
+	cr_assert(seen_has(&seen, &c.result));
+	cr_assert(seen_has(&seen, &ref.content));
+	seen_fini(&seen);
 }

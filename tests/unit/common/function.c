@@ -153,6 +153,44 @@ static int recode_args(char *name, uint8_t type)
 	return args_decode(b.data, b.size, &back);
 }
 
+/* Digests that end like an empty array, numbers that look like one: whoever passes over arguments without
+ * inputs must not pass over these. */
+Test(args, are_passed_over_only_if_there_are_no_inputs)
+{
+	char *names[] = {(char *)"f"};
+	struct args_input input = {
+		.names = names, .name_count = 1, .content.type = CONTENT_FILE};
+	memset(input.content.digest, 0x80, DIGEST_SIZE);
+	struct value v = {.type = VALUE_INT, .i = 0x80};
+	struct args with = {.inputs = &input, .input_count = 1},
+		    without = {.values = &v, .value_count = 1};
+	struct arg ref = {.type = ARG_REF, .content = input.content},
+		   number = {.type = ARG_INT,
+			     .name = (char *)"n",
+			     .name_size = 1,
+			     .i = 128};
+	struct call_args call = {.keywords = &number,
+				 .keyword_count = 1,
+				 .positional = &ref,
+				 .positional_count = 1};
+	struct args call_with = {.call = &call};
+	CLEANUP_BUF struct buf b = {0};
+	args_encode(&b, &with);
+	cr_assert(args_may_have_inputs(b.data, b.size));
+	buf_reset(&b);
+	args_encode(&b, &without);
+	cr_assert(!args_may_have_inputs(b.data, b.size));
+	buf_reset(&b);
+	args_encode(&b, &call_with);
+	cr_assert_eq(b.data[b.size - 1], 0x80);
+	cr_assert(args_may_have_inputs(b.data, b.size));
+	call.positional_count = 0;
+	buf_reset(&b);
+	args_encode(&b, &call_with);
+	cr_assert(!args_may_have_inputs(b.data, b.size));
+	cr_assert(!args_may_have_inputs(NULL, 0));
+}
+
 Test(args, refuse_file_names_that_lead_elsewhere)
 {
 	cr_assert_eq(recode_args("data.npz", CONTENT_FILE), 0);
