@@ -334,7 +334,8 @@ static const struct described *renamed(struct shipping *s, const struct spec_cod
 
 struct gathered {
 	const struct described **units;
-	const char **prefixes;
+	const struct spec_code **scripts; /* of each unit */
+	const char **prefixes; /* set once it is known that the source is new */
 	struct source_file *files;
 	size_t unit_count, file_count;
 };
@@ -342,6 +343,7 @@ struct gathered {
 static void gathered_fini(struct gathered *g)
 {
 	free(g->units);
+	free(g->scripts);
 	free(g->prefixes);
 	free(g->files);
 }
@@ -392,14 +394,27 @@ static int check_bytes(const struct spec_code *code, uint32_t count,
 	return 0;
 }
 
+static int set_places(struct shipping *s, struct gathered *g, struct err *e)
+{
+	for (size_t i = 0; i < g->unit_count; i++) {
+		g->prefixes[i] = prefix_of(s, g->scripts[i]);
+		g->units[i] = renamed(s, g->scripts[i], g->units[i]);
+		if (!g->prefixes[i] || !g->units[i])
+			return source_no_memory(e);
+	}
+	return 0;
+}
+
 static int make_source(struct shipping *s, const struct spec_code *code, uint32_t count,
-		       const struct gathered *g, struct shipped **shippedp, struct err *e)
+		       struct gathered *g, struct shipped **shippedp, struct err *e)
 {
 	uint8_t key[DIGEST_SIZE];
 	key_of(code, count, key);
 	if ((*shippedp = find(s, key)))
 		return 0;
-	int r = check_bytes(code, count, g, e);
+	int r = set_places(s, g, e);
+	if (!r)
+		r = check_bytes(code, count, g, e);
 	if (r)
 		return r;
 	struct describe_source source = {.units = g->units,
@@ -442,11 +457,8 @@ static int gather(struct shipping *s, struct spec_code *code, uint32_t count,
 		memcpy(f->digest, code[i].file->content.digest, DIGEST_SIZE);
 		if (!d)
 			continue;
-		g->prefixes[g->unit_count] = prefix_of(s, &code[i]);
-		g->units[g->unit_count] = renamed(s, &code[i], d);
-		if (!g->prefixes[g->unit_count] || !g->units[g->unit_count])
-			return source_no_memory(e);
-		g->unit_count++;
+		g->scripts[g->unit_count] = &code[i];
+		g->units[g->unit_count++] = d;
 	}
 	return r;
 }
@@ -459,9 +471,10 @@ int shipped_code(struct shipping *s, struct spec_code *code, uint32_t count,
 		return 0;
 	CLEANUP(gathered_fini)
 	struct gathered g = {.units = calloc(count, sizeof *g.units)};
+	g.scripts = calloc(count, sizeof *g.scripts);
 	g.prefixes = calloc(count, sizeof *g.prefixes);
 	g.files = calloc(count, sizeof *g.files);
-	if (!g.units || !g.prefixes || !g.files)
+	if (!g.units || !g.scripts || !g.prefixes || !g.files)
 		return source_no_memory(e);
 	int r = shipped_want(s, code, count, e);
 	if (!r)
