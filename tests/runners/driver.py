@@ -1,9 +1,11 @@
-"""Plays the worker for a runner: frames as docs/runners.md has them, over a socket pair."""
+"""Plays the worker for a runner: frames as docs/runners.md has them, over a socket pair; and what tests of serving
+share."""
 
 import array
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import socket
 import struct
@@ -12,10 +14,11 @@ import sys
 import tempfile
 from collections import namedtuple
 
-from runner import PROGRAM
+from runner import PROGRAM, RunnerTest
 
 FILE, EXEC, TREE, LIST, RESULT, EXTERN, JSON, PICKLE = 1, 2, 3, 4, 5, 6, 8, 9
 Answer = namedtuple("Answer", "letter id kind value error out err duration cpu")
+BOTH = SHARED, FORK = 0, 1
 TIMEOUT_S = 120  # nothing here takes long; a runner that hangs fails its test
 
 
@@ -277,3 +280,55 @@ class Worker:
             data = f.read()
         os.unlink(path)
         return data, at + 11 + length
+
+
+class ServeTest(RunnerTest):
+    """One runner for all tests of a class, as long as it lives."""
+
+    worker_ = None
+    inline_max = 65536
+
+    @property
+    def worker(self):
+        cls = type(self)
+        if cls.worker_ is None:
+            cls.worker_ = Worker(inline_max=cls.inline_max)
+        return cls.worker_
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.worker_ is not None:
+            cls.worker_.close()
+            cls.worker_ = None
+
+    def ended(self):
+        """The exit status of the runner, which ends by itself."""
+        worker, type(self).worker_ = self.worker_, None
+        self.assertIsNone(worker.frame())
+        status = worker.process.wait(TIMEOUT_S)
+        worker.close()
+        return status
+
+    def load(self, text, name="f", path="train.py", **files):
+        """The number of a function in a source of its own."""
+        self.sources = getattr(self, "sources", 0) + 1
+        below = "source%d" % self.sources
+        self.write(dict({path: text}, **{n.replace("__SLASH__", "/") + ".py": t for n, t in files.items()}), below)
+        return self.worker.load(self.path(below), path, name)
+
+    def call(self, load, *args, **more):
+        return self.worker.call(load, *args, **more)
+
+    def result(self, load, *args, **more):
+        """The value of an answer that is good, whatever it was made into."""
+        found = self.call(load, *args, **more)
+        self.assertIsNone(found.error, found)
+        self.assertEqual(found.kind in (FILE, JSON, PICKLE), True)
+        if found.kind == JSON:
+            return json.loads(found.value)
+        return pickle.loads(found.value) if found.kind == PICKLE else found.value
+
+    def error(self, load, *args, **more):
+        found = self.call(load, *args, **more)
+        self.assertEqual(found.letter, "E", found)
+        return found.error

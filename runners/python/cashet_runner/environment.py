@@ -7,6 +7,27 @@ import sys
 import types
 
 
+SEEDED = "CASHET_RUNNER_SEEDED"
+SEED = "PYTHONHASHSEED"
+
+
+def seed(program):
+    """-I makes Python deaf to PYTHONHASHSEED too, which decides in what order a set comes. If a task has it,
+    goes on in an interpreter that hears of this variable alone; as -I does otherwise."""
+    kept = os.environ.pop(SEEDED, None)
+    if kept is not None:
+        for pair in kept.split("\n"):
+            name, equals, value = pair.partition("=")
+            if equals:
+                os.environ[name] = value
+    elif SEED in os.environ:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        kept = "\n".join("%s=%s" % (name, value) for name, value in os.environ.items()
+                         if name.startswith("PYTHON") and name != SEED and "\n" not in value)
+        others.update({SEED: os.environ[SEED], SEEDED: kept})
+        os.execve(sys.executable, [sys.executable, "-s", "-S", program, "serve"], others)
+
+
 def set_up(program, package):
     """Adds installed packages as the interpreter does, and hides what this program is made of."""
     here = os.path.dirname(program)

@@ -1,8 +1,9 @@
 """What a call may change in the process, and how it is put back: between two calls a runner is as it was.
 
-What nothing but a new process can undo (threads and children that still run, handlers of C code) raises
-folders.Broken. The rest costs a comparison each; what can only have changed if a certain module is loaded is
-looked at only then.
+What the import of a source changes belongs to the source, like its modules: its State is what the process is
+put back to for its calls. What nothing but a new process can undo (threads and children that still run,
+handlers of C code) raises folders.Broken. The rest costs a comparison each; what can only have changed if a
+certain module is loaded is looked at only then.
 """
 
 import _locale
@@ -20,38 +21,64 @@ from .folders import Broken
 
 SIGNALS = [number for number in sorted(_signal.valid_signals())
            if number not in (_signal.SIGKILL, _signal.SIGSTOP)]
-GRACE_S = 0.1  # for threads and processes that are about to end
-forget_warnings = getattr(_warnings, "_filters_mutated", None) or getattr(
-    _warnings, "_filters_mutated_lock_held", lambda: None)
+TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+OURS = frozenset((b"CASHET_TASK", b"CASHET_BATCH", b"CASHET_INDEX", b"CASHET_ATTEMPT", b"CASHET_CHECKPOINT"))
+GRACE_S = 0.1  # for threads and processes that are about to end
+# As many versions of Python have it: with other filters, warnings that were shown once are shown again.
+forget_warnings = getattr(_warnings, "_filters_mutated", lambda: None)
 modules = sys.modules
 modules.pop("resource")  # that it is there says that a call may have used it
 environ = os.environ
 
 
-class Process:
-    """How it was when it was made."""
+class State:
+    """How the process is now. @variables: name to value, None: there is none, where it differs from @table."""
 
-    def __init__(self, views):
-        self.views = views
-        self.pid = os.getpid()
+    __slots__ = ("umask", "recursion", "filters", "collects", "handlers", "locale", "limits", "variables")
+
+    def __init__(self, table):
         self.umask = os.umask(0o022)
         os.umask(self.umask)
-        self.table = environ._data
-        self.expected = dict(self.table)
-        self.own = frozenset(name for name in (b"CASHET_TASK", b"CASHET_BATCH", b"CASHET_INDEX",
-                                               b"CASHET_ATTEMPT", b"CASHET_CHECKPOINT") if name not in self.table)
         self.recursion = sys.getrecursionlimit()
         self.filters = list(warnings.filters)
+        self.collects = gc.isenabled()
         self.handlers = {number: _signal.getsignal(number) for number in SIGNALS}
         self.locale = _locale.setlocale(_locale.LC_ALL, None)
-        self.threads = _thread._count()
         self.limits = {number: resource.getrlimit(number) for number in LIMITS}
+        now = environ._data
+        self.variables = {name: now.get(name) for name in set(now) | set(table)
+                          if name not in OURS and now.get(name) != table.get(name)}
+
+
+class Process:
+    def __init__(self):
+        self.pid = os.getpid()
+        self.table = environ._data
+        self.first = dict(self.table)  # variables of all calls
+        self.expected = dict(self.table)
+        self.own = OURS - self.first.keys()
+        self.base = self.state = State(self.first)
+        self.threads = _thread._count()
 
     def adopt(self):
-        """What an import leaves behind belongs to the source, and stays."""
+        """What an import has left belongs to its source. Return: its State."""
         self.threads = max(self.threads, _thread._count())
-        self.filters = list(warnings.filters)
+        self.enter(State(self.first))
+        return self.state
+
+    def enter(self, state):
+        """From now on the process is put back to @state, a source's, or None: has not been imported."""
+        own = {name: value for name, value in self.expected.items() if name in self.own}
+        self.state = state or self.base
+        self.expected = dict(self.first)
+        for name, value in self.state.variables.items():
+            if value is None:
+                self.expected.pop(name, None)
+            else:
+                self.expected[name] = value
+        self.expected.update(own)
+        self.restore()
 
     def announce(self, name, value):
         """A variable of the call's."""
@@ -60,28 +87,60 @@ class Process:
             os.putenv(name, value)
 
     def restore(self):
+        state = self.state
         if os.environ is not environ or environ._data is not self.table or self.table != self.expected:
             self._environment()
-        if os.umask(self.umask) != self.umask:
-            pass  # put back by asking
-        if sys.getrecursionlimit() != self.recursion:
-            sys.setrecursionlimit(self.recursion)
+        os.umask(state.umask)
+        if sys.getrecursionlimit() != state.recursion:
+            sys.setrecursionlimit(state.recursion)
         if sys.gettrace() is not None:
             sys.settrace(None)
         if sys.getprofile() is not None:
             sys.setprofile(None)
-        if not gc.isenabled():
-            gc.enable()
-        if warnings.filters != self.filters:
-            warnings.filters[:] = self.filters
+        if gc.isenabled() != state.collects:
+            gc.enable() if state.collects else gc.disable()
+        if warnings.filters != state.filters:
+            warnings.filters[:] = state.filters
         forget_warnings()
         if "signal" in modules:
-            self._signals()
-        if "locale" in modules and _locale.setlocale(_locale.LC_ALL, None) != self.locale:
-            _locale.setlocale(_locale.LC_ALL, self.locale)
+            self._signals(state)
+        if "locale" in modules and _locale.setlocale(_locale.LC_ALL, None) != state.locale:
+            _locale.setlocale(_locale.LC_ALL, state.locale)
         if "resource" in modules:
-            self._limits()
-        self.finish()
+            self._limits(state)
+
+    def _environment(self):
+        os.environ = environ
+        environ._data = self.table
+        for name in [name for name in self.table if name not in self.expected]:
+            os.unsetenv(name)
+            del self.table[name]
+        for name, value in self.expected.items():
+            if self.table.get(name) != value:
+                os.putenv(name, value)
+                self.table[name] = value
+
+    @staticmethod
+    def _signals(state):
+        for timer in TIMERS:
+            _signal.setitimer(timer, 0)
+        for number, was in state.handlers.items():
+            now = _signal.getsignal(number)
+            if now is not was and now != was:
+                if was is None:
+                    raise Broken("signal %d has another handler" % number)
+                _signal.signal(number, was)
+        if _signal.pthread_sigmask(_signal.SIG_BLOCK, ()):
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+    @staticmethod
+    def _limits(state):
+        for number, limits in state.limits.items():
+            if resource.getrlimit(number) != limits:
+                try:
+                    resource.setrlimit(number, limits)
+                except (OSError, ValueError):
+                    raise Broken("resource limit %d is lower than it was" % number) from None
 
     def finish(self):
         """Nothing of the call still runs. What is about to end has a moment for it."""
@@ -101,34 +160,3 @@ class Process:
             elif time.monotonic() > end:
                 raise Broken("%s of the call still run" % what)
             time.sleep(0.001)
-
-    def _environment(self):
-        os.environ = environ
-        environ._data = self.table
-        for name in [name for name in self.table if name not in self.expected]:
-            os.unsetenv(name)
-            del self.table[name]
-        for name, value in self.expected.items():
-            if self.table.get(name) != value:
-                os.putenv(name, value)
-                self.table[name] = value
-
-    def _signals(self):
-        for timer in (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF):
-            _signal.setitimer(timer, 0)
-        for number in SIGNALS:
-            was, now = self.handlers[number], _signal.getsignal(number)
-            if now is not was and now != was:
-                if was is None:
-                    raise Broken("signal %d has another handler" % number)
-                _signal.signal(number, was)
-        if _signal.pthread_sigmask(_signal.SIG_BLOCK, ()):
-            _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-
-    def _limits(self):
-        for number, limits in self.limits.items():
-            if resource.getrlimit(number) != limits:
-                try:
-                    resource.setrlimit(number, limits)
-                except (OSError, ValueError):
-                    raise Broken("resource limit %d is lower than it was" % number) from None

@@ -21,7 +21,7 @@ from .views import Spoilt, View, Views
 
 PROTOCOL = 1
 MALFORMED, REPLACE, CLOSED = 70, 71, 72
-VIEWS_MAX = 64
+WARM_MAX = 64  # sources whose modules are kept
 LINES = 1  # _IOLBF
 MALFORMED_CALL = b"\xff"
 DYNAMIC = tuple(path for path in sys.path if path.endswith("lib-dynload"))
@@ -70,7 +70,7 @@ def text(data, *names):
 class Server:
     def __init__(self, channel, views):
         self.channel, self.views = channel, views
-        self.loads, self.sources = {}, {}
+        self.loads, self.sources, self.warm = {}, {}, {}
         self.place = self.process = self.flush = self.installed = None
         self.seen, self.cpu = 0, cpu_clock()
 
@@ -105,7 +105,8 @@ class Server:
         if not os.path.isabs(row["dir"]) or inline_max.__class__ is not int or not 0 <= inline_max <= 1 << 24:
             raise Malformed("a welcome without a folder, or with inline_max %r" % (inline_max,))
         self.place = Place(row["dir"], inline_max)
-        self.process = Process(self.views)
+        self.process = Process()
+        os.register_at_fork(after_in_child=self.channel.close)
         self.channel.ready(json.dumps({
             "protocol": PROTOCOL, "language": "python", "version": "%d.%d.%d" % sys.version_info[:3],
             "pid": os.getpid()}).encode())
@@ -124,18 +125,24 @@ class Server:
         view = self.sources.get(row["dir"])
         if view is None:
             view = self.sources[row["dir"]] = View(row["dir"], self.views.path)
-            if len(self.sources) > VIEWS_MAX:
-                self.forget(next(iter(self.sources)))
         self.loads[SIZE.unpack_from(data)[0]] = Load(view, dict(row, packages=packages))
 
-    def forget(self, folder):
-        """Of sources that were not heard of for long, the modules; they are imported again if need be."""
-        view = self.sources.pop(folder)
-        if view is self.views.current:
-            self.views.enter(None)
+    def enter(self, view):
+        """Makes the modules of @view visible, and the process what its import made of it."""
+        self.views.enter(view)
+        self.process.enter(view.state)
+        self.warm.pop(view, None)
+        self.warm[view] = True
+        if len(self.warm) > WARM_MAX:
+            self.forget(next(iter(self.warm)))
+
+    def forget(self, view):
+        """The modules of a source that was not called for long; they are imported again if need be."""
+        del self.warm[view]
+        view.modules, view.state = {}, None
         for load in self.loads.values():
             if load.view is view:
-                load.view, load.function = View(folder, self.views.path), None
+                load.function = None
 
     # ---- a call ----
 
@@ -146,7 +153,7 @@ class Server:
         place, process = self.place, self.process
         began = clock()
         if load.view is not self.views.current:
-            self.views.enter(load.view)
+            self.enter(load.view)
         self.announce(call)
         spent = left = 0
         try:
@@ -173,6 +180,7 @@ class Server:
             self.channel.error(call.id, clock() - began, spent, logs, data)
         try:
             process.restore()
+            process.finish()
             self.views.restore()
             place.tidy()
         except (AttributeError, TypeError, ValueError, OSError) as e:  # of what a call has deleted or replaced
@@ -246,7 +254,7 @@ class Server:
             raise ImportError("%s defines no %s" % (load.path, load.name)) from None
         if not callable(function):
             raise TypeError("%s in %s is %s, which cannot be called" % (load.name, load.path, a(type(function))))
-        self.process.adopt()
+        load.view.state = self.process.adopt()
         load.function = function
         return function
 
@@ -274,7 +282,6 @@ class Server:
     def isolated(self, call, load):
         """(content type or 0, whether anything of it still runs, part or error, cpu)."""
         def work():
-            self.channel.close()
             self.process.pid = os.getpid()
             try:
                 kind, data = self.attempt(call, load)
@@ -335,6 +342,7 @@ def listed(packages):
 
 def main(program, startup):
     """Serves the socket that is descriptor 3. Return: the exit status."""
+    environment.seed(program)
     try:
         channel = Channel(3)
     except OSError as e:

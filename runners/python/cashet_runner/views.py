@@ -25,7 +25,8 @@ class Spoilt(Exception):
 
 class View:
     """What one source sees. @folder: its files. @modules: its own, as they were when it was left. @shadows: names
-    of files that others could mean; @hidden: modules of these names, while it is visible."""
+    of files that others could mean; @hidden: modules of these names, while it is visible. @state: what its import
+    made of the process."""
 
     def __init__(self, folder, path):
         self.folder = os.path.join(folder, "")
@@ -33,7 +34,7 @@ class View:
         self.modules, self.hidden, self.shadows = {}, {}, None
         self.path = [folder] + path
         self.meta_path, self.path_hooks = list(sys.meta_path), list(sys.path_hooks)
-        self.argv = [self.folder]
+        self.argv, self.state = [self.folder], None
 
     def hides(self, name):
         return name.partition(".")[0] in self.shadows
