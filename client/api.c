@@ -98,6 +98,20 @@ int cashet_submit_file(struct cashet *c, const char *path,
 	return error_give(error, &e, feed_file(c, path, options, &feed, &e));
 }
 
+int cashet_submit_stream(struct cashet *c, const struct cashet_stream *stream,
+			 const struct cashet_submit_options *options,
+			 char batch[CASHET_HEX_SIZE], struct cashet_error *error)
+{
+	static const struct cashet_submit_options none;
+	struct err e;
+	struct submitting s = {c, !options || !options->no_sync, batch};
+	struct feed feed = submission_feed(&s);
+	struct cashet_submit_options as_lines = options ? *options : none;
+	if (!as_lines.format)
+		as_lines.format = "jsonl";
+	return error_give(error, &e, feed_stream(c, stream, &as_lines, &feed, &e));
+}
+
 int cashet_submit_many(struct cashet *c, const struct cashet_task *tasks, size_t count,
 		       const struct cashet_submit_options *options,
 		       char batch[CASHET_HEX_SIZE], struct cashet_error *error)

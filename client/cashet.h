@@ -253,7 +253,8 @@ struct cashet_resource {
 };
 
 struct cashet_submit_options {
-	const char *name; /* of the batch */
+	const char
+		*name; /* of the batch; cashet_submit_file(): instead of the file's own */
 	const struct cashet_pair
 		*tags; /* of the batch; cashet_submit_file(): of every task */
 	size_t tag_count;
@@ -265,6 +266,10 @@ struct cashet_submit_options {
 	bool no_sync;
 	const char *
 		format; /* cashet_submit_file(): "yaml", "json", "jsonl"; NULL: by its name */
+	/* Told what is no error but may be a mistake: code that cannot be followed, a file that is
+	 * hashed by its bytes although it looks like code. One line; may be NULL. */
+	void (*warned)(void *arg, const char *text);
+	void *warned_arg;
 };
 
 /** cashet_submit_many() - submit tasks as one batch, all or nothing.
@@ -289,6 +294,24 @@ CASHET_API int cashet_submit_file(struct cashet *c, const char *path,
 				  const struct cashet_submit_options *options,
 				  char batch[CASHET_HEX_SIZE],
 				  struct cashet_error *error);
+#define CASHET_AGAIN (-1)
+
+struct cashet_stream { /* a batch that is made as it is read: JSONL, or what options->format says */
+	const char *name; /* for messages: NAME:LINE:COLUMN */
+	/** Up to @size bytes to @out; *gotp is how many, 0 at the end. Return: 0; an enum
+	 * cashet_code and @error, which ends the submission with that: nothing is submitted;
+	 * CASHET_AGAIN: nothing has come for now. It should wait for a while first, but not long:
+	 * in between the connection is looked after. */
+	int (*read)(void *arg, void *out, size_t size, size_t *gotp,
+		    struct cashet_error *error);
+	void *arg;
+};
+/** cashet_submit_stream() - as cashet_submit_file(), of any length in bounded memory if it is JSONL.
+ * Paths in it are relative to the working directory. The callback must not use the handle. */
+CASHET_API int cashet_submit_stream(struct cashet *c, const struct cashet_stream *stream,
+				    const struct cashet_submit_options *options,
+				    char batch[CASHET_HEX_SIZE],
+				    struct cashet_error *error);
 /** cashet_sync() - wait until the last batch of this handle is accepted and durable. */
 CASHET_API int cashet_sync(struct cashet *c, struct cashet_error *error);
 

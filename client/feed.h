@@ -19,6 +19,10 @@ struct feed { /* who takes it */
 int feed_file(struct cashet *c, const char *path,
 	      const struct cashet_submit_options *options, const struct feed *feed,
 	      struct err *e);
+/** feed_stream() - a batch that is made as it is read. */
+int feed_stream(struct cashet *c, const struct cashet_stream *stream,
+		const struct cashet_submit_options *options, const struct feed *feed,
+		struct err *e);
 /** feed_tasks() - cashet_submit_many()'s tasks. */
 int feed_tasks(struct cashet *c, const struct cashet_task *tasks, size_t count,
 	       const struct cashet_submit_options *options, const struct feed *feed,

@@ -58,14 +58,18 @@ static int keep_up(void *arg, struct err *e)
 	return handle_pump(c, clock_mono_ns(), TIME_NEVER, e);
 }
 
-static int feed_batch(struct batch *batch, const struct feed *feed, struct err *e)
+static int feed_batch(struct batch *batch, const char *name, const struct feed *feed,
+		      struct err *e)
 {
+	Cashet__BatchInfo info = *batch_info(batch);
 	struct builder_sink sink;
 	uint8_t request[NONCE_SIZE];
 	int r = feed->begin(feed->arg, &sink, request, e);
 	if (r)
 		return r;
-	struct builder *b = builder_new(request, batch_info(batch), &sink);
+	if (name)
+		info.name = (char *)(uintptr_t)name;
+	struct builder *b = builder_new(request, &info, &sink);
 	r = b ? batch_feed(batch, b, e) : handle_no_memory(e);
 	if (r == 0)
 		r = builder_finish(b, feed->watch, e);
@@ -73,14 +77,40 @@ static int feed_batch(struct batch *batch, const struct feed *feed, struct err *
 	return feed->end(feed->arg, r, e);
 }
 
-int feed_file(struct cashet *c, const char *path,
-	      const struct cashet_submit_options *options, const struct feed *feed,
-	      struct err *e)
+struct streaming {
+	struct cashet *c;
+	const struct cashet_stream *stream;
+};
+
+/* A stream of the public kind, as lines.h wants it. */
+static int read_stream(void *arg, void *out, size_t size, size_t *gotp, struct err *e)
+{
+	const struct streaming *s = arg;
+	struct cashet_error error = {0};
+	int r;
+	while ((r = s->stream->read(s->stream->arg, out, size, gotp, &error)) ==
+	       CASHET_AGAIN) {
+		r = keep_up(s->c, e);
+		if (r)
+			return r;
+	}
+	if (r) {
+		err_set(e, (enum err_code)r, "%s", error.what);
+		if (*error.next)
+			err_next(e, "%s", error.next);
+	}
+	return r;
+}
+
+static int feed(struct cashet *c, const char *path, const struct cashet_stream *stream,
+		const struct cashet_submit_options *options, const struct feed *to,
+		struct err *e)
 {
 	static const struct cashet_submit_options none;
 	if (!options)
 		options = &none;
 	char **tags = NULL, *memo = handle_memo_path(c);
+	struct streaming streaming = {c, stream};
 	struct batch_options batch_options = {
 		.path = path,
 		.force = options->force,
@@ -88,8 +118,12 @@ int feed_file(struct cashet *c, const char *path,
 		.tag_count = options->tag_count,
 		.private_env = c->where.dir != NULL,
 		.memo_path = memo,
+		.warn = options->warned,
+		.warn_arg = options->warned_arg,
 		.idle = keep_up,
 		.idle_arg = c,
+		.read = stream ? read_stream : NULL,
+		.read_arg = &streaming,
 	};
 	struct batch *batch = NULL;
 	int r = parse_format(options->format, &batch_options.format, e);
@@ -99,9 +133,23 @@ int feed_file(struct cashet *c, const char *path,
 	if (r == 0)
 		r = batch_open(&batch, &batch_options, e);
 	if (r == 0)
-		r = feed_batch(batch, feed, e);
+		r = feed_batch(batch, options->name, to, e);
 	batch_free(batch);
 	free_tags(tags, options->tag_count);
 	free(memo);
 	return r;
+}
+
+int feed_file(struct cashet *c, const char *path,
+	      const struct cashet_submit_options *options, const struct feed *to,
+	      struct err *e)
+{
+	return feed(c, path, NULL, options, to, e);
+}
+
+int feed_stream(struct cashet *c, const struct cashet_stream *stream,
+		const struct cashet_submit_options *options, const struct feed *to,
+		struct err *e)
+{
+	return feed(c, stream->name, stream, options, to, e);
 }

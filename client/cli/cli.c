@@ -83,13 +83,18 @@ static bool wants_color(const struct cli *cli, bool tty)
 	return tty && !(term && strcmp(term, "dumb") == 0);
 }
 
-int cli_open(struct cli *cli, bool must_exist, bool no_wait)
+void cli_look(struct cli *cli)
 {
-	const struct settings *s = &cli->settings;
 	cli->tty_out = isatty(STDOUT_FILENO);
 	cli->tty_err = isatty(STDERR_FILENO);
 	cli->color_out = wants_color(cli, cli->tty_out);
 	cli->color_err = wants_color(cli, cli->tty_err);
+}
+
+int cli_open(struct cli *cli, bool must_exist, bool no_wait)
+{
+	const struct settings *s = &cli->settings;
+	cli_look(cli);
 	struct cashet_options options = {
 		.broker = s->broker,
 		.store = s->store,

@@ -22,7 +22,8 @@ struct cli {
 	bool color_out,
 		color_err; /* standard output, error: a terminal that wants colour */
 	bool tty_out, tty_err;
-	int pager; /* its pid; 0: none */
+	int pager;	      /* its pid; 0: none */
+	bool name_is_chatter; /* standard output has no room for the batch's name */
 };
 
 struct command {
@@ -69,6 +70,8 @@ int cli_slip(const struct cli *cli, struct err *e);
 /** cli_open() - connect as the settings say. @must_exist: a store that is not there is an error.
  * @no_wait: as in struct cashet_options. Return: 0 or the exit code, printed. */
 int cli_open(struct cli *cli, bool must_exist, bool no_wait);
+/** cli_look() - what standard output and error are; part of cli_open(). */
+void cli_look(struct cli *cli);
 /** cli_note() - chatter: a line on standard error unless --quiet; escape what strangers wrote. */
 void cli_note(const struct cli *cli, const char *fmt, ...) PRINTF(2, 3);
 /** cli_write() - @out to standard output, and empty it. Return: 0 or the exit code, printed;

@@ -1,5 +1,6 @@
 /* cmd_batch.c - submit, wait, retry, cancel, ps. */
 #include "client/cli/show_why.h"
+#include "client/cli/submitting.h"
 
 #include "common/pure/mem.h"
 
@@ -8,196 +9,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_TASKS_MAX                                                                  \
-	40 /* batches up to this size end with a table of all their tasks */
-#define NAMES_MAX 100
-
-/* ---- how a batch ends: a table of its tasks, or of their names when there are many ---- */
-
-struct by_name {
-	char *name;
-	uint64_t tasks, cached, executed, failed, skipped, cancelled;
-};
-
-static struct by_name *find_name(struct by_name *names, size_t *count, const char *name)
-{
-	for (size_t i = *count; i-- > 0;)
-		if (strcmp(names[i].name, name) == 0)
-			return &names[i];
-	if (*count == NAMES_MAX)
-		return NULL;
-	names[*count] = (struct by_name){.name = mem_strdup(name)};
-	return &names[(*count)++];
-}
-
-static void count_result(struct by_name *n, const struct cashet_result *r)
-{
-	n->tasks++;
-	n->cached += r->cached;
-	n->executed += r->status == CASHET_COMPLETED && !r->cached;
-	n->failed += r->status == CASHET_TASK_FAILED;
-	n->skipped += r->status == CASHET_SKIPPED;
-	n->cancelled += r->status == CASHET_CANCELLED;
-}
-
-static int render_names(struct cli *cli, const struct by_name *names, size_t count)
-{
-	struct table t;
-	CLEANUP_BUF struct buf out = {0};
-	static const char *const heads[] = {"task",   "tasks",	 "cached",   "executed",
-					    "failed", "skipped", "cancelled"};
-	table_init(&t, ARRAY_LEN(heads));
-	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
-		table_cell(&t, heads[i]);
-	for (size_t i = 0; i < count; i++) {
-		const struct by_name *n = &names[i];
-		const uint64_t cells[] = {n->tasks,  n->cached,	 n->executed,
-					  n->failed, n->skipped, n->cancelled};
-		table_cell(&t, n->name);
-		for (size_t k = 0; k < ARRAY_LEN(cells); k++)
-			table_cellf(&t, "%" PRIu64, cells[k]);
-	}
-	table_render(&t, &out, cli->color_out);
-	table_fini(&t);
-	return cli_write(cli, &out);
-}
-
-static int show_names(struct cli *cli, struct cashet_results *results)
-{
-	struct by_name names[NAMES_MAX];
-	size_t count = 0;
-	struct cashet_error e;
-	int code = 0;
-	bool all = true;
-	while (all) {
-		const struct cashet_result *r;
-		if (cashet_results_next(results, &r, &e)) {
-			code = cli_fail(cli, &e);
-			break;
-		}
-		if (!r)
-			break;
-		struct by_name *n = find_name(names, &count, r->name);
-		all = n != NULL;
-		if (n)
-			count_result(n, r);
-	}
-	if (code == 0 &&
-	    all) /* else every task has its own name: the counts say it all */
-		code = render_names(cli, names, count);
-	for (size_t i = 0; i < count; i++)
-		free(names[i].name);
-	return code;
-}
-
-static int show_end(struct cli *cli, const char *batch)
-{
-	struct cashet_error e;
-	struct cashet_results *results;
-	if (cashet_results_open(cli->c, batch, &results, &e))
-		return cli_fail(cli, &e);
-	const struct cashet_counts *counts = &cashet_results_batch(results)->counts;
-	CLEANUP_BUF struct buf text = {0};
-	show_counts(&text, counts);
-	int code;
-	if (cli->settings.json)
-		code = show_json(cli, results);
-	else if (counts->total <= TABLE_TASKS_MAX)
-		code = show_table(cli, results, false);
-	else
-		code = show_names(cli, results);
-	cashet_results_close(results);
-	if (code == 0 && !cli->settings.json)
-		cli_note(cli, "%s", buf_cstr(&text));
-	return code;
-}
-
-static int print_batch(struct cli *cli, const char *batch)
-{
-	CLEANUP_BUF struct buf out = {0};
-	struct json j;
-	if (!cli->settings.json) {
-		buf_printf(&out, "%.*s\n", SHORT_HASH, batch);
-		return cli_write(cli, &out);
-	}
-	json_begin(&j, &out);
-	json_key(&j, "batch");
-	json_string(&j, batch);
-	return json_finish(cli, &j);
-}
-
-static int follow_to_the_end(struct cli *cli, const char *batch, bool submitted)
-{
-	struct cashet_counts counts;
-	bool paused = false;
-	int code = follow_batch(cli, batch, submitted, 0, &counts, &paused);
-	if (code == 0)
-		code = show_end(cli, batch);
-	return code ? code : paused ? CASHET_FAILED : follow_outcome(&counts);
-}
-
-/* "key=value" to its parts; the texts are in @copies. */
-static int split_tags(struct cli *cli, struct cashet_pair **pairsp, char **copiesp)
-{
-	const struct text_list *tags = &cli->settings.tags;
-	size_t size = 1;
-	for (size_t i = 0; i < tags->count; i++)
-		size += strlen(tags->items[i]) + 1;
-	char *to = *copiesp = mem_alloc(size);
-	struct cashet_pair *pairs = *pairsp =
-		mem_alloc((tags->count + 1) * sizeof *pairs);
-	for (size_t i = 0; i < tags->count; i++) {
-		strcpy(to, tags->items[i]);
-		char *equals = strchr(to, '=');
-		if (!equals || equals == to)
-			return cli_usage(cli, "", "--tag takes KEY=VALUE, not \"%s\"",
-					 tags->items[i]);
-		*equals = '\0';
-		pairs[i] = (struct cashet_pair){.key = to, .value = equals + 1};
-		to += strlen(tags->items[i]) + 1;
-	}
-	return 0;
-}
-
-static int submit(struct cli *cli, const struct cashet_pair *tags)
+static int submit_file(struct cli *cli, const struct cashet_submit_options *options)
 {
 	const struct settings *s = &cli->settings;
+	const char *path = cli->words.items[0];
 	struct cashet_error e;
 	char batch[CASHET_HEX_SIZE];
 	cli_catch();
 	int code = cli_open(cli, false, true);
 	if (code)
 		return code;
-	struct cashet_submit_options options = {
-		.tags = tags,
-		.tag_count = s->tags.count,
-		.force = s->force,
-		.no_cache = s->no_cache,
-		.no_sync = !s->detach,
-		.format = s->format,
-	};
 	if (s->dry_run)
-		return dry_run_file(cli, cli->words.items[0], &options);
-	if (cashet_submit_file(cli->c, cli->words.items[0], &options, batch, &e))
+		return dry_run(cli, &(struct dry_run_what){.path = path}, options);
+	if (cashet_submit_file(cli->c, path, options, batch, &e))
 		return cli_fail(cli, &e);
-	return s->detach ? print_batch(cli, batch) : follow_to_the_end(cli, batch, true);
+	return s->detach ? submitting_name(cli, batch)
+			 : submitting_follow(cli, batch, true);
 }
 
 int cmd_submit(struct cli *cli)
 {
-	struct cashet_pair *tags = NULL;
-	char *copies = NULL;
-	int code;
-	if (cli->settings.force && cli->settings.no_cache)
-		code = cli_usage(cli, "",
-				 "--force keeps the new results, --no-cache does not: "
-				 "one of them");
-	else
-		code = split_tags(cli, &tags, &copies);
+	struct submitting s;
+	int code = submitting_begin(&s, cli);
+	bool call = submitting_is_call(cli->words.items[0]);
+	if (code == 0 && !call)
+		code = submitting_refuse_call(cli);
 	if (code == 0)
-		code = submit(cli, tags);
-	free(tags);
-	free(copies);
+		code = call ? submit_call(cli, &s.options) : submit_file(cli, &s.options);
+	submitting_fini(&s);
 	return code;
 }
 
@@ -255,9 +94,9 @@ int cmd_retry(struct cli *cli)
 	if (cashet_retry(cli->c, batch, again, &e))
 		return cli_fail(cli, &e);
 	if (cli->settings.detach)
-		return print_batch(cli, again);
-	code = cli->settings.json ? 0 : print_batch(cli, again);
-	return code ? code : follow_to_the_end(cli, again, false);
+		return submitting_name(cli, again);
+	code = cli->settings.json ? 0 : submitting_name(cli, again);
+	return code ? code : submitting_follow(cli, again, false);
 }
 
 /* Whether what is to be cancelled had ended before; then it stays as it is. @batch: its full name. */

@@ -365,6 +365,7 @@ int cmd_describe(struct cli *cli)
 	struct cashet_descriptions *all;
 	struct cashet_error e;
 	cli_catch();
+	cli_look(cli);
 	if (cashet_describe(&what, &all, &e))
 		return cli_fail(cli, &e);
 	int code = s->json ? print_json(cli, all) : print_text(cli, all);

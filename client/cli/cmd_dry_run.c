@@ -282,14 +282,14 @@ static int finish_json(struct dry_cli *d, const struct cashet_dry_run *run)
 	return json_finish(d->cli, j);
 }
 
-int dry_run_file(struct cli *cli, const char *path,
-		 const struct cashet_submit_options *submit)
+int dry_run(struct cli *cli, const struct dry_run_what *what,
+	    const struct cashet_submit_options *submit)
 {
 	struct dry_cli d = {.cli = cli, .is_json = cli->settings.json};
 	struct cashet_dry_run_options options = {.progress = take_progress, .arg = &d};
 	struct cashet_dry_run *run;
 	struct cashet_error e;
-	int code;
+	int code, failed;
 	if (d.is_json) {
 		json_begin(&d.json, &d.out);
 		json_key(&d.json, "tasks");
@@ -297,7 +297,11 @@ int dry_run_file(struct cli *cli, const char *path,
 	}
 	if (d.is_json || cli->settings.verbose)
 		options.task = take_task;
-	int failed = cashet_dry_run(cli->c, path, submit, &options, &run, &e);
+	if (what->path)
+		failed = cashet_dry_run(cli->c, what->path, submit, &options, &run, &e);
+	else
+		failed = cashet_dry_run_many(cli->c, what->tasks, what->count, submit,
+					     &options, &run, &e);
 	if (d.drew)
 		fputs("\r\033[K", stderr);
 	if (failed) {

@@ -11,20 +11,53 @@
 const struct command command_table[] = {
 	{
 		.name = "submit",
-		.words = "FILE",
+		.words = "FILE|FILE:FUNCTION [ARG...]",
 		.complete = "file",
-		.summary = "submit a batch file and wait for it",
+		.summary =
+			"submit a batch file, or a call of a function, and wait for it",
 		.help = "FILE is YAML, JSON or JSONL; - is standard input. Running the "
 			"same file again is resume: what is in the cache is not run. "
-			"Ctrl-C detaches, and the batch goes on.",
+			"Ctrl-C detaches, and the batch goes on.\n"
+			"FILE:FUNCTION is a function in a .py or .c file. An ARG is "
+			"typed as "
+			"in YAML: 3, 0.5, true, null, text; or it is JSON: [1, 2], "
+			"{\"a\": 1}, "
+			"\"text\". @FILE is a file or a folder, ref:COMMIT what an "
+			"earlier "
+			"task "
+			"made.",
 		.examples = "cashet submit sweep.yaml\n"
 			    "cashet submit sweep.yaml --dry-run -v\n"
-			    "cashet submit sweep.yaml --detach --tag experiment=v3",
+			    "cashet submit sweep.yaml --detach --tag experiment=v3\n"
+			    "cashet submit train.py:train 0.1 --kw data=@digits.csv",
 		.options = OPTIONS_SUBMIT | OPTIONS_DETACH | OPTIONS_DRY_RUN |
-			   OPTIONS_VERBOSE,
+			   OPTIONS_VERBOSE | OPTIONS_CALL | OPTIONS_DESCRIBE,
+		.least = 1,
+		.most = 10000,
+		.run = cmd_submit,
+	},
+	{
+		.name = "map",
+		.words = "FILE:FUNCTION",
+		.complete = "file",
+		.summary =
+			"call a function for each line of a file, and print the results",
+		.help = "Each line is JSON: a list is the arguments by position, a map "
+			"those "
+			"by name, anything else the only one. --kw adds the same to all. "
+			"Results come in the order of the lines: JSON as it is, others "
+			"as "
+			"{\"commit\", \"size\"}, failures as {\"error\", \"status\", "
+			"\"task\"}. "
+			"Nothing runs before the last line was read.",
+		.examples =
+			"cashet map score.py:score --over items.jsonl -o scores.jsonl\n"
+			"seq 100 | cashet map f.py:f --over - --kw scale=0.5",
+		.options = OPTIONS_MAP | OPTIONS_SUBMIT | OPTIONS_DETACH | OPTIONS_CALL |
+			   OPTIONS_DESCRIBE,
 		.least = 1,
 		.most = 1,
-		.run = cmd_submit,
+		.run = cmd_map,
 	},
 	{
 		.name = "ps",

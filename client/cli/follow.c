@@ -191,9 +191,13 @@ static void print_name(struct follow *f, const char *batch)
 	if (f->named || !f->submitted || f->cli->settings.json)
 		return;
 	clear_line(f);
+	f->named = true;
+	if (f->cli->name_is_chatter) {
+		cli_note(f->cli, "%.*s", SHORT_HASH, batch);
+		return;
+	}
 	printf("%.*s\n", SHORT_HASH, batch);
 	fflush(stdout);
-	f->named = true;
 }
 
 /* Why a batch pauses is said at the end, with what to do. */

@@ -15,8 +15,13 @@ void show_cause(struct buf *out, const struct cashet_change *change, bool severa
 bool show_is_identity(const struct cashet_change *change);
 /** show_reason() - a reason without changes in a few words: "forced". */
 const char *show_reason(enum cashet_reason reason);
-/** dry_run_file() - `submit --dry-run`. Return: the exit code. */
-int dry_run_file(struct cli *cli, const char *path,
-		 const struct cashet_submit_options *submit);
+struct dry_run_what { /* a batch file, or tasks */
+	const char *path;
+	const struct cashet_task *tasks;
+	size_t count;
+};
+/** dry_run() - `submit --dry-run`. Return: the exit code. */
+int dry_run(struct cli *cli, const struct dry_run_what *what,
+	    const struct cashet_submit_options *submit);
 void json_change(struct json *j, const struct cashet_change *change);
 void json_run(struct json *j, const char *key, const struct cashet_run *run, bool is);
