@@ -10,7 +10,9 @@
 
 void cbor_reader_init(struct cbor_reader *r, const void *data, size_t size)
 {
-	*r = (struct cbor_reader){.at = data, .end = (const uint8_t *)data + size};
+	static const uint8_t nothing; /* which may come without an address */
+	const uint8_t *at = size ? data : &nothing;
+	*r = (struct cbor_reader){.at = at, .end = at + size};
 }
 
 static int fail(struct cbor_reader *r)

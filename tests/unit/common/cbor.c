@@ -248,6 +248,16 @@ Test(cbor, writes_arrays_and_maps)
 		     2);
 }
 
+/* As an empty field of a message is. */
+Test(cbor, nothing_needs_no_address)
+{
+	struct cbor_reader r;
+	struct cbor_item item;
+	cbor_reader_init(&r, NULL, 0);
+	cr_expect(cbor_done(&r));
+	cr_expect_eq(cbor_read(&r, &item), 1);
+}
+
 Test(cbor, refuses_numbers_that_are_longer_than_needed)
 {
 	expect_refused("1817");

@@ -45,7 +45,7 @@ static void add_entry(struct plan *p, uint32_t count)
 {
 	uint32_t f = add_function(p, (struct core_options){0}, 0);
 	for (uint32_t i = 0; i < count; i++) {
-		char text[8];
+		char text[16];
 		snprintf(text, sizeof text, "e%u", i);
 		add_task(p, f, text);
 	}
