@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 #define WRITE_BACK (8u << 20)
-#define CROWD 2 /* puts beyond that many have half as much in flight */
+#define CROWD 2 /* puts beyond that many have no more in flight than: */
+#define CHUNKS_MIN 2
 
 /* ---- the file ---- */
 
@@ -211,7 +212,7 @@ static int next_chunk(struct dir_put *put, struct chunk **chunkp)
 	if (!put->is_counted)
 		put->dir->streaming++;
 	put->is_counted = true;
-	unsigned limit = put->dir->streaming > CROWD ? CHUNKS / 2 : CHUNKS;
+	unsigned limit = put->dir->streaming > CROWD ? CHUNKS_MIN : CHUNKS;
 	int rc = 0;
 	while (rc == 0 && put->begun - put->placed >= limit / 2)
 		rc = place_next(put);

@@ -4,7 +4,7 @@
 
 #include "broker/store/cas_dir.h"
 
-#define CHUNKS 4 /* of one put that are being made or written */
+#define CHUNKS 6 /* of one put that are being made or written */
 
 struct chunk {
 	struct cas_pool_job job;
