@@ -1,6 +1,6 @@
 /* compare.c - see compare.h. One walk over both sides serves counting and writing: each component goes
- * through report(), in an order that reads well: what is run, then with what. */
-#include "broker/history/compare.h"
+ * through compare_report(), in an order that reads well: what is run, then with what. */
+#include "broker/history/compare_walk.h"
 
 #include "common/num.h"
 #include "proto/pb.h"
@@ -9,21 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct walk {
-	const struct compare_sink *sink;     /* NULL: only count */
-	unsigned function, differing, limit; /* see weigh() */
-};
-
-struct component {
-	Cashet__Change__What what;
-	const char *name;
-	bool has_old, has_now, same;
-	const char *old, *now; /* as text, or NULL */
-	size_t old_size, now_size;
-	const struct content *old_content, *now_content;
-	size_t input; /* its number, INPUT only */
-};
 
 static void put_text(struct buf *out, unsigned field, const char *text, size_t size)
 {
@@ -63,13 +48,15 @@ static void weigh(struct walk *w, Cashet__Change__What what)
 		w->differing++;
 }
 
-static void report(struct walk *w, const struct component *c)
+void compare_report(struct walk *w, const struct component *c)
 {
 	bool same = c->has_old && c->has_now && c->same;
 	if (!same)
 		weigh(w, c->what);
 	const struct compare_sink *sink = w->sink;
-	if (!sink || (same && sink->only_changed) || (!c->has_old && !c->has_now))
+	/* A source tells what is in code that changed. */
+	bool wanted = !same || c->what == CASHET__CHANGE__WHAT__SOURCE;
+	if (!sink || (sink->only_changed && !wanted) || (!c->has_old && !c->has_now))
 		return;
 	struct buf *out = sink->out;
 	size_t mark = pb_open(out, sink->field);
@@ -91,14 +78,8 @@ static void report(struct walk *w, const struct component *c)
 	pb_close(out, mark);
 }
 
-static bool enough(const struct walk *w)
-{
-	return w->differing >= w->limit;
-}
-
-/* Two texts, either of which may be missing. */
-static void report_text(struct walk *w, Cashet__Change__What what, const char *name,
-			const char *old, const char *now)
+void compare_text(struct walk *w, Cashet__Change__What what, const char *name,
+		  const char *old, const char *now)
 {
 	struct component c = {.what = what,
 			      .name = name,
@@ -110,7 +91,7 @@ static void report_text(struct walk *w, Cashet__Change__What what, const char *n
 			      .old_size = old ? strlen(old) : 0,
 			      .now_size = now ? strlen(now) : 0};
 	if (old || now)
-		report(w, &c);
+		compare_report(w, &c);
 }
 
 /* ---- the function ---- */
@@ -138,6 +119,8 @@ static const char *command(struct buf *out, const struct function *f)
 {
 	if (f->shell)
 		return f->shell;
+	if (function_is_call(f))
+		buf_printf(out, "a call of a function in %s", f->language);
 	for (size_t i = 0; i < f->argc; i++) {
 		if (i)
 			buf_add_byte(out, ' ');
@@ -148,7 +131,8 @@ static const char *command(struct buf *out, const struct function *f)
 
 static bool same_command(const struct function *old, const struct function *now)
 {
-	if (!old->shell != !now->shell || old->argc != now->argc)
+	if (!old->shell != !now->shell || old->argc != now->argc || old->language ||
+	    now->language)
 		return false;
 	if (old->shell)
 		return !strcmp(old->shell, now->shell);
@@ -167,13 +151,13 @@ static void walk_command(struct walk *w, const struct function *old,
 			      .has_now = true,
 			      .same = same_command(old, now)};
 	/* One item of many: say which. */
-	if (!c.same && !old->shell && !now->shell && old->argc == now->argc) {
+	if (!c.same && old->argc && old->argc == now->argc) {
 		for (size_t i = 0; i < old->argc; i++) {
 			char name[32];
 			if (!strcmp(old->argv[i], now->argv[i]))
 				continue;
 			snprintf(name, sizeof name, "argv[%zu]", i);
-			report_text(w, c.what, name, old->argv[i], now->argv[i]);
+			compare_text(w, c.what, name, old->argv[i], now->argv[i]);
 		}
 		return;
 	}
@@ -183,7 +167,7 @@ static void walk_command(struct walk *w, const struct function *old,
 		c.old_size = strlen(c.old);
 		c.now_size = strlen(c.now);
 	}
-	report(w, &c);
+	compare_report(w, &c);
 }
 
 /* Both sorted by name. */
@@ -191,23 +175,39 @@ static void walk_pairs(struct walk *w, Cashet__Change__What what,
 		       const struct function_pair *old, size_t old_count,
 		       const struct function_pair *now, size_t now_count)
 {
-	for (size_t i = 0, k = 0; (i < old_count || k < now_count) && !enough(w);) {
+	for (size_t i = 0, k = 0;
+	     (i < old_count || k < now_count) && !compare_enough(w);) {
 		int order = i == old_count   ? 1
 			    : k == now_count ? -1
 					     : strcmp(old[i].name, now[k].name);
-		report_text(w, what, order <= 0 ? old[i].name : now[k].name,
-			    order <= 0 ? old[i].value : NULL,
-			    order >= 0 ? now[k].value : NULL);
+		compare_text(w, what, order <= 0 ? old[i].name : now[k].name,
+			     order <= 0 ? old[i].value : NULL,
+			     order >= 0 ? now[k].value : NULL);
 		i += order <= 0;
 		k += order >= 0;
 	}
+}
+
+/* Only a digest of bytes is that of a blob. Return: how it is hashed, "" for bytes. */
+static const char *code_content(struct content *to, const struct function_code *code,
+				size_t *sizep)
+{
+	static const char *const schemes[] = {"", "", "python", "c"};
+	const char *scheme =
+		code->scheme < ARRAY_LEN(schemes) ? schemes[code->scheme] : "";
+	to->type = code->scheme > CODE_BYTES ? CONTENT_NONE
+		   : code->executable	     ? CONTENT_EXEC
+					     : CONTENT_FILE;
+	memcpy(to->digest, code->digest, DIGEST_SIZE);
+	*sizep = strlen(scheme);
+	return scheme;
 }
 
 static void walk_code(struct walk *w, const struct function *old,
 		      const struct function *now)
 {
 	for (size_t i = 0, k = 0;
-	     (i < old->code_count || k < now->code_count) && !enough(w);) {
+	     (i < old->code_count || k < now->code_count) && !compare_enough(w);) {
 		const struct function_code *a = i < old->code_count ? &old->code[i]
 								    : NULL,
 					   *b = k < now->code_count ? &now->code[k]
@@ -220,19 +220,43 @@ static void walk_code(struct walk *w, const struct function *old,
 				      .has_now = order >= 0,
 				      .old_content = &was,
 				      .now_content = &is};
-		if (c.has_old) {
-			was.type = a->executable ? CONTENT_EXEC : CONTENT_FILE;
-			memcpy(was.digest, a->digest, DIGEST_SIZE);
-		}
-		if (c.has_now) {
-			is.type = b->executable ? CONTENT_EXEC : CONTENT_FILE;
-			memcpy(is.digest, b->digest, DIGEST_SIZE);
-		}
-		c.same = !memcmp(&was, &is, sizeof was);
-		report(w, &c);
+		if (c.has_old)
+			c.old = code_content(&was, a, &c.old_size);
+		if (c.has_now)
+			c.now = code_content(&is, b, &c.now_size);
+		c.same = !memcmp(&was, &is, sizeof was) && a->scheme == b->scheme &&
+			 a->executable == b->executable;
+		compare_report(w, &c);
 		i += order <= 0;
 		k += order >= 0;
 	}
+}
+
+static const struct content *source_content(struct content *to, const uint8_t *source)
+{
+	*to = (struct content){.type = CONTENT_FILE};
+	if (source)
+		memcpy(to->digest, source, DIGEST_SIZE);
+	return source ? to : NULL;
+}
+
+/* What code it is. Of a call its identity says whether that changed, of a command its CODE. */
+static void walk_source(struct walk *w, const struct compare_side *old,
+			const struct compare_side *now)
+{
+	const struct function *a = old->function, *b = now->function;
+	struct content was, is;
+	bool calls = function_is_call(a);
+	struct component c = {.what = CASHET__CHANGE__WHAT__SOURCE,
+			      .name = "",
+			      .has_old = calls || function_has_source(a),
+			      .has_now = calls || function_has_source(b),
+			      .same = !calls ||
+				      !memcmp(a->identity, b->identity, DIGEST_SIZE),
+			      .old_content = source_content(&was, old->source),
+			      .now_content = source_content(&is, now->source)};
+	if (c.has_old && c.has_now && (calls || w->sink))
+		compare_report(w, &c);
 }
 
 static void walk_function(struct walk *w, const struct compare_side *old,
@@ -240,14 +264,21 @@ static void walk_function(struct walk *w, const struct compare_side *old,
 {
 	const struct function *a = old->function, *b = now->function;
 	if (a && b) {
-		walk_command(w, a, b);
+		bool calls = function_is_call(a) && function_is_call(b);
+		if (!calls || strcmp(a->language, b->language) != 0)
+			walk_command(w, a, b);
+		if (function_is_call(a) == function_is_call(b))
+			walk_source(w, old, now);
+		compare_text(w, CASHET__CHANGE__WHAT__INTERPRETER, "", a->version,
+			     b->version);
 		walk_code(w, a, b);
 		walk_pairs(w, CASHET__CHANGE__WHAT__ENV, a->env, a->env_count, b->env,
 			   b->env_count);
 		walk_pairs(w, CASHET__CHANGE__WHAT__OUTPUT, a->outputs, a->output_count,
 			   b->outputs, b->output_count);
-		report_text(w, CASHET__CHANGE__WHAT__METRICS, "", a->metrics, b->metrics);
-		report_text(w, CASHET__CHANGE__WHAT__SALT, "", a->salt, b->salt);
+		compare_text(w, CASHET__CHANGE__WHAT__METRICS, "", a->metrics,
+			     b->metrics);
+		compare_text(w, CASHET__CHANGE__WHAT__SALT, "", a->salt, b->salt);
 		return;
 	}
 	/* Of a later version, or gone from the store: all that can be said is whether it is the same. */
@@ -257,7 +288,7 @@ static void walk_function(struct walk *w, const struct compare_side *old,
 		.has_old = true,
 		.has_now = true,
 		.same = !memcmp(old->func_hash, now->func_hash, DIGEST_SIZE)};
-	report(w, &c);
+	compare_report(w, &c);
 }
 
 /* ---- the arguments ---- */
@@ -287,7 +318,7 @@ static void walk_params(struct walk *w, const struct compare_side *old,
 	size_t b_count = b->param_count < now->args->value_count ? b->param_count
 								 : now->args->value_count;
 	CLEANUP_BUF struct buf was = {0}, is = {0};
-	for (size_t i = 0, k = 0; (i < a_count || k < b_count) && !enough(w);) {
+	for (size_t i = 0, k = 0; (i < a_count || k < b_count) && !compare_enough(w);) {
 		int order = i == a_count   ? 1
 			    : k == b_count ? -1
 					   : strcmp(a->params[i], b->params[k]);
@@ -307,7 +338,7 @@ static void walk_params(struct walk *w, const struct compare_side *old,
 			c.old_size = was.size;
 			c.now_size = is.size;
 		}
-		report(w, &c);
+		compare_report(w, &c);
 		i += order <= 0;
 		k += order >= 0;
 	}
@@ -339,7 +370,7 @@ static void walk_inputs(struct walk *w, const struct compare_side *old,
 	size_t b_count = b->input_count < now->args->input_count ? b->input_count
 								 : now->args->input_count;
 	CLEANUP_BUF struct buf was = {0}, is = {0};
-	for (size_t i = 0, k = 0; (i < a_count || k < b_count) && !enough(w);) {
+	for (size_t i = 0, k = 0; (i < a_count || k < b_count) && !compare_enough(w);) {
 		int order = i == a_count   ? 1
 			    : k == b_count ? -1
 					   : strcmp(a->inputs[i], b->inputs[k]);
@@ -366,7 +397,7 @@ static void walk_inputs(struct walk *w, const struct compare_side *old,
 			c.old_size = was.size;
 			c.now_size = is.size;
 		}
-		report(w, &c);
+		compare_report(w, &c);
 		i += order <= 0;
 		k += order >= 0;
 	}
@@ -382,20 +413,25 @@ static void walk_opaque(struct walk *w, const struct compare_side *old,
 		.has_old = true,
 		.has_now = true,
 		.same = !memcmp(old->args_hash, now->args_hash, DIGEST_SIZE)};
-	report(w, &c);
+	compare_report(w, &c);
 }
 
 static void walk_all(struct walk *w, const struct compare_side *old,
 		     const struct compare_side *now)
 {
 	walk_function(w, old, now);
-	if (!old->args || !now->args || !old->function || !now->function) {
+	if (!old->args || !now->args || !old->function || !now->function ||
+	    !old->args->call != !now->args->call) {
 		walk_opaque(w, old, now);
 		return;
 	}
-	if (!enough(w))
+	if (now->args->call) {
+		compare_call_args(w, old, now);
+		return;
+	}
+	if (!compare_enough(w))
 		walk_inputs(w, old, now);
-	if (!enough(w))
+	if (!compare_enough(w))
 		walk_params(w, old, now);
 }
 
@@ -452,7 +488,8 @@ static void report_number(struct walk *w, const char *name, uint64_t old, uint64
 		else
 			buf_add_str(out, "none");
 	}
-	report_text(w, CASHET__CHANGE__WHAT__OPTION, name, buf_cstr(&was), buf_cstr(&is));
+	compare_text(w, CASHET__CHANGE__WHAT__OPTION, name, buf_cstr(&was),
+		     buf_cstr(&is));
 }
 
 void compare_options(const struct compare_sink *sink, const uint8_t *old, size_t old_size,
@@ -473,20 +510,20 @@ void compare_options(const struct compare_sink *sink, const uint8_t *old, size_t
 		snprintf(priority[0], sizeof priority[0], "%d", a->priority);
 		snprintf(priority[1], sizeof priority[1], "%d", b->priority);
 		if (a->priority != b->priority)
-			report_text(&w, CASHET__CHANGE__WHAT__OPTION, "priority",
-				    priority[0], priority[1]);
+			compare_text(&w, CASHET__CHANGE__WHAT__OPTION, "priority",
+				     priority[0], priority[1]);
 		add_resources(&was, a);
 		add_resources(&is, b);
 		if (strcmp(buf_cstr(&was), buf_cstr(&is)))
-			report_text(&w, CASHET__CHANGE__WHAT__OPTION, "resources",
-				    buf_cstr(&was), buf_cstr(&is));
+			compare_text(&w, CASHET__CHANGE__WHAT__OPTION, "resources",
+				     buf_cstr(&was), buf_cstr(&is));
 		buf_reset(&was);
 		buf_reset(&is);
 		add_secrets(&was, a);
 		add_secrets(&is, b);
 		if (strcmp(buf_cstr(&was), buf_cstr(&is)))
-			report_text(&w, CASHET__CHANGE__WHAT__OPTION, "secrets",
-				    buf_cstr(&was), buf_cstr(&is));
+			compare_text(&w, CASHET__CHANGE__WHAT__OPTION, "secrets",
+				     buf_cstr(&was), buf_cstr(&is));
 	}
 	if (a)
 		cashet__options__free_unpacked(a, NULL);
@@ -505,8 +542,8 @@ void compare_tags(const struct compare_sink *sink, Cashet__Pair *const *old,
 		const char *was = order <= 0 ? old[i]->value : NULL,
 			   *is = order >= 0 ? now[k]->value : NULL;
 		if (!was || !is || strcmp(was, is))
-			report_text(&w, CASHET__CHANGE__WHAT__TAG,
-				    order <= 0 ? old[i]->key : now[k]->key, was, is);
+			compare_text(&w, CASHET__CHANGE__WHAT__TAG,
+				     order <= 0 ? old[i]->key : now[k]->key, was, is);
 		i += order <= 0;
 		k += order >= 0;
 	}

@@ -12,6 +12,7 @@ struct compare_side {
 	const struct function *function; /* NULL: its description is not known */
 	const struct args *args;	 /* NULL: not known */
 	const uint8_t *func_hash, *args_hash;
+	const uint8_t *source;	    /* digest of what code it is, or NULL */
 	const uint8_t *description; /* or NULL */
 	size_t description_size;
 };

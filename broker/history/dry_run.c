@@ -177,6 +177,9 @@ static int take_function(void *arg, const Cashet__Function *from,
 				      .output_count = to->output_count,
 				      .entry = entry_of(r, from->name)};
 	memcpy(kept->hash, to->hash, DIGEST_SIZE);
+	kept->has_source = from->source.len == DIGEST_SIZE;
+	if (kept->has_source)
+		memcpy(kept->source, from->source.data, DIGEST_SIZE);
 	buf_add(&r->bytes, from->description.data, from->description.len);
 	return 0;
 }

@@ -43,6 +43,8 @@ struct dry_function {
 	size_t description, size; /* in @bytes */
 	uint32_t entry, options;
 	uint32_t output_count;
+	bool has_source;
+	uint8_t source[DIGEST_SIZE];
 };
 
 struct dry_options {

@@ -24,8 +24,10 @@ int dry_print(struct dry_run *r, uint32_t index, struct print *p, struct args *a
 	*args = (struct args){0};
 	if (core_view_task(r->core, DRY_BATCH, index, &view) || !view.has_fingerprint)
 		return 1;
+	const struct dry_function *f = &r->functions[r->tasks[index].function];
 	*p = (struct print){.function = dry_function(r, r->tasks[index].function),
-			    .index = index};
+			    .index = index,
+			    .source = f->has_source ? f->source : NULL};
 	memcpy(p->func_hash, view.func_hash, DIGEST_SIZE);
 	memcpy(p->args_hash, view.args_hash, DIGEST_SIZE);
 	if (!args_decode(view.args, view.args_size, args))
@@ -50,11 +52,13 @@ static void write_changes(struct dry_run *r, const struct print *p, uint64_t ear
 								c.index),
 				   .args = has_args ? &args : NULL,
 				   .func_hash = c.func_hash,
-				   .args_hash = args_hash},
+				   .args_hash = args_hash,
+				   .source = c.has_source ? c.source : NULL},
 			    now = {.function = p->function,
 				   .args = p->args,
 				   .func_hash = p->func_hash,
-				   .args_hash = p->args_hash};
+				   .args_hash = p->args_hash,
+				   .source = p->source};
 	compare_write(&sink, &old, &now);
 	if (has_args)
 		args_fini(&args);

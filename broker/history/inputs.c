@@ -317,7 +317,11 @@ void history_add_inputs(struct history *h, struct buf *out, unsigned field,
 			o->supplied = input->content.type != CONTENT_EXTERN;
 			o->parts = (uint32_t)input->name_count;
 		}
-		add_input(out, field, named ? function.inputs[i] : "", input, o);
+		add_input(out, field,
+			  input->label ? input->label
+			  : named      ? function.inputs[i]
+				       : "",
+			  input, o);
 		free(o->nodes);
 	}
 	free(origins);

@@ -276,6 +276,17 @@ static void other_functions(struct search *s, const uint8_t *args_hash)
 			look_up(s, n->versions[i]->hash, args_hash);
 }
 
+/* Of a call with the contents of @inputs where its own are: their places are the same. */
+static void encode_call(struct buf *out, const struct args *args,
+			const struct args_input *inputs, size_t count)
+{
+	if (call_args_encode(out, args->call))
+		return;
+	for (size_t i = 0; i < count; i++)
+		memcpy(out->data + args->inputs[i].offset, &inputs[i].content,
+		       CONTENT_SIZE);
+}
+
 static void hash_args(struct search *s, struct args_input *inputs, size_t count,
 		      uint8_t hash[DIGEST_SIZE])
 {
@@ -284,12 +295,31 @@ static void hash_args(struct search *s, struct args_input *inputs, size_t count,
 			    .inputs = inputs,
 			    .input_count = count};
 	buf_reset(&s->n->args);
-	args_encode(&s->n->args, &args);
+	if (s->p->args->call)
+		encode_call(&s->n->args, s->p->args, inputs, count);
+	else
+		args_encode(&s->n->args, &args);
 	sha256_digest(s->n->args.data, s->n->args.size, hash);
 }
 
-static bool same_input_names(const struct function *a, const struct function *b)
+/* Of two calls: are they at the same places, and files of one name? */
+static bool same_labels(const struct args *a, const struct args *b)
 {
+	if (!a->call || !b->call || a->input_count != b->input_count)
+		return false;
+	for (size_t i = 0; i < a->input_count; i++)
+		if (strcmp(a->inputs[i].label, b->inputs[i].label) ||
+		    strcmp(a->inputs[i].names[0], b->inputs[i].names[0]))
+			return false;
+	return true;
+}
+
+static bool same_input_names(const struct version *v, const struct sample *c,
+			     const struct print *p)
+{
+	const struct function *a = &v->function, *b = p->function;
+	if (p->args->call || c->args.call)
+		return same_labels(&c->args, p->args);
 	if (a->input_count != b->input_count)
 		return false;
 	for (size_t i = 0; i < a->input_count; i++)
@@ -307,7 +337,7 @@ static void other_inputs(struct search *s)
 		struct sample *c = &n->samples[n->tuples[i]];
 		const struct version *v = n->versions[c->version];
 		uint8_t hash[DIGEST_SIZE];
-		if (!v->known || !same_input_names(&v->function, p->function) ||
+		if (!v->known || !same_input_names(v, c, p) ||
 		    same_inputs(&c->args, p->args))
 			continue;
 		hash_args(s, c->args.inputs, c->args.input_count, hash);
@@ -332,7 +362,7 @@ static void one_other_input(struct search *s)
 			const struct sample *c = &n->samples[n->tuples[k]];
 			const struct version *v = n->versions[c->version];
 			uint8_t hash[DIGEST_SIZE];
-			if (!v->known || !same_input_names(&v->function, p->function) ||
+			if (!v->known || !same_input_names(v, c, p) ||
 			    !memcmp(&c->args.inputs[i].content,
 				    &p->args->inputs[i].content, CONTENT_SIZE))
 				continue;

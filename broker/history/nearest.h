@@ -20,6 +20,7 @@ struct print { /* a run that has a fingerprint; all borrowed */
 	const struct function *function; /* NULL: not known */
 	const struct args *args;	 /* NULL: malformed */
 	const uint8_t *batch;		 /* id, or NULL */
+	const uint8_t *source;		 /* what code it is, or NULL */
 	uint32_t index;
 };
 

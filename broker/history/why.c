@@ -10,7 +10,7 @@
 #define TASKS_MAX 32 /* that are named */
 
 enum { ENVELOPE_WHY_REPLY = 71 };
-enum { FUNCTION_PARAM_ORDER = 6 };
+enum { FUNCTION_PARAM_ORDER = 6, FUNCTION_PARAMS = 8 };
 
 static Cashet__WhyReply__Verdict verdict_of(const struct page_task *t)
 {
@@ -35,12 +35,14 @@ static Cashet__WhyReply__Verdict verdict_of(const struct page_task *t)
 	return CASHET__WHY_REPLY__VERDICT__CANCELLED;
 }
 
-/* Numbers come packed, or one by one. */
-static void put_order(struct buf *out, const struct subject *s)
+/* Which parameters people see, in which order. Numbers come packed, or one by one. */
+static void put_params(struct buf *out, const struct subject *s)
 {
 	const uint8_t *at = s->packed.data;
 	struct pb_field f;
 	while (s->packed.size && pb_next(&at, s->packed.data + s->packed.size, &f)) {
+		if (f.number == FUNCTION_PARAMS && f.type == PB_BYTES)
+			pb_bytes(out, 11, f.data, f.size);
 		if (f.number != FUNCTION_PARAM_ORDER)
 			continue;
 		if (f.type == PB_BYTES)
@@ -69,7 +71,7 @@ static void put_side(struct buf *out, unsigned field, const struct subject *s)
 		pb_bytes(out, 7, s->body.data, s->body.size);
 	}
 	pb_bytes(out, 8, s->description.data, s->description.size);
-	put_order(out, s);
+	put_params(out, s);
 	if (!s->seq && s->has_args)
 		pb_bytes(out, 10, s->args_bytes.data, s->args_bytes.size);
 	pb_close(out, mark);
@@ -160,11 +162,13 @@ static void put_changes(struct history *h, struct buf *out, const struct subject
 	struct compare_side a = {.function = old->has_function ? &old->function : NULL,
 				 .args = old->has_args ? &old->args : NULL,
 				 .func_hash = old->func_hash,
-				 .args_hash = old->args_hash},
+				 .args_hash = old->args_hash,
+				 .source = old->has_source ? old->source : NULL},
 			    b = {.function = now->has_function ? &now->function : NULL,
 				 .args = now->has_args ? &now->args : NULL,
 				 .func_hash = now->func_hash,
-				 .args_hash = now->args_hash};
+				 .args_hash = now->args_hash,
+				 .source = now->has_source ? now->source : NULL};
 	if (now->has_spec &&
 	    !deps_read(h, &now->row, now->spec.data, now->spec.size, &o.deps)) {
 		o.ends = history_ends(h, &now->row);

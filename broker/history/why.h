@@ -24,6 +24,8 @@ struct subject {
 	struct args args;
 	bool has_args, has_print; /* has_print: the fingerprint is known */
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
+	bool has_source;
+	uint8_t source[DIGEST_SIZE]; /* what code it is */
 	bool has_spec;
 	struct buf spec; /* packed cashet.TaskSpec */
 	struct buf options;

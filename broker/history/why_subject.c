@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FUNCTION_DESCRIPTION = 1, FUNCTION_NAME = 2 };
+enum { FUNCTION_DESCRIPTION = 1, FUNCTION_NAME = 2, FUNCTION_SOURCE = 7 };
 
 void subject_fini(struct subject *s)
 {
@@ -83,6 +83,12 @@ static void load_spec(struct history *h, struct subject *s)
 	struct pb_field f;
 	if (pb_find(&at, packed + size, FUNCTION_DESCRIPTION, &f) && !s->description.size)
 		buf_add(&s->description, f.data, f.size);
+	at = packed;
+	if (!s->has_source && pb_find(&at, packed + size, FUNCTION_SOURCE, &f) &&
+	    f.size == DIGEST_SIZE) {
+		s->has_source = true;
+		memcpy(s->source, f.data, DIGEST_SIZE);
+	}
 	if (!s->name)
 		s->name = function_name(packed, size);
 	packed = specs_options(specs, options, &size);
@@ -112,6 +118,8 @@ static int load_commit(struct history *h, uint64_t seq, struct subject *s, struc
 	s->has_nonce = c->has_nonce;
 	buf_add(&s->options, c->options, c->options_size);
 	memcpy(s->func_hash, c->func_hash, DIGEST_SIZE);
+	s->has_source = c->has_source;
+	memcpy(s->source, c->source, DIGEST_SIZE);
 	set_args(s, c->args, c->args_size);
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include "client/archive/output.h"
 #include "client/archive/read.h"
 #include "client/archive/write.h"
+#include "common/format/call_args.h"
 #include "common/format/source.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"

@@ -174,3 +174,93 @@ Test(compare, options_and_tags_are_told_only_where_they_differ)
 	cr_assert_str_eq(reply->changes[2]->name, "a");
 	cashet__why_reply__free_unpacked(reply, NULL);
 }
+
+/* ---- calls ---- */
+
+/* train(PATH, data=REF, lr=LR, net={layers: [64, LAST], act: ACT}) */
+static void make_call(struct sample *s, uint8_t identity, double lr, int64_t last,
+		      uint8_t data)
+{
+	static uint8_t source[2][DIGEST_SIZE];
+	*s = (struct sample){.func_hash = {identity}, .args_hash = {data}};
+	s->function =
+		(struct function){.language = (char *)"python", .identity = {identity}};
+	struct arg layers[] = {{.type = ARG_INT, .i = 64}, {.type = ARG_INT, .i = last}};
+	struct arg net[] = {{.type = ARG_TEXT,
+			     .name = "act",
+			     .name_size = 3,
+			     .data = "relu",
+			     .size = 4},
+			    {.type = ARG_LIST,
+			     .name = "layers",
+			     .name_size = 6,
+			     .items = layers,
+			     .count = 2}};
+	struct arg keywords[] = {
+		{.type = ARG_REF,
+		 .name = "data",
+		 .name_size = 4,
+		 .content = {CONTENT_PICKLE, {data}}},
+		{.type = ARG_FLOAT, .name = "lr", .name_size = 2, .d = lr},
+		{.type = ARG_MAP,
+		 .name = "net",
+		 .name_size = 3,
+		 .items = net,
+		 .count = 2}};
+	struct arg path = {.type = ARG_TEXT, .data = "out", .size = 3};
+	struct call_args call = {.positional = &path,
+				 .positional_count = 1,
+				 .keywords = keywords,
+				 .keyword_count = 3};
+	CLEANUP_BUF struct buf b = {0};
+	cr_assert(!call_args_encode(&b, &call) && !args_decode(b.data, b.size, &s->args));
+	source[identity % 2][0] = identity;
+	s->side = (struct compare_side){.function = &s->function,
+					.args = &s->args,
+					.func_hash = s->func_hash,
+					.args_hash = s->args_hash,
+					.source = source[identity % 2]};
+}
+
+Test(compare, arguments_of_calls_are_named_by_their_labels)
+{
+	struct sample a, b;
+	make_call(&a, 2, 0.1, 10, 7);
+	make_call(&b, 2, 0.1, 10, 7);
+	cr_assert_eq(compare_distance(&a.side, &b.side, 100), 0);
+	cr_assert_str_eq(differs(&a, &b, false),
+			 "11//0[>] 6/0/0[\"out\">\"out\"] 6/lr/0[0.1>0.1] "
+			 "6/net/0[{\"act\": \"relu\", \"layers\": [64, 10]}>"
+			 "{\"act\": \"relu\", \"layers\": [64, 10]}] 7/data/0[>] ");
+	args_fini(&b.args);
+	make_call(&b, 2, 0.2, 12, 8);
+	cr_assert_str_eq(differs(&a, &b, true), "11//0[>] 6/lr/1[0.1>0.2] "
+						"6/net.layers[1]/1[10>12] 7/data/1[>] ");
+	args_fini(&b.args);
+	make_call(&b, 3, 0.1, 10, 7);
+	cr_assert_str_eq(differs(&a, &b, true), "11//1[>] ");
+	b.function.version = (char *)"3.11";
+	cr_assert_str_eq(differs(&a, &b, true), "11//1[>] 12//2[>3.11] ");
+	args_fini(&b.args);
+	args_fini(&a.args);
+}
+
+Test(compare, a_value_that_becomes_a_reference_and_a_command_that_becomes_a_call)
+{
+	struct sample a, b;
+	make_call(&a, 2, 0.1, 10, 7);
+	make_call(&b, 2, 0.1, 10, 7);
+	for (size_t i = 0; i < b.args.call->keyword_count; i++)
+		if (!strcmp(b.args.call->keywords[i].name, "data"))
+			b.args.call->keywords[i].type = ARG_NULL;
+	cr_assert_str_eq(differs(&a, &b, true), "11//0[>] 6/data/1[>null] ");
+	cr_assert_str_eq(differs(&b, &a, true), "11//0[>] 7/data/1[null>] ");
+	struct sample command;
+	make(&command, 0.1, 1, 1);
+	cr_assert_str_eq(differs(&command, &a, true),
+			 "0//1[python3 train.py ${p.lr}>a call of a function in python] "
+			 "5/train.py/3[>] 1/THREADS/3[1>] 8/arguments/1[>] ");
+	cr_assert_gt(compare_distance(&command.side, &a.side, 100), 0);
+	args_fini(&b.args);
+	args_fini(&a.args);
+}
