@@ -1,4 +1,5 @@
 /* main.c - cashet-runner-c: everything that cashet needs to know of C. To add a command: a row. */
+#include "runners/c/describe/describe.h"
 #include "runners/c/serve/serve.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv); /* the words behind the command; exit status */
 } commands[] = {
+	{"describe", describe_command},
 	{"serve", cmd_serve},
 };
 

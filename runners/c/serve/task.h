@@ -9,7 +9,7 @@
 #include "common/json.h"
 #include "common/task/frames.h"
 #include "runners/c/include/cashet/task.h"
-#include "runners/c/serve/arena.h"
+#include "runners/c/arena.h"
 
 struct task_blob {
 	struct content content;

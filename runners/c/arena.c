@@ -1,5 +1,5 @@
 /* arena.c - see arena.h. */
-#include "runners/c/serve/arena.h"
+#include "runners/c/arena.h"
 
 #include "common/pure/mem.h"
 

@@ -1,0 +1,263 @@
+/* canon.c - the canonical form: sections of tokens with one blank between them. Lines are broken behind
+ * "{", "}" and ";" so that people can read them.
+ *
+ * Where a macro makes a text of its arguments (#), the blanks between their tokens are part of what the
+ * program says: there, and only there, they are as in the source. */
+#include "runners/c/describe/describer.h"
+
+#include "common/pure/mem.h"
+#include "common/pure/sha256.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SPLICE_DEPTH 16
+
+struct writer {
+	struct unit *u;
+	struct buf *out;
+	canon_word *fn;
+	void *arg;
+	const struct token *previous;
+	uint32_t braces, parens;
+	uint32_t
+		text; /* @parens outside of arguments that become a text, + 1; 0: not in such */
+	bool line_begins, armed; /* armed: the next token may open such arguments */
+	bool closed;		 /* behind "}": the line may end here */
+};
+
+static bool is(const struct token *t, char mark)
+{
+	return t && t->kind == C_TOKEN_MARK && t->size == 1 && t->text[0] == mark;
+}
+
+static void break_line(struct writer *w)
+{
+	if (!w->line_begins)
+		buf_add_byte(w->out, '\n');
+	w->line_begins = true;
+}
+
+/* has_blank() - in front of a token that does not begin its line. */
+static bool has_blank(const struct writer *w, const struct token *t)
+{
+	if (!w->text)
+		return true;
+	/* the ends of an argument have none */
+	if (w->parens == w->text &&
+	    (is(w->previous, '(') || is(w->previous, ',') || is(t, ')') || is(t, ',')))
+		return false;
+	return t->space_before;
+}
+
+static void begin_token(struct writer *w, const struct token *t)
+{
+	if (!w->line_begins) {
+		if (has_blank(w, t))
+			buf_add_byte(w->out, ' ');
+		return;
+	}
+	for (uint32_t i = 0; i <= w->braces && i < 40; i++)
+		buf_add_str(w->out, "  ");
+	w->line_begins = false;
+}
+
+static void count_parens(struct writer *w, const struct token *t)
+{
+	if (is(t, '(') || is(t, '[') || t->kind == C_TOKEN_CALL) {
+		w->parens++;
+		if (w->armed && is(t, '(') && !w->text)
+			w->text = w->parens;
+	} else if ((is(t, ')') || is(t, ']')) && w->parens > 0) {
+		if (w->text == w->parens)
+			w->text = 0;
+		w->parens--;
+	}
+}
+
+static void write_token(struct writer *w, const struct token *t)
+{
+	bool lines = w->parens == 0;
+	if (w->closed && !is(t, ';') && !is(t, ',') && !is(t, ')'))
+		break_line(w);
+	w->closed = false;
+	if (is(t, '}') && lines) {
+		w->braces -= w->braces > 0;
+		break_line(w);
+	}
+	begin_token(w, t);
+	buf_add(w->out, t->text, t->size);
+	count_parens(w, t);
+	w->armed = false;
+	if (t->atom) {
+		struct macro *m = macros_get(w->u, t->atom);
+		if (m) {
+			macros_check(w->u, m);
+			w->armed = m->makes_text;
+		}
+		w->fn(w->arg, t, w->previous);
+	}
+	w->previous = t;
+	w->closed = lines && is(t, '}');
+	if (lines && (is(t, '{') || is(t, ';'))) {
+		w->braces += is(t, '{');
+		break_line(w);
+	}
+}
+
+static void write_line(struct writer *w, const struct text *t, uint32_t hash)
+{
+	break_line(w);
+	buf_add_str(w->out, "  #");
+	w->line_begins = false;
+	for (uint32_t i = hash + 1; t->tokens[i].kind != C_TOKEN_LINE_END; i++)
+		write_token(w, &t->tokens[i]);
+	break_line(w);
+}
+
+static void write_tokens(struct writer *w, uint32_t file, uint32_t from, uint32_t to,
+			 int depth)
+{
+	const struct unit_file *f = &w->u->files[file];
+	for (uint32_t i = from; i < to; i++) {
+		const struct token *t = &f->text->tokens[i];
+		if (f->off[i] || t->kind == C_TOKEN_END)
+			continue;
+		if (!t->directive) {
+			write_token(w, t);
+			continue;
+		}
+		if (t->kind != C_TOKEN_HASH)
+			continue;
+		uint32_t name = t[1].atom;
+		uint32_t in = name && name == w->u->d->a_include && depth > 0
+				      ? unit_included(w->u, file, t->start)
+				      : 0;
+		if (in && w->u->files[in - 1].text) /* its lines are lines of this */
+			write_tokens(w, in - 1, 0, w->u->files[in - 1].text->count,
+				     depth - 1);
+		else if (name &&
+			 (name == w->u->d->a_pragma_line || name == w->u->d->a_include))
+			write_line(w, f->text, i);
+	}
+}
+
+void canon_statement(struct unit *u, const struct statement *s, struct buf *out,
+		     canon_word *fn, void *arg)
+{
+	struct writer w = {.u = u, .out = out, .fn = fn, .arg = arg, .line_begins = true};
+	write_tokens(&w, s->file, s->first, s->last, SPLICE_DEPTH);
+	break_line(&w);
+}
+
+void canon_macro(struct unit *u, const struct macro *m, struct buf *out, canon_word *fn,
+		 void *arg)
+{
+	for (uint32_t n = m->first; n; n = u->defines[n - 1].next) {
+		const struct define *def = &u->defines[n - 1];
+		const struct text *t = u->files[def->file].text;
+		struct writer w = {.u = u, .out = out, .fn = fn, .arg = arg, .parens = 1};
+		uint32_t i = def->hash + 2;
+		buf_add_str(out, "  #define ");
+		buf_add(out, t->tokens[i].text, t->tokens[i].size);
+		if (t->tokens[++i].kind == C_TOKEN_CALL)
+			buf_add_byte(
+				out,
+				'('); /* it touches the name, or it would be the value */
+		i += t->tokens[i].kind == C_TOKEN_CALL;
+		for (; t->tokens[i].kind != C_TOKEN_LINE_END; i++)
+			write_token(&w, &t->tokens[i]);
+		break_line(&w);
+	}
+}
+
+/* ---- sections */
+
+static bool same_section(const struct node *a, const struct node *b)
+{
+	return a->start == b->start && a->is_macro == b->is_macro &&
+	       !strcmp(a->path, b->path) && a->own.size == b->own.size &&
+	       !memcmp(a->own.data, b->own.data, a->own.size);
+}
+
+static uint32_t section_of(struct describer *d, uint32_t node)
+{
+	for (size_t i = 0; d->active_count > 1 && i < d->section_count; i++)
+		if (same_section(&d->nodes[d->sections[i].node], &d->nodes[node]))
+			return (uint32_t)i;
+	mem_grow(d->sections, d->section_count, d->section_capacity);
+	d->sections[d->section_count] = (struct section){.node = node};
+	return (uint32_t)d->section_count++;
+}
+
+/* label() - NAME, or NAME#2 if another one has it. @counts: by atom. */
+static const char *label(struct describer *d, const char *name, uint32_t *counts)
+{
+	char text[32];
+	uint32_t n = ++counts[atoms_of(&d->atoms, name, strlen(name))];
+	snprintf(text, sizeof text, n > 1 ? "#%u" : "", n);
+	struct buf whole = {0};
+	buf_add_str(&whole, name);
+	buf_add_str(&whole, text);
+	const char *found = arena_copy(&d->arena, whole.data, whole.size);
+	buf_fini(&whole);
+	return found;
+}
+
+static void give_labels(struct describer *d)
+{
+	for (uint32_t i = 0; i < d->node_count; i++) {
+		const char *name = d->nodes[i].name;
+		d->nodes[i].section = section_of(d, i);
+		atoms_of(&d->atoms, name, strlen(name));
+	}
+	uint32_t *counts = mem_alloc(d->atoms.count * sizeof *counts);
+	for (size_t i = 0; i < d->section_count; i++)
+		d->sections[i].label =
+			label(d, d->nodes[d->sections[i].node].name, counts);
+	free(counts);
+}
+
+/* write_uses() - the sections that a section names; for a shared one, those of all its nodes. */
+static void write_uses(struct describer *d, uint32_t section, uint32_t *seen)
+{
+	bool any = false;
+	for (uint32_t n = d->sections[section].node; n < d->node_count; n++) {
+		const struct node *node = &d->nodes[n];
+		for (size_t i = 0; node->section == section && i < node->ref_count; i++) {
+			uint32_t to = d->nodes[node->refs[i]].section;
+			if (seen[to] == section + 1 || to == section)
+				continue;
+			seen[to] = section + 1;
+			buf_add_str(&d->canonical, any ? " " : "  uses ");
+			buf_add_str(&d->canonical, d->sections[to].label);
+			any = true;
+		}
+		if (d->active_count == 1)
+			break;
+	}
+	if (any)
+		buf_add_byte(&d->canonical, '\n');
+}
+
+void canon_write(struct describer *d)
+{
+	buf_reset(&d->canonical);
+	d->section_count = 0;
+	give_labels(d);
+	buf_printf(&d->canonical, "cashet-c 1\nentry @%s\n", d->sections[0].label);
+	uint32_t *seen = mem_alloc(d->section_count * sizeof *seen);
+	for (uint32_t i = 0; i < d->section_count; i++) {
+		struct section *s = &d->sections[i];
+		const struct node *node = &d->nodes[s->node];
+		size_t from = d->canonical.size;
+		buf_printf(&d->canonical, "%s %s\n", node->kind, s->label);
+		buf_add(&d->canonical, node->own.data, node->own.size);
+		write_uses(d, i, seen);
+		sha256_digest(d->canonical.data + from, d->canonical.size - from,
+			      s->digest);
+	}
+	free(seen);
+	sha256_digest(d->canonical.data, d->canonical.size, d->hash);
+}
