@@ -22,6 +22,8 @@ void sample_begin(void)
 {
 	strcpy(folder, "/tmp/cashet-batch-XXXXXX");
 	cr_assert(mkdtemp(folder));
+	/* No describer of the machine that we are built on. */
+	cr_assert_eq(setenv("CASHET_RUNNER_PATH", folder, 1), 0);
 	cr_assert_eq(chdir(folder), 0);
 }
 
@@ -70,6 +72,10 @@ static void dump_options(const Cashet__Options *o)
 	for (size_t i = 0; i < o->n_externs; i++)
 		buf_printf(&dump_text, " extern=%u.%u:%s", o->externs[i]->input,
 			   o->externs[i]->member, o->externs[i]->path);
+	if (o->isolation)
+		buf_printf(&dump_text, " fork");
+	if (o->interpreter && *o->interpreter)
+		buf_printf(&dump_text, " python:%s", o->interpreter);
 	buf_printf(&dump_text, "%s\n", o->stdout_is_result ? " stdout" : "");
 }
 
@@ -85,6 +91,11 @@ static void dump_function(const Cashet__Function *message)
 		buf_printf(&dump_text, " %s", f.argv[i]);
 	if (f.shell)
 		buf_printf(&dump_text, " '%s'", f.shell);
+	if (f.language)
+		buf_printf(&dump_text, " %s %s %02x%02x", f.language,
+			   f.version ? f.version : "-", f.identity[0], f.identity[1]);
+	for (size_t i = 0; i < message->n_params; i++)
+		buf_printf(&dump_text, "%s%s", i ? "," : " shows:", message->params[i]);
 	for (size_t i = 0; i < f.env_count; i++)
 		buf_printf(&dump_text, " env:%s=%s", f.env[i].name, f.env[i].value);
 	for (size_t i = 0; i < f.param_count; i++)
@@ -101,6 +112,11 @@ static void dump_function(const Cashet__Function *message)
 		buf_printf(&dump_text, " code:%s%s:%02x%02x", f.code[i].path,
 			   f.code[i].executable ? "*" : "", f.code[i].digest[0],
 			   f.code[i].digest[1]);
+	for (size_t i = 0; i < f.code_count; i++)
+		if (f.code[i].scheme != CODE_BYTES)
+			buf_printf(&dump_text, " scheme:%s=%u", f.code[i].path,
+				   f.code[i].scheme);
+	cr_assert_eq(message->source.len == DIGEST_SIZE, function_has_source(&f));
 	if (f.metrics)
 		buf_printf(&dump_text, " metrics:%s", f.metrics);
 	if (f.salt)
@@ -136,11 +152,23 @@ static void dump_group(const Cashet__Group *g)
 	buf_printf(&dump_text, "%s\n", g->skip_failed ? " skip" : "");
 }
 
+static void dump_arg(const char *name, const struct arg *a)
+{
+	buf_printf(&dump_text, " %s%s", name, *name ? "=" : "");
+	arg_format(&dump_text, a);
+}
+
 static void dump_task(const Cashet__TaskSpec *t)
 {
 	struct args a;
 	cr_assert_eq(args_decode(t->args.data, t->args.len, &a), 0, "bad arguments");
 	buf_printf(&dump_text, "task f=%u", t->function);
+	for (size_t i = 0; a.call && i < a.call->positional_count; i++)
+		dump_arg("", &a.call->positional[i]);
+	for (size_t i = 0; a.call && i < a.call->keyword_count; i++)
+		dump_arg(a.call->keywords[i].name, &a.call->keywords[i]);
+	if (a.call && a.input_count)
+		buf_printf(&dump_text, " ;");
 	for (size_t i = 0; i < a.value_count; i++) {
 		buf_printf(&dump_text, "%s", i ? "," : " (");
 		if (a.values[i].type == VALUE_STRING)
@@ -155,8 +183,14 @@ static void dump_task(const Cashet__TaskSpec *t)
 		for (size_t k = 0; k < t->n_refs; k++)
 			if (t->refs[k]->offset == in->offset)
 				ref = t->refs[k];
+		if (in->label)
+			buf_printf(&dump_text, " %s:", in->label);
 		for (size_t k = 0; k < in->name_count; k++)
-			buf_printf(&dump_text, "%s%s", k ? "|" : " ", in->names[k]);
+			buf_printf(&dump_text, "%s%s",
+				   k	       ? "|"
+				   : in->label ? ""
+					       : " ",
+				   in->names[k]);
 		buf_printf(&dump_text, "%s", in->name_is_array ? "[]" : "");
 		cr_assert_eq(in->content.type == CONTENT_NONE, ref != NULL);
 		if (!ref)
