@@ -148,7 +148,8 @@ enum cashet_source_kind {
 struct cashet_source {
 	enum cashet_source_kind kind;
 	const char *path;
-	const char *as;
+	const char
+		*as; /* BLOB of a call: a file of this name; NULL: the value that it is */
 	const char *digest;
 	bool executable;		  /* BLOB */
 	enum cashet_content_type content; /* BLOB: what a call returned; NONE: a file */

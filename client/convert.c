@@ -12,7 +12,7 @@
 
 const char *convert_title(const struct cashet_task *t)
 {
-	return t->name ? t->name : "task";
+	return t->name ? t->name : t->call ? t->call : "task";
 }
 
 int convert_fail(struct converter *v, size_t index, const char *fmt, ...)
@@ -219,11 +219,22 @@ static int check_template(struct converter *v, size_t index, const char *text,
 	return 0;
 }
 
+static int check_env(struct converter *v, size_t index, const struct spec_task *to)
+{
+	int r = 0;
+	for (uint32_t i = 0; r == 0 && i < to->env.count; i++)
+		r = check_template(v, index, to->env.items[i].value, to);
+	return r;
+}
+
 static int convert_run(struct converter *v, size_t index, struct spec_task *to)
 {
 	const struct cashet_task *t = &v->tasks[index];
+	if (t->call)
+		return check_env(v, index, to);
 	if ((t->argc > 0) == (t->shell != NULL))
-		return convert_fail(v, index, "it needs argv or shell, one of them");
+		return convert_fail(v, index,
+				    "it needs argv, shell or call, one of them");
 	if (t->argc && (!t->argv || !t->argv[0] || !*t->argv[0]))
 		return convert_fail(v, index, "the program has no name");
 	if (t->shell && !t->shell[strspn(t->shell, " \t\n")])
@@ -234,9 +245,7 @@ static int convert_run(struct converter *v, size_t index, struct spec_task *to)
 	int r = t->shell ? check_template(v, index, t->shell, to) : 0;
 	for (size_t i = 0; r == 0 && i < t->argc; i++)
 		r = check_template(v, index, t->argv[i], to);
-	for (uint32_t i = 0; r == 0 && i < to->env.count; i++)
-		r = check_template(v, index, to->env.items[i].value, to);
-	return r;
+	return r ? r : check_env(v, index, to);
 }
 
 /* ---- all of it */
@@ -249,8 +258,8 @@ int convert_task(struct converter *v, size_t index, struct spec_task *to)
 				 .metrics = t->metrics,
 				 .salt = t->salt,
 				 .count = 1};
-	int r = convert_params(v, index, to);
-	if (!r)
+	int r = t->call ? convert_call(v, index, to) : convert_params(v, index, to);
+	if (!r && !t->call)
 		r = convert_inputs(v, index, to);
 	if (!r)
 		r = convert_pairs(v, index, t->outputs, t->output_count, "outputs",

@@ -26,6 +26,13 @@ struct converter {
 int convert_task(struct converter *v, size_t index, struct spec_task *to);
 
 /* The parts, as far as they are in files of their own. */
+/** convert_want_call() - tell the describer which function the task at @index calls. */
+int convert_want_call(struct converter *v, size_t index);
+/** convert_call() - the function and its arguments; sets to->name. */
+int convert_call(struct converter *v, size_t index, struct spec_task *to);
+/** convert_member() - @input: its name, for messages, and of a file whose path has none. */
+int convert_member(struct converter *v, size_t index, const struct cashet_source *from,
+		   const char *input, struct spec_member *to);
 int convert_inputs(struct converter *v, size_t index, struct spec_task *to);
 int convert_needs(struct converter *v, size_t index, struct spec_task *to);
 /** convert_find_code() - sorted, without schemes: those need a describer, which is run once for all

@@ -137,7 +137,12 @@ static int convert_blob(struct converter *v, size_t index,
 	to->kind = MEMBER_FILE;
 	to->file_name = from->as ? from->as : input;
 	to->item->uploaded = true;
-	to->item->content.type = from->executable ? CONTENT_EXEC : CONTENT_FILE;
+	to->item->content.type = from->content	    ? (uint8_t)from->content
+				 : from->executable ? CONTENT_EXEC
+						    : CONTENT_FILE;
+	if (!content_is_result(to->item->content.type))
+		return convert_fail(v, index, "input \"%s\": that is no type of content",
+				    input);
 	if (!from->digest ||
 	    hex_decode(to->item->content.digest, DIGEST_SIZE, from->digest))
 		return convert_fail(v, index,
@@ -166,9 +171,8 @@ static int convert_extern(struct converter *v, size_t index,
 	return r;
 }
 
-static int convert_source(struct converter *v, size_t index,
-			  const struct cashet_source *from, const char *input,
-			  struct spec_member *to)
+int convert_member(struct converter *v, size_t index, const struct cashet_source *from,
+		   const char *input, struct spec_member *to)
 {
 	switch (from->kind) {
 	case CASHET_SOURCE_FILE:
@@ -204,7 +208,7 @@ static int convert_input(struct converter *v, size_t index,
 	if (!(to->members = convert_take(v, from->source_count, sizeof *to->members)))
 		return ERR_FAILED;
 	for (size_t i = 0; r == 0 && i < from->source_count; i++)
-		r = convert_source(v, index, &from->sources[i], from->name,
+		r = convert_member(v, index, &from->sources[i], from->name,
 				   &to->members[i]);
 	return r;
 }

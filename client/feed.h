@@ -15,6 +15,9 @@ struct feed { /* who takes it */
 	bool watch; /* SubmitChunk.watch */
 };
 
+/** feed_keep_up() - while files or describers are waited for: the session is kept, Ctrl-C is heard.
+ * @c: struct cashet. Return: 0 or ERR_*. */
+int feed_keep_up(void *c, struct err *e);
 /** feed_file() - a batch file. Return: 0; ERR_USAGE for a bad file; what @feed returns. */
 int feed_file(struct cashet *c, const char *path,
 	      const struct cashet_submit_options *options, const struct feed *feed,

@@ -48,7 +48,7 @@ static void free_tags(char **tags, size_t count)
 
 /* While a batch file comes slowly through a pipe: the session is kept, Ctrl-C is heard. Not being
  * connected is no reason to stop reading; whoever sends finds out. */
-static int keep_up(void *arg, struct err *e)
+int feed_keep_up(void *arg, struct err *e)
 {
 	struct cashet *c = arg;
 	if (!c->transport && !c->submission)
@@ -90,7 +90,7 @@ static int read_stream(void *arg, void *out, size_t size, size_t *gotp, struct e
 	int r;
 	while ((r = s->stream->read(s->stream->arg, out, size, gotp, &error)) ==
 	       CASHET_AGAIN) {
-		r = keep_up(s->c, e);
+		r = feed_keep_up(s->c, e);
 		if (r)
 			return r;
 	}
@@ -120,7 +120,7 @@ static int feed(struct cashet *c, const char *path, const struct cashet_stream *
 		.memo_path = memo,
 		.warn = options->warned,
 		.warn_arg = options->warned_arg,
-		.idle = keep_up,
+		.idle = feed_keep_up,
 		.idle_arg = c,
 		.read = stream ? read_stream : NULL,
 		.read_arg = &streaming,

@@ -73,6 +73,10 @@ static int want_all(struct converter *v)
 	for (size_t i = 0; r == 0 && i < v->count; i++) {
 		struct spec_task task = {0};
 		arena_reset(&v->arena);
+		if (v->tasks[i].call) {
+			r = convert_want_call(v, i);
+			continue;
+		}
 		r = convert_find_code(v, i, &task);
 		if (r == 0)
 			r = shipped_want(&v->shipping, task.code, task.code_count, v->e);
@@ -93,6 +97,18 @@ static void note_stdout(struct converter *v, const struct cashet_ref *ref)
 		v->targets.items[target].keeps_stdout = true;
 }
 
+static void note_args(struct converter *v, const struct cashet_arg *args, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct cashet_arg *a = &args[i];
+		if (a->type == CASHET_ARG_LIST || a->type == CASHET_ARG_MAP)
+			note_args(v, a->items, a->count);
+		else if (a->type == CASHET_ARG_SOURCE &&
+			 a->source.kind == CASHET_SOURCE_REF)
+			note_stdout(v, &a->source.ref);
+	}
+}
+
 /* Who reads whose standard output, and that every task is right, before anything is sent. */
 static int check_all(struct converter *v)
 {
@@ -106,6 +122,8 @@ static int check_all(struct converter *v)
 		int r = convert_task(v, i, &unused);
 		if (r)
 			return r;
+		note_args(v, t->args, t->arg_count); /* their depth is checked now */
+		note_args(v, t->kwargs, t->kwarg_count);
 	}
 	return 0;
 }
@@ -193,8 +211,11 @@ int feed_tasks(struct cashet *c, const struct cashet_task *tasks, size_t count,
 			      .options = options ? options : &none,
 			      .e = e};
 	char *memo = handle_memo_path(c);
-	struct describe_options describe = {.memo_path = memo};
-	v.shipping.files = &v.files;
+	struct describe_options describe = {
+		.memo_path = memo, .idle = feed_keep_up, .idle_arg = c};
+	v.shipping = (struct shipping){.files = &v.files,
+				       .warn = v.options->warned,
+				       .warn_arg = v.options->warned_arg};
 	int r = check_batch(&v);
 	if (r == 0)
 		r = files_init(&v.files, "-", memo, e);

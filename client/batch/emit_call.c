@@ -93,8 +93,8 @@ static int note(void *arg, const char *label, struct arg *a)
 		if (member->kind == MEMBER_REF)
 			c->places[c->place_count++] = (struct place){
 				(uint32_t)(a->offset - c->at), (uint32_t)a->size};
-		else
-			add_extern(c, member);
+		else if (member->kind == MEMBER_EXTERN)
+			add_extern(c, member); /* else it is in the store already */
 	}
 	c->contents++;
 	return 0;

@@ -203,6 +203,9 @@ int spec_want(struct spec *s, const struct node *node);
 /** spec_read_call() - which function; describes it. @own, @common: enum spec_call_key. */
 int spec_read_call(struct spec *s, const struct node *const *own,
 		   const struct node *const *common, struct spec_task *task);
+/** spec_version() - of an interpreter that was chosen, "3.11.7" as "3.11": what a patch release changes
+ * is no other work. Return: NULL out of memory. */
+char *spec_version(struct arena *arena, const struct described *function);
 /** spec_read_sweep_of_call() - whose values may be whatever arguments can be. */
 int spec_read_sweep_of_call(struct spec *s, const struct node *node,
 			    struct spec_task *task);

@@ -97,13 +97,13 @@ static int fail_described(struct spec *s, const struct node *node,
 	return e;
 }
 
-/* cut_version() - "3.11.7" to "3.11": what a patch release changes is no other work. */
-static const char *cut_version(struct spec *s, const char *version)
+char *spec_version(struct arena *arena, const struct described *function)
 {
+	const char *version = function->version;
 	size_t size = strcspn(version, ".");
 	if (version[size])
 		size += 1 + strcspn(version + size + 1, ".");
-	return arena_text(&s->doc->arena, version, size);
+	return arena_text(arena, version, size);
 }
 
 static int describe(struct spec *s, const struct describe_target *target,
@@ -143,7 +143,8 @@ int spec_read_call(struct spec *s, const struct node *const *own,
 		return e;
 	call->fork = choice;
 	call->python = target.python;
-	if (call->python && !(call->version = cut_version(s, call->function->version)))
+	if (call->python &&
+	    !(call->version = spec_version(&s->doc->arena, call->function)))
 		return doc_no_memory(s->doc);
 	task->call = call;
 	struct err why = {0};

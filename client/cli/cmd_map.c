@@ -444,6 +444,27 @@ static int end(struct cli *cli, const char *batch, const struct cashet_counts *c
 	return 0;
 }
 
+/* What is wrong with an item is quoted from the line that we made of it: what helps is its number. */
+static void hide_our_line(const struct items *m, struct cashet_error *e)
+{
+	char *quote = strchr(e->what, '\n');
+	size_t size = strlen(m->name);
+	uint64_t line, column;
+	int end = 0;
+	if (!quote || strncmp(e->what, m->name, size) ||
+	    sscanf(e->what + size, ":%" SCNu64 ":%" SCNu64 "%n", &line, &column, &end) !=
+		    2)
+		return;
+	*quote = '\0';
+	char *message = e->what + size + end;
+	char place[32];
+	int place_size = snprintf(place, sizeof place, ":%" PRIu64, line);
+	if (place_size < 0 || place_size > end)
+		return;
+	memcpy(e->what + size, place, (size_t)place_size);
+	memmove(e->what + size + place_size, message, strlen(message) + 1);
+}
+
 static int map(struct items *m, const struct cashet_submit_options *options)
 {
 	struct cli *cli = m->cli;
@@ -452,8 +473,10 @@ static int map(struct items *m, const struct cashet_submit_options *options)
 	struct cashet_counts counts;
 	char batch[CASHET_HEX_SIZE];
 	bool paused = false;
-	if (cashet_submit_stream(cli->c, &stream, options, batch, &e))
+	if (cashet_submit_stream(cli->c, &stream, options, batch, &e)) {
+		hide_our_line(m, &e);
 		return cli_fail(cli, &e);
+	}
 	if (cli->settings.detach)
 		return submitting_name(cli, batch);
 	cli->name_is_chatter = true;
@@ -482,6 +505,8 @@ int cmd_map(struct cli *cli)
 	if (code == 0)
 		code = open_items(&m);
 	s.options.format = "jsonl"; /* what we make */
+	if (!s.options.name)
+		s.options.name = word;
 	cli_catch();
 	if (code == 0)
 		code = cli_open(cli, false, true);
