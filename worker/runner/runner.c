@@ -232,7 +232,6 @@ void runner_call(struct worker *w, struct runner *r, struct attempt *a)
 	if (r->state == RUNNER_READY) {
 		r->state = RUNNER_BUSY;
 		w->pool.idle--;
-		r->pinged_ns = 0;
 	}
 	runner_promote(w, r);
 }
@@ -364,7 +363,7 @@ static const char *take_frame(struct worker *w, struct runner *r, const struct f
 	case FRAME_ERROR:
 		return take_answer(w, r, f);
 	case FRAME_PONG:
-		if (f->token != r->pinged_ns && r->pinged_ns)
+		if (!r->pinged_ns || f->token != r->pinged_ns)
 			return "the runner answered a ping that was not sent";
 		r->pinged_ns = 0;
 		r->heard_ns = w->now_ns;

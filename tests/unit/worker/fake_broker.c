@@ -215,7 +215,10 @@ uint64_t fake_assign(struct fake *f, const struct fake_task *task)
 	uint8_t func_hash[DIGEST_SIZE], args_hash[DIGEST_SIZE];
 	struct args none = {0};
 	function_encode(&description, task->function);
-	args_encode(&args, task->args ? task->args : &none);
+	if (task->call)
+		call_args_encode(&args, task->call);
+	else
+		args_encode(&args, task->args ? task->args : &none);
 	sha256_digest(description.data, description.size, func_hash);
 	sha256_digest(args.data, args.size, args_hash);
 	if (task->wrong_args_hash)
@@ -232,7 +235,7 @@ uint64_t fake_assign(struct fake *f, const struct fake_task *task)
 	a.lease = &lease;
 	a.args = (ProtobufCBinaryData){args.size, args.data};
 	a.attempt = 1;
-	a.attempts_max = 1;
+	a.attempts_max = task->attempts_max ? task->attempts_max : 1;
 	a.name = (char *)(uintptr_t) "task";
 	a.env = task->env;
 	a.n_env = task->env_count;
@@ -241,6 +244,9 @@ uint64_t fake_assign(struct fake *f, const struct fake_task *task)
 	af.func_hash = lease.func_hash;
 	af.description = (ProtobufCBinaryData){description.size, description.data};
 	af.name = (char *)(uintptr_t) "task";
+	if (task->source)
+		af.source = (ProtobufCBinaryData){DIGEST_SIZE,
+						  (uint8_t *)(uintptr_t)task->source};
 	Cashet__Options defaults = CASHET__OPTIONS__INIT, *options[1] = {&defaults};
 	if (task->options)
 		options[0] = (Cashet__Options *)(uintptr_t)task->options;

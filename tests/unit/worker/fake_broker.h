@@ -28,6 +28,9 @@ struct fake_outcome { /* the last report under an epoch */
 struct fake_task {
 	struct function *function;
 	struct args *args;		/* NULL: none */
+	struct call_args *call;		/* of a call */
+	const uint8_t *source;		/* digest; NULL: none */
+	uint32_t attempts_max;		/* 0: 1 */
 	const Cashet__Options *options; /* NULL: defaults */
 	Cashet__Pair **env;
 	size_t env_count;
