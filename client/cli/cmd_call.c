@@ -106,6 +106,9 @@ int submit_call(struct cli *cli, const struct cashet_submit_options *options)
 {
 	struct arguments a = {.cli = cli};
 	struct cashet_task task;
+	struct cashet_submit_options named = *options;
+	if (!named.name)
+		named.name = cli->words.items[0];
 	if (cli->settings.format)
 		return cli_usage(cli, "", "--format is for batch files");
 	cli_catch();
@@ -113,7 +116,7 @@ int submit_call(struct cli *cli, const struct cashet_submit_options *options)
 	if (code == 0)
 		code = make_task(&a, &task);
 	if (code == 0)
-		code = submit(cli, &task, options);
+		code = submit(cli, &task, &named);
 	arguments_fini(&a);
 	return code;
 }

@@ -133,13 +133,18 @@ static int write_terminal(struct cli *cli, const struct cashet_content *content)
 		cashet_get_blob(cli->c, content->digest, terminal_write, &t, &e) != 0;
 	int end = failed ? 0 : terminal_end(&t);
 	if (t.is_binary) {
-		buf_add_str(&out, "binary, ");
+		buf_add_str(&out, content->type == CASHET_CONTENT_PICKLE
+					  ? "a pickle of Python's, "
+					  : "binary, ");
 		if (content->size) /* of an input it is not recorded */
 			show_size(&out, content->size);
 		buf_printf(&out, "%s%s\n", content->size ? ", " : "",
 			   hex_encode(hex, content->digest, 32));
 		code = cli_write(cli, &out);
-		cli_note(cli, "to write it to a file: -o FILE");
+		cli_note(cli, content->type == CASHET_CONTENT_PICKLE
+				      ? "to write it to a file: -o FILE; unpickle only "
+					"what you trust"
+				      : "to write it to a file: -o FILE");
 	} else if (failed) {
 		code = cli_fail(cli, &e);
 	} else if (end) {
@@ -263,7 +268,8 @@ static int get_origin(struct cli *cli, const struct cashet_shown *shown,
 	const struct settings *s = &cli->settings;
 	const struct chosen chosen = {.content = o->content};
 	if (o->content.type == CASHET_CONTENT_NONE ||
-	    o->content.type > CASHET_CONTENT_TREE)
+	    o->content.type == CASHET_CONTENT_LIST ||
+	    o->content.type == CASHET_CONTENT_RESULT)
 		return not_one(cli, shown, o);
 	int code = 0;
 	if (s->output_file || !s->json)
