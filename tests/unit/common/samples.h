@@ -4,6 +4,7 @@
 
 #include "common/format/commit.h"
 #include "common/format/function.h"
+#include "common/format/source.h"
 
 #include <string.h>
 
@@ -42,6 +43,96 @@ static inline struct function *sample_function(void)
 	for (size_t i = 0; i < f.code_count; i++)
 		sample_digest(code[i].digest, code[i].executable ? 0x10 : 0x20);
 	return &f;
+}
+
+/* A function by source, beside which a file lies. */
+static inline struct function *sample_call(void)
+{
+	static struct function_pair env[] = {{"OMP_NUM_THREADS", "1"}};
+	static struct function_code code[] = {{.path = "data.json"}};
+	static struct function f = {
+		.language = "python",
+		.version = "3.11",
+		.env = env,
+		.env_count = ARRAY_LEN(env),
+		.salt = "a",
+		.code = code,
+		.code_count = ARRAY_LEN(code),
+	};
+	sample_digest(f.identity, 0x30);
+	sample_digest(code[0].digest, 0x20);
+	return &f;
+}
+
+/* Every kind of value, by position; by name in no order. */
+static inline struct call_args *sample_call_args(void)
+{
+	static struct arg
+		list[] = {{.type = ARG_INT, .i = 1}, {.type = ARG_LIST}},
+		map[] = {{.type = ARG_MAP, .name = "bb", .name_size = 2},
+			 {.type = ARG_NULL, .name = "a", .name_size = 1}},
+		keywords[] = {{.type = ARG_LIST, .name = "xs", .name_size = 2},
+			      {.type = ARG_FLOAT, .name = "lr", .name_size = 2, .d = 0.1},
+			      {.type = ARG_MAP, .name = "opts", .name_size = 4}},
+		positional[] = {
+			{.type = ARG_NULL},	    {.type = ARG_BOOL, .boolean = true},
+			{.type = ARG_INT, .i = -2}, {.type = ARG_FLOAT, .d = -0.0},
+			{.type = ARG_TEXT},	    {.type = ARG_BYTES},
+			{.type = ARG_REF},	    {.type = ARG_FILE}};
+	static struct call_args a = {positional, keywords, ARRAY_LEN(positional),
+				     ARRAY_LEN(keywords)};
+	static bool filled; /* encoding sorts */
+	if (filled)
+		return &a;
+	filled = true;
+	keywords[0].items = list;
+	keywords[0].count = 2;
+	keywords[2].items = map;
+	keywords[2].count = 2;
+	positional[4].data = "\xc3\xa9";
+	positional[4].size = 2;
+	positional[5].data = "\0\1";
+	positional[5].size = 2;
+	positional[6].content.type = CONTENT_JSON;
+	sample_digest(positional[6].content.digest, 0x40);
+	positional[7].data = "a.csv";
+	positional[7].size = 5;
+	positional[7].content.type = CONTENT_FILE;
+	sample_digest(positional[7].content.digest, 0x50);
+	return &a;
+}
+
+static inline struct source *sample_source(void)
+{
+	static struct source_file files[] = {
+		{.path = "train.py", .size = 314},
+		{.path = "lib/util.py", .size = 1},
+		{.path = "run.c", .executable = true, .size = 9}};
+	static struct source_package packages[] = {{"numpy", "2.1.0", true},
+						   {"odd", NULL, false}};
+	static struct source_definition definitions[] = {
+		{.label = "train", .kind = "function", .path = "train.py", .line = 15},
+		{.label = "LIMIT", .kind = "variable", .path = "lib/util.py", .line = 3}};
+	static char *flags[] = {"-O3", "-DX=1"};
+	static struct source_unit units[] = {
+		{.language = "python",
+		 .path = "train.py",
+		 .name = "train",
+		 .packages = packages,
+		 .package_count = 2,
+		 .definitions = definitions,
+		 .definition_count = 2},
+		{.language = "c", .path = "run.c", .flags = flags, .flag_count = 2}};
+	static struct source s = {files, units, ARRAY_LEN(files), ARRAY_LEN(units)};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		sample_digest(files[i].digest, (uint8_t)files[i].size);
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		sample_digest(units[i].hash, 0x60);
+		sample_digest(units[i].identity, 0x70);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(definitions); i++)
+		sample_digest(definitions[i].digest, 0x80);
+	return &s;
 }
 
 static inline struct args *sample_args(void)
