@@ -336,9 +336,9 @@ static int decode_hex(const char *hex)
 
 Test(call_args, bytes_that_no_encoder_writes_are_refused)
 {
-	static const char *const good[] = {
-		"830280a0",	"830281f6a0",	  "830280a16161f6",
-		"8302818101a0", "8302818202a0a0", "830281fb3ff0000000000000a0"};
+	static const char *const good[] = {"830280a0",	     "830281f6a0",
+					   "830280a16161f6", "8302818101a0",
+					   "8302818202a0a0", "830281f93c00a0"};
 	static const char *const bad[] = {
 		"",
 		"83",
@@ -357,7 +357,7 @@ Test(call_args, bytes_that_no_encoder_writes_are_refused)
 		"830281a0a0",		      /* a bare map */
 		"8302811bffffffffffffffffa0", /* over 63 bits */
 		"830281180aa0",		      /* not the shortest form */
-		"830281f93c00a0",	      /* a float of another size */
+		"830281fb3ff0000000000000a0", /* a float of another size */
 		"83028161ffa0",		      /* no UTF-8 */
 	};
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
