@@ -217,3 +217,33 @@ Test(fair, whoever_was_kept_a_worker_is_next_after_a_higher_priority)
 	run_all(&d);
 	cr_expect(batch_view(&d, 1).ended);
 }
+
+/* The worker whose disk had no room for it is asked again when it is the last one, also if small ones
+ * leave it no room to be asked. */
+Test(fair, who_was_refused_by_the_last_worker_is_kept_it)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(60, 0, 0), first = {0}, q = {0};
+	p.task_count = 60;
+	p.options[SMALL].resources[p.options[SMALL].resource_count++] =
+		(struct core_resource){"memory", 1 << 28}; /* four leave nothing */
+	add_function(&first, p.options[SMALL], 0);
+	add_task(&first, 0, "first");
+	add_function(&q, p.options[LARGE], 0);
+	add_task(&q, 0, "large");
+	join(&d, 0, 4, 0);
+	join(&d, 1, 4, 0);
+	submit(&d, 3, &first); /* the queue of small ones is the first */
+	submit(&d, 2, &q);
+	uint32_t full = grant_of(&d, 2, 0).worker;
+	submit(&d, 1, &p);
+	finish(&d, 2, 0, CORE_OUT_NO_ROOM, 0);
+	STEP(&d, .type = CORE_EV_WORKER_BYE, .worker = !full);
+	size_t before = seen(&d, CORE_FX_GRANT);
+	while (status(&d, 2, 0) != CORE_RUNNING) {
+		cr_assert_leq(seen(&d, CORE_FX_GRANT) - before, 3 + 4 + 4);
+		complete(&d, 1, oldest_on(&d, full));
+	}
+	complete(&d, 2, 0);
+	cr_expect(batch_view(&d, 2).ended);
+}
