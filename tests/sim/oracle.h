@@ -38,3 +38,5 @@ struct print *oracle_print_of_lease(struct sim *s, const struct core_lease *leas
 /* oracle_room.c: before a lease of @p is granted to @worker; what the core made of a report */
 void oracle_check_room(struct sim *s, struct print *p, uint32_t worker);
 void oracle_check_verdict(struct sim *s, const struct core_effect *fx);
+/* it had no room for the inputs of @p, lately enough not to be asked again while there are others */
+bool oracle_is_refused(const struct sim *s, const struct print *p, uint32_t worker);

@@ -1,6 +1,6 @@
 /* oracle_end.c - when faults have stopped: healthy workers come back, nothing ready waits beside an
  * idle worker, and in the end everything is what a naive model says that it must be. */
-#include "tests/sim/sim.h"
+#include "tests/sim/oracle.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,15 +46,26 @@ static bool may_wait(const struct sim *s, const struct sim_batch *b,
 	return view->paused || view->ended || (b->max_parallel && has_attempts(s, b));
 }
 
+/* For how long a worker has been idle that could have been asked. */
+static uint32_t most_idle(struct sim *s, const struct sim_task *t,
+			  const struct core_task_view *task)
+{
+	const struct print *p =
+		oracle_print(s->oracle, task->func_hash, task->args_hash, t->spec.nonce);
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		if (!oracle_is_refused(s, p, i) && s->idle[i] > most)
+			most = s->idle[i];
+	return most;
+}
+
 static void check_batch(struct sim *s, struct sim_batch *b)
 {
 	struct core_batch_view view;
-	uint32_t most_idle = 0;
 
 	if (!b->number || !b->sealed || core_view_batch(s->core, b->number, &view))
 		return;
-	for (uint32_t i = 0; i < s->worker_count; i++)
-		most_idle = s->idle[i] > most_idle ? s->idle[i] : most_idle;
 	for (uint32_t i = 0; i < b->task_count; i++) {
 		struct core_task_view task;
 
@@ -66,7 +77,8 @@ static void check_batch(struct sim *s, struct sim_batch *b)
 			b->tasks[i].waits = 0;
 		else
 			b->tasks[i].waits++;
-		if (b->tasks[i].waits >= WAITS_TOO_LONG && most_idle >= WAITS_TOO_LONG)
+		if (b->tasks[i].waits >= WAITS_TOO_LONG &&
+		    most_idle(s, &b->tasks[i], &task) >= WAITS_TOO_LONG)
 			broken(s, "task %u:%u is ready, and a worker is idle",
 			       (uint32_t)(b - s->batches), i);
 	}

@@ -1,6 +1,8 @@
 /* oracle_room.c - workers whose disks have no room for the inputs are left out while there are others. */
 #include "tests/sim/oracle.h"
 
+#define ROUND_NS (60 * NS_PER_S)
+
 /* Another worker than those in @p->full that could be asked. UINT32_MAX: none. */
 static uint32_t another(const struct sim *s, const struct print *p)
 {
@@ -21,11 +23,17 @@ void oracle_check_room(struct sim *s, struct print *p, uint32_t worker)
 {
 	bool again = p->full >> worker & 1 && !p->full_unsure;
 
-	if (again && another(s, p) != UINT32_MAX && s->now < p->full_at + 60 * NS_PER_S)
+	if (again && another(s, p) != UINT32_MAX && s->now < p->full_at + ROUND_NS)
 		broken(s, "worker %u has no room, and is asked before %u", worker,
 		       another(s, p));
 	if (again)
 		p->full = 0; /* a new round */
+}
+
+/* The core may be a check late. */
+bool oracle_is_refused(const struct sim *s, const struct print *p, uint32_t worker)
+{
+	return p->full >> worker & 1 && s->now < p->full_at + ROUND_NS + 5 * NS_PER_S;
 }
 
 void oracle_no_room(struct sim *s, const struct message *m)

@@ -141,6 +141,14 @@ static void make_wide_group(struct sim_batch *b)
 	b->groups[0].skip_failed = true;
 }
 
+/* Equal ones of different batches do the same. */
+static void name_function(struct core_function *f, uint64_t which, enum task_kind kind)
+{
+	uint64_t name = which * 8 + kind;
+
+	sha256_digest(&name, sizeof name, f->hash);
+}
+
 static void make_functions(struct sim *s, struct sim_batch *b)
 {
 	struct rng *r = &s->workload;
@@ -176,8 +184,7 @@ static void make_functions(struct sim *s, struct sim_batch *b)
 		else if (which == 1 && rng_chance(r, 200))
 			b->kinds[i] = KIND_CHANGING;
 		f->output_count = (uint32_t)which % 3;
-		which = which * 8 + b->kinds[i];
-		sha256_digest(&which, sizeof which, f->hash);
+		name_function(f, which, b->kinds[i]);
 		f->options = (uint32_t)rng_below(r, b->option_count);
 	}
 }
@@ -245,6 +252,7 @@ static void make_wide(struct sim *s, struct sim_batch *b)
 	b->function_count = b->option_count = 1;
 	b->functions[0].options = 0;
 	b->kinds[0] = KIND_GOOD;
+	name_function(&b->functions[0], 6 + b->functions[0].output_count, KIND_GOOD);
 	b->max_failures = b->max_parallel = 0;
 	make_tasks(s, b, SHAPE_WIDE);
 }
