@@ -9,10 +9,10 @@ import hashlib
 import math
 import struct
 
-FILE, EXEC, TREE, LIST, RESULT, EXTERN, DIR = 1, 2, 3, 4, 5, 6, 7
+FILE, EXEC, TREE, LIST, RESULT, EXTERN, DIR, JSON, PICKLE = 1, 2, 3, 4, 5, 6, 7, 8, 9
 FUNCTION = 16  # in archives only
 TYPES = {"none": 0, "file": FILE, "exec": EXEC, "tree": TREE, "list": LIST, "result": RESULT,
-         "extern": EXTERN, "dir": DIR}
+         "extern": EXTERN, "dir": DIR, "json": JSON, "pickle": PICKLE}
 
 
 def sha256(data):
@@ -91,16 +91,55 @@ def args(a):
                  [[i["name"], placeholder(i["content"])] for i in a["inputs"]]])
 
 
+def call_value(v):
+    """As above, and {"null": true}, {"bytes": hex}, {"list": [...]}, {"map": {...}}, {"ref": CONTENT},
+    {"file": NAME, "content": CONTENT}."""
+    if "content" in v:
+        return [4, v["file"], placeholder(v["content"])]
+    (kind, what), = v.items()
+    if kind == "list":
+        return [1] + [call_value(x) for x in what]
+    if kind == "map":
+        return [2, Map({k: call_value(x) for k, x in what.items()})]
+    return {"null": lambda: None, "bytes": lambda: bytes.fromhex(what),
+            "ref": lambda: [3, placeholder(what)]}.get(kind, lambda: value(v))()
+
+
+def call_args(a):
+    """[2, [VALUE, ...], {NAME: VALUE}]"""
+    return cbor([2, [call_value(v) for v in a["positional"]],
+                 Map({k: call_value(v) for k, v in a["keywords"].items()})])
+
+
 # ---- functions ----
+
+def code(f):
+    return [[c["path"], c["executable"], c.get("scheme", 1), bytes.fromhex(c["digest"])]
+            for c in sorted(f["code"], key=by_bytes("path"))]
+
+
+def call(f):
+    return cbor(["cashet.function", 1, f["language"], bytes.fromhex(f["identity"]), f["version"],
+                 Map(f["env"]), f["salt"], code(f)])
+
+
+def source(s):
+    return cbor(["cashet.source", 1,
+                 [[f["path"], f["executable"], f["size"], bytes.fromhex(f["digest"])]
+                  for f in sorted(s["files"], key=by_bytes("path"))],
+                 [[u["language"], u["path"], u["name"], bytes.fromhex(u["hash"]),
+                   bytes.fromhex(u["identity"]),
+                   [[p["name"], p["version"], p["counts"]] for p in u["packages"]], u["flags"],
+                   [[d["label"], d["kind"], d["path"], d["line"], bytes.fromhex(d["digest"])]
+                    for d in u["definitions"]]] for u in s["units"]]])
+
 
 def function(f):
     run = f["argv"] if f.get("argv") is not None else f["shell"]
     return cbor(["cashet.function", 1, "command", run, Map(f["env"]),
                  sorted(f["params"], key=str.encode), sorted(f["inputs"], key=str.encode),
                  [[o["name"], o["path"]] for o in sorted(f["outputs"], key=by_bytes("name"))],
-                 f["metrics"], f["salt"],
-                 [[c["path"], c["executable"], 1, bytes.fromhex(c["digest"])]
-                  for c in sorted(f["code"], key=by_bytes("path"))]])
+                 f["metrics"], f["salt"], code(f)])
 
 
 # ---- folders, results, lists ----
@@ -140,14 +179,16 @@ def commit(c):
         c["exit_code"], c["term_signal"], c["error"], c["ended_wall_ms"], c["duration_ns"],
         c["cpu_user_ns"], c["cpu_system_ns"], c["max_rss_bytes"], c["attempts"],
         c["worker_name"], bytes.fromhex(c["worker_key"]), c["epoch"], bytes.fromhex(c["batch"]),
-        c["index"], c["ttl_s"], bytes.fromhex(c["options"])])
+        c["index"], c["ttl_s"], bytes.fromhex(c["options"])] +
+        ([bytes.fromhex(c["source"])] if "source" in c else []))
 
 
 def batch_id(b):
     return bytes.fromhex(b["client_key"]) + bytes.fromhex(b["request"])
 
 
-FORMS = {"args": args, "function": function, "tree": tree, "result": result, "list": list_of,
+FORMS = {"args": args, "call_args": call_args, "function": function, "call": call, "source": source,
+         "tree": tree, "result": result, "list": list_of,
          "commit": commit, "batch": batch_id}
 
 

@@ -2,6 +2,7 @@
  * was decoded, and what encoding that again gives. {} if the decoder refuses the bytes. */
 #include "common/format/commit.h"
 #include "common/format/function.h"
+#include "common/format/source.h"
 #include "common/json.h"
 #include "common/pure/hex.h"
 #include "common/pure/sha256.h"
@@ -12,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const type_names[] = {"none", "file",   "exec",   "tree",
-					 "list", "result", "extern", "dir"};
+static const char *const type_names[] = {"none",   "file",   "exec", "tree", "list",
+					 "result", "extern", "dir",  "json", "pickle"};
 
 static void text(struct json *j, const char *key, const char *value)
 {
@@ -114,7 +115,111 @@ static int of_args(struct json *j, struct buf *again, const void *data, size_t s
 	return 0;
 }
 
+static void arg(struct json *j, const struct arg *a)
+{
+	char buffer[64];
+	json_object(j);
+	switch (a->type) {
+	case ARG_NULL:
+		json_key(j, "null");
+		json_bool(j, true);
+		break;
+	case ARG_BOOL:
+		json_key(j, "bool");
+		json_bool(j, a->boolean);
+		break;
+	case ARG_INT:
+		snprintf(buffer, sizeof buffer, "%" PRId64, a->i);
+		text(j, "int", buffer);
+		break;
+	case ARG_FLOAT:
+		snprintf(buffer, sizeof buffer, "%.17g", a->d);
+		text(j, "float", buffer);
+		break;
+	case ARG_TEXT:
+		json_key(j, "text");
+		json_string_n(j, a->data, a->size);
+		break;
+	case ARG_BYTES:
+		hex(j, "bytes", a->data, a->size);
+		break;
+	case ARG_LIST:
+		json_key(j, "list");
+		json_array(j);
+		for (size_t i = 0; i < a->count; i++)
+			arg(j, &a->items[i]);
+		json_end_array(j);
+		break;
+	case ARG_MAP:
+		json_key(j, "map");
+		json_object(j);
+		for (size_t i = 0; i < a->count; i++) {
+			json_key(j, a->items[i].name);
+			arg(j, &a->items[i]);
+		}
+		json_end_object(j);
+		break;
+	case ARG_REF:
+		content(j, "ref", &a->content);
+		break;
+	case ARG_FILE:
+		text(j, "file", a->data);
+		content(j, "content", &a->content);
+		break;
+	}
+	json_end_object(j);
+}
+
+static int of_call_args(struct json *j, struct buf *again, const void *data, size_t size)
+{
+	struct call_args a = {0};
+	if (call_args_decode(data, size, &a))
+		return 1;
+	if (call_args_encode(again, &a))
+		exit(2);
+	json_key(j, "positional");
+	json_array(j);
+	for (size_t i = 0; i < a.positional_count; i++)
+		arg(j, &a.positional[i]);
+	json_end_array(j);
+	json_key(j, "keywords");
+	json_object(j);
+	for (size_t i = 0; i < a.keyword_count; i++) {
+		json_key(j, a.keywords[i].name);
+		arg(j, &a.keywords[i]);
+	}
+	json_end_object(j);
+	call_args_fini(&a);
+	return 0;
+}
+
 /* ---- functions ---- */
+
+static void env(struct json *j, const struct function *f)
+{
+	json_key(j, "env");
+	json_object(j);
+	for (size_t i = 0; i < f->env_count; i++)
+		text(j, f->env[i].name, f->env[i].value);
+	json_end_object(j);
+}
+
+static void code(struct json *j, const struct function *f)
+{
+	json_key(j, "code");
+	json_array(j);
+	for (size_t i = 0; i < f->code_count; i++) {
+		json_object(j);
+		text(j, "path", f->code[i].path);
+		json_key(j, "executable");
+		json_bool(j, f->code[i].executable);
+		if (f->code[i].scheme != CODE_BYTES)
+			number(j, "scheme", f->code[i].scheme);
+		hex(j, "digest", f->code[i].digest, DIGEST_SIZE);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
 
 static int of_function(struct json *j, struct buf *again, const void *data, size_t size)
 {
@@ -129,11 +234,7 @@ static int of_function(struct json *j, struct buf *again, const void *data, size
 		texts(j, "argv", f.argv, f.argc);
 	}
 	text(j, "shell", f.shell);
-	json_key(j, "env");
-	json_object(j);
-	for (size_t i = 0; i < f.env_count; i++)
-		text(j, f.env[i].name, f.env[i].value);
-	json_end_object(j);
+	env(j, &f);
 	texts(j, "params", f.params, f.param_count);
 	texts(j, "inputs", f.inputs, f.input_count);
 	json_key(j, "outputs");
@@ -147,18 +248,93 @@ static int of_function(struct json *j, struct buf *again, const void *data, size
 	json_end_array(j);
 	text(j, "metrics", f.metrics);
 	text(j, "salt", f.salt);
-	json_key(j, "code");
+	code(j, &f);
+	function_fini(&f);
+	return 0;
+}
+
+static int of_call(struct json *j, struct buf *again, const void *data, size_t size)
+{
+	struct function f = {0};
+	if (function_decode(data, size, &f))
+		return 1;
+	function_encode(again, &f);
+	text(j, "language", f.language);
+	hex(j, "identity", f.identity, DIGEST_SIZE);
+	text(j, "version", f.version);
+	env(j, &f);
+	text(j, "salt", f.salt);
+	code(j, &f);
+	function_fini(&f);
+	return 0;
+}
+
+/* ---- sources ---- */
+
+static void flag(struct json *j, const char *key, bool value)
+{
+	json_key(j, key);
+	json_bool(j, value);
+}
+
+static void unit(struct json *j, const struct source_unit *u)
+{
+	json_object(j);
+	text(j, "language", u->language);
+	text(j, "path", u->path);
+	text(j, "name", u->name);
+	hex(j, "hash", u->hash, DIGEST_SIZE);
+	hex(j, "identity", u->identity, DIGEST_SIZE);
+	json_key(j, "packages");
 	json_array(j);
-	for (size_t i = 0; i < f.code_count; i++) {
+	for (size_t i = 0; i < u->package_count; i++) {
 		json_object(j);
-		text(j, "path", f.code[i].path);
-		json_key(j, "executable");
-		json_bool(j, f.code[i].executable);
-		hex(j, "digest", f.code[i].digest, DIGEST_SIZE);
+		text(j, "name", u->packages[i].name);
+		text(j, "version", u->packages[i].version);
+		flag(j, "counts", u->packages[i].counts);
 		json_end_object(j);
 	}
 	json_end_array(j);
-	function_fini(&f);
+	texts(j, "flags", u->flags, u->flag_count);
+	json_key(j, "definitions");
+	json_array(j);
+	for (size_t i = 0; i < u->definition_count; i++) {
+		const struct source_definition *d = &u->definitions[i];
+		json_object(j);
+		text(j, "label", d->label);
+		text(j, "kind", d->kind);
+		text(j, "path", d->path);
+		number(j, "line", d->line);
+		hex(j, "digest", d->digest, DIGEST_SIZE);
+		json_end_object(j);
+	}
+	json_end_array(j);
+	json_end_object(j);
+}
+
+static int of_source(struct json *j, struct buf *again, const void *data, size_t size)
+{
+	struct source s = {0};
+	if (source_decode(data, size, &s))
+		return 1;
+	source_encode(again, &s);
+	json_key(j, "files");
+	json_array(j);
+	for (size_t i = 0; i < s.file_count; i++) {
+		json_object(j);
+		text(j, "path", s.files[i].path);
+		flag(j, "executable", s.files[i].executable);
+		number(j, "size", s.files[i].size);
+		hex(j, "digest", s.files[i].digest, DIGEST_SIZE);
+		json_end_object(j);
+	}
+	json_end_array(j);
+	json_key(j, "units");
+	json_array(j);
+	for (size_t i = 0; i < s.unit_count; i++)
+		unit(j, &s.units[i]);
+	json_end_array(j);
+	source_fini(&s);
 	return 0;
 }
 
@@ -303,6 +479,8 @@ static int of_commit(struct json *j, struct buf *again, const void *data, size_t
 	number(j, "index", c.index);
 	number(j, "ttl_s", c.ttl_s);
 	hex(j, "options", c.options, c.options_size);
+	if (c.has_source)
+		hex(j, "source", c.source, DIGEST_SIZE);
 	return 0;
 }
 
@@ -312,8 +490,9 @@ static const struct {
 	const char *kind;
 	int (*read)(struct json *j, struct buf *again, const void *data, size_t size);
 } kinds[] = {
-	{"args", of_args},     {"function", of_function}, {"tree", of_tree},
-	{"result", of_result}, {"list", of_list},	  {"commit", of_commit},
+	{"args", of_args},     {"call_args", of_call_args}, {"function", of_function},
+	{"call", of_call},     {"source", of_source},	    {"tree", of_tree},
+	{"result", of_result}, {"list", of_list},	    {"commit", of_commit},
 };
 
 static void answer(const char *kind, const char *digits, struct buf *out)

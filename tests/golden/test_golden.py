@@ -76,6 +76,10 @@ class Golden(unittest.TestCase):
                         inputs=sorted(what["inputs"], key=str.encode),
                         outputs=sorted(what["outputs"], key=forms.by_bytes("name")),
                         code=sorted(what["code"], key=forms.by_bytes("path")))
+        if v["kind"] == "call":
+            return dict(what, code=sorted(what["code"], key=forms.by_bytes("path")))
+        if v["kind"] == "source":
+            return dict(what, files=sorted(what["files"], key=forms.by_bytes("path")))
         return what
 
     def test_nothing_but_the_canonical_bytes_is_taken(self):
@@ -93,13 +97,22 @@ class Golden(unittest.TestCase):
             if bytes.fromhex(data)[:1] == b"\x98" and int(data[2:4], 16) >= 24:
                 continue  # that head is the right one
             self.assertEqual(a, {}, f"{kind} {data}")
-        self.assertEqual(kinds, {"args", "function", "tree", "result", "commit"})
+        self.assertEqual(kinds, set(forms.FORMS) - {"batch", "list"})
 
     def test_values_that_are_none_are_refused(self):
         """NaN, null, bytes, a map, an array; a number or a text in more bytes than it needs."""
         wrong = ["f97e00", "fb7ff8000000000000", "f6", "4101", "a0", "80",
                  "1801", "1900ff", "fb3ff0000000000000", "fa3f800000", "780131", "62c328", "6100"]
         for value, a in zip(wrong, ask(("args", "830181" + w + "80") for w in wrong)):
+            self.assertEqual(a, {}, value)
+
+    def test_arguments_of_calls_that_are_none_are_refused(self):
+        """A float in more bytes than it needs, undefined, 64 bits without a sign, an array without a
+        number, a bare map, a reference to nothing of ours, a file in a folder."""
+        wrong = ["fb3ff0000000000000", "f7", "1bffffffffffffffff", "81f6", "80", "a0",
+                 "82035821" + "07" + "00" * 32, "830463612f625821" + "01" + "00" * 32,
+                 "8203581f" + "01" * 31]
+        for value, a in zip(wrong, ask(("call_args", "830281" + w + "a0") for w in wrong)):
             self.assertEqual(a, {}, value)
 
     def test_every_form_and_every_kind_of_value_is_there(self):
@@ -110,6 +123,10 @@ class Golden(unittest.TestCase):
         types = {i["content"]["type"] for v in vectors if v["kind"] == "args"
                  for i in v["input"]["inputs"]}
         self.assertEqual(types, {"none", "file", "exec", "tree", "list", "result", "extern"})
+        kinds = {k for v in vectors if v["kind"] == "call_args"
+                 for x in v["input"]["positional"] for k in x}
+        self.assertEqual(kinds, {"null", "bool", "int", "float", "text", "bytes", "list", "map",
+                                 "ref", "file", "content"})
         self.assertEqual(len({v["sha256"] for v in vectors}), len(vectors))
 
     def test_names_are_unique(self):
