@@ -21,6 +21,7 @@ import time
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import calls  # noqa: E402
 import store  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -342,6 +343,9 @@ tasks: {{t: {{run: [/bin/true], env: {{I: "${{p.i}}"}}, sweep: {{params: {{i: {{
     def bench_archive(self):
         store.archive(self, sys.modules[__name__])
 
+    def bench_calls(self):
+        calls.calls(self, sys.modules[__name__])
+
     def table(self):
         head = ("what", "figure", "reference in the same run", "ratio", "bar", "met")
         widths = [max(len(r[i]) for r in [head, *self.rows]) for i in range(6)]
@@ -359,7 +363,7 @@ def main():
     bench = Bench(parser.parse_args())
     start = time.monotonic()
     for name in ("commands", "throughput", "latency", "processes", "memory", "graph", "blobs", "history",
-                 "archive"):
+                 "archive", "calls"):
         if bench.o.only not in name:
             continue
         begin = time.monotonic()

@@ -26,6 +26,36 @@ int prep(struct cashet_task *task)
 	return 0;
 }
 
+struct run {
+	double accuracy, loss, train_loss, rate;
+	const char *optimizer;
+	int64_t hidden, seed;
+};
+
+/* Numbers and texts at the top are metrics; what was asked for is not. */
+static void write_run(struct cashet_task *task, const struct run *run)
+{
+	cashet_json_object(task);
+	cashet_json_key(task, "val_accuracy");
+	cashet_json_float(task, run->accuracy);
+	cashet_json_key(task, "val_loss");
+	cashet_json_float(task, run->loss);
+	cashet_json_key(task, "train_loss");
+	cashet_json_float(task, run->train_loss);
+	cashet_json_key(task, "options");
+	cashet_json_object(task);
+	cashet_json_key(task, "opt");
+	cashet_json_text(task, run->optimizer);
+	cashet_json_key(task, "lr");
+	cashet_json_float(task, run->rate);
+	cashet_json_key(task, "hidden");
+	cashet_json_int(task, run->hidden);
+	cashet_json_key(task, "seed");
+	cashet_json_int(task, run->seed);
+	cashet_json_end(task);
+	cashet_json_end(task);
+}
+
 /* train(data, opt, lr, hidden, seed, epochs=8): its numbers become the metrics of the task. */
 int train(struct cashet_task *task)
 {
@@ -58,40 +88,30 @@ int train(struct cashet_task *task)
 	if (!isfinite(result.train_loss) || !isfinite(result.validation.loss))
 		return cashet_fail(task, "training diverged, try a smaller lr than %g",
 				   options.learning_rate);
-	cashet_json_object(task);
-	cashet_json_key(task, "val_accuracy");
-	cashet_json_float(task, result.validation.accuracy);
-	cashet_json_key(task, "val_loss");
-	cashet_json_float(task, result.validation.loss);
-	cashet_json_key(task, "train_loss");
-	cashet_json_float(task, result.train_loss);
-	cashet_json_key(task, "opt");
-	cashet_json_text(task, opt);
-	cashet_json_key(task, "lr");
-	cashet_json_float(task, options.learning_rate);
-	cashet_json_key(task, "hidden");
-	cashet_json_int(task, options.hidden);
-	cashet_json_key(task, "seed");
-	cashet_json_int(task, (int64_t)options.seed);
-	cashet_json_end(task);
+	write_run(task, &(struct run){
+				.accuracy = result.validation.accuracy,
+				.loss = result.validation.loss,
+				.train_loss = result.train_loss,
+				.optimizer = opt,
+				.rate = options.learning_rate,
+				.hidden = options.hidden,
+				.seed = (int64_t)options.seed,
+			});
 	return 0;
 }
 
-struct run {
-	double accuracy, loss, rate;
-	const char *optimizer;
-	int64_t hidden, seed;
-};
-
 static struct run read_run(const struct cashet_arg *result)
 {
+	const struct cashet_arg *options = cashet_member(result, "options");
+
 	return (struct run){
 		.accuracy = cashet_float(cashet_member(result, "val_accuracy")),
 		.loss = cashet_float(cashet_member(result, "val_loss")),
-		.rate = cashet_float(cashet_member(result, "lr")),
-		.optimizer = cashet_text(cashet_member(result, "opt")),
-		.hidden = cashet_int(cashet_member(result, "hidden")),
-		.seed = cashet_int(cashet_member(result, "seed")),
+		.train_loss = cashet_float(cashet_member(result, "train_loss")),
+		.optimizer = cashet_text(cashet_member(options, "opt")),
+		.rate = cashet_float(cashet_member(options, "lr")),
+		.hidden = cashet_int(cashet_member(options, "hidden")),
+		.seed = cashet_int(cashet_member(options, "seed")),
 	};
 }
 
@@ -100,24 +120,6 @@ static int by_loss(const void *a, const void *b)
 	const struct run *x = a, *y = b;
 
 	return (x->loss > y->loss) - (x->loss < y->loss);
-}
-
-static void write_run(struct cashet_task *task, const struct run *run)
-{
-	cashet_json_object(task);
-	cashet_json_key(task, "val_loss");
-	cashet_json_float(task, run->loss);
-	cashet_json_key(task, "val_accuracy");
-	cashet_json_float(task, run->accuracy);
-	cashet_json_key(task, "opt");
-	cashet_json_text(task, run->optimizer);
-	cashet_json_key(task, "lr");
-	cashet_json_float(task, run->rate);
-	cashet_json_key(task, "hidden");
-	cashet_json_int(task, run->hidden);
-	cashet_json_key(task, "seed");
-	cashet_json_int(task, run->seed);
-	cashet_json_end(task);
 }
 
 /* report(runs): rank the networks. */

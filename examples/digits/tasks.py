@@ -23,12 +23,11 @@ def train(data, opt, lr, hidden, seed, epochs=8, batch=32):
     if not isfinite(loss) or not isfinite(validation_loss):
         raise ArithmeticError("training diverged, try a smaller lr than %g" % lr)
     return {"val_accuracy": accuracy, "val_loss": validation_loss, "train_loss": loss,
-            "opt": opt, "lr": lr, "hidden": hidden, "seed": seed}
+            "options": {"opt": opt, "lr": lr, "hidden": hidden, "seed": seed}}
 
 
 def report(runs):
     """Rank the networks."""
     best = sorted(runs, key=lambda run: run["val_loss"])
     return {"networks": len(runs), "mean_accuracy": sum(run["val_accuracy"] for run in runs) / len(runs),
-            "best": [{key: run[key] for key in ("val_loss", "val_accuracy", "opt", "lr", "hidden", "seed")}
-                     for run in best[:SHOWN]]}
+            "best": best[:SHOWN]}
