@@ -173,7 +173,17 @@ static void write_identity(const struct describer *d, struct json *j)
 	digest_field(j, "identity", digest);
 }
 
-static void write_closure(const struct layout *l, struct json *j)
+/* is_unit() - is it given to the compiler by itself? What is only included is not. */
+static bool is_unit(const struct describer *d, const struct text *t)
+{
+	for (size_t i = 0; i < d->active_count; i++)
+		if (d->active[i]->is_used && d->active[i]->files[0].text == t)
+			return true;
+	return false;
+}
+
+static void write_closure(const struct describer *d, const struct layout *l,
+			  struct json *j)
 {
 	json_key(j, "closure");
 	json_array(j);
@@ -183,6 +193,8 @@ static void write_closure(const struct layout *l, struct json *j)
 		text_field(j, "file", l->files[i]->path);
 		number_field(j, "size", l->files[i]->size);
 		digest_field(j, "sha256", l->files[i]->digest);
+		json_key(j, "compiled");
+		json_bool(j, is_unit(d, l->files[i]));
 		json_end_object(j);
 	}
 	json_end_array(j);
@@ -315,7 +327,7 @@ void answer_row(struct describer *d, const struct target *t,
 	json_array(j);
 	json_end_array(j);
 	write_flags(d, &l, j);
-	write_closure(&l, j);
+	write_closure(d, &l, j);
 	write_definitions(d, &l, j);
 	write_warnings(d, j);
 	write_looked(d, &l, j);

@@ -8,8 +8,8 @@
 #include "common/format/content.h"
 #include "common/json.h"
 #include "common/task/frames.h"
-#include "runners/c/include/cashet/task.h"
 #include "runners/c/arena.h"
+#include "runners/c/include/cashet/task.h"
 
 struct task_blob {
 	struct content content;
