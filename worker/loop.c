@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BEAT_NS (2 * NS_PER_S)
@@ -198,6 +199,8 @@ static int sleep_ms(struct worker *w, uint64_t until_ns)
 void loop_round(struct worker *w, uint64_t *wake_ns)
 {
 	struct epoll_event events[64];
+	if (pool_is_deep(&w->pool))
+		nanosleep(&(struct timespec){.tv_nsec = POOL_PAUSE_NS}, NULL);
 	int count =
 		epoll_wait(w->epoll, events, ARRAY_LEN(events), sleep_ms(w, *wake_ns));
 	w->now_ns = clock_mono_ns();

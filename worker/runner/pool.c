@@ -572,6 +572,21 @@ void pool_flush(struct worker *w)
 	}
 }
 
+bool pool_is_deep(const struct pool *p)
+{
+	bool deep = false;
+	struct list *at;
+	list_for_each (at, &p->runners) {
+		const struct runner *r = container_of(at, struct runner, link);
+		if (r->state != RUNNER_BUSY)
+			continue;
+		if (r->call_count < POOL_DEEP)
+			return false;
+		deep = true;
+	}
+	return deep;
+}
+
 void pool_readable(struct worker *w, uint32_t number)
 {
 	struct runner *r = number < w->pool.count ? w->pool.items[number] : NULL;

@@ -13,6 +13,8 @@
 #define POOL_START_NS (120 * NS_PER_S) /* that a runner may take until it is ready */
 #define POOL_AHEAD_NS (2 * NS_PER_MS)  /* of work that is queued in a runner */
 #define POOL_DEPTH_MAX 256	       /* calls */
+#define POOL_PAUSE_NS 200000u	       /* shorter than what DEEP of the fastest take */
+#define POOL_DEEP 64		       /* calls */
 
 struct pool {
 	struct list runners;
@@ -37,6 +39,9 @@ void pool_make_room(struct worker *w, const struct resources *want);
 void pool_flush(struct worker *w);
 /** pool_timers() - pings, idle ones, those that do not get ready. Return: when to call it again. */
 uint64_t pool_timers(struct worker *w);
+/** pool_is_deep() - all runners that are busy have so much to do that the loop may look away for
+ * POOL_PAUSE_NS: to be woken by each answer would cost more than the calls. */
+bool pool_is_deep(const struct pool *p);
 void pool_readable(struct worker *w, uint32_t number);
 /** pool_quit() - runners that idle end now; with @all, those that have calls, too. */
 void pool_quit(struct worker *w, bool all);

@@ -85,7 +85,9 @@ void runner_flush(struct worker *w, struct runner *r)
 			break; /* it is gone: its end is about to be told */
 		r->out_at += (size_t)n;
 		r->mark_count -= marks;
-		memmove(r->marks, r->marks + marks, r->mark_count * sizeof *r->marks);
+		if (marks)
+			memmove(r->marks, r->marks + marks,
+				r->mark_count * sizeof *r->marks);
 	}
 	buf_reset(&r->out);
 	r->out_at = 0;

@@ -16,6 +16,9 @@ void calls_make(struct fake *f, struct made *m, const char *name);
 /** calls_run() - a call without arguments. Return: its epoch. */
 uint64_t calls_run(struct fake *f, const char *name);
 uint64_t calls_run_with(struct fake *f, const char *name, const struct fake_task *task);
+/** calls_outcome() - as whole_outcome(); a lease that comes back, since it waits or others fail, is assigned
+ * again, as a broker would. */
+Cashet__Outcome *calls_outcome(struct fake *f, uint64_t epoch, const char *name);
 /** calls_fail() - run one and wait for its failure. Return: its outcome; the error is @error. */
 Cashet__Outcome *calls_fail(struct fake *f, const char *name, const char *error);
 /** calls_result() - of a completed one, as text; lasts until the next call. */

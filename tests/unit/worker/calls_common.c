@@ -53,6 +53,27 @@ uint64_t calls_run(struct fake *f, const char *name)
 	return calls_run_with(f, name, &(struct fake_task){.call = NULL});
 }
 
+static bool came_back(struct fake *f, uint64_t epoch)
+{
+	for (size_t i = 0; i < f->handback_count; i++)
+		if (f->handed_back[i] == epoch)
+			return true;
+	return false;
+}
+
+Cashet__Outcome *calls_outcome(struct fake *f, uint64_t epoch, const char *name)
+{
+	for (int i = 0; i < LONG_MS / 20; i++) {
+		Cashet__Outcome *o = fake_outcome(f, epoch, 20);
+		if (o)
+			return o;
+		if (came_back(f, epoch))
+			epoch = calls_run(f, name);
+	}
+	cr_assert_fail("no outcome of %s", name);
+	return NULL;
+}
+
 Cashet__Outcome *calls_fail(struct fake *f, const char *name, const char *error)
 {
 	Cashet__Outcome *o = whole_outcome(f, calls_run(f, name));

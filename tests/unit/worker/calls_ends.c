@@ -96,21 +96,6 @@ Test(calls, a_runner_that_does_not_start_says_why)
 	fake_stop(&f);
 }
 
-/* Leases go back while others fail: then it is assigned again, as a broker would. */
-static Cashet__Outcome *in_the_end(struct fake *f, uint64_t epoch, const char *name)
-{
-	for (int i = 0; i < LONG_MS / 20; i++) {
-		Cashet__Outcome *o = fake_outcome(f, epoch, 20);
-		if (o)
-			return o;
-		for (size_t k = 0; k < f->handback_count; k++)
-			if (f->handed_back[k] == epoch)
-				epoch = calls_run(f, name);
-	}
-	cr_assert_fail("no outcome of %s", name);
-	return NULL;
-}
-
 Test(calls, behind_one_that_dies_run_elsewhere)
 {
 	struct fake f;
@@ -125,7 +110,7 @@ Test(calls, behind_one_that_dies_run_elsewhere)
 		epochs[i] = calls_run(&f, names[i]);
 	}
 	for (int i = 0; i < COUNT; i++) {
-		Cashet__Outcome *o = in_the_end(&f, epochs[i], names[i]);
+		Cashet__Outcome *o = calls_outcome(&f, epochs[i], names[i]);
 		bool dies = !strcmp(names[i], "dies");
 		cr_assert_eq(o->kind,
 			     dies ? CASHET__OUTCOME__KIND__FAILED
@@ -243,6 +228,7 @@ Test(calls, memory_is_limited)
 	Cashet__Outcome *outcome = whole_outcome(
 		&f, calls_run_with(&f, "eats", &(struct fake_task){.options = &options}));
 	cr_assert_eq(outcome->kind, CASHET__OUTCOME__KIND__FAILED);
+	free(o.work_dir);
 	cr_assert_not_null(strstr(outcome->error, "it asked for (resources.memory)"),
 			   "%s", outcome->error);
 	fake_stop(&f);

@@ -57,7 +57,7 @@ struct fake {
 	size_t epoch_count;
 	size_t claims, claims_started, claims_finished;
 	uint64_t capacity_cpus, capacity_gpus;
-	uint64_t handed_back[64];
+	uint64_t handed_back[1024];
 	size_t handback_count;
 	struct fake_outcome *outcomes;
 	size_t outcome_count;
