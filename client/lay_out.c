@@ -56,6 +56,10 @@ static void read_specs(struct lay_out *l)
 	const Cashet__Function *f = page->functions[page->tasks[0]->function];
 	l->outer = f->env;
 	l->outer_count = f->n_env;
+	if (wire_is(&f->source, DIGEST_SIZE)) {
+		l->has_source = true;
+		memcpy(l->source_digest, f->source.data, DIGEST_SIZE);
+	}
 	if (f->options < page->n_options)
 		l->options = page->options[f->options];
 }
@@ -68,6 +72,10 @@ static void read_commit(struct lay_out *l)
 		return;
 	l->args_data = l->commit.args;
 	l->args_size = l->commit.args_size;
+	if (l->commit.has_source) { /* what ran, where another was submitted since */
+		l->has_source = true;
+		memcpy(l->source_digest, l->commit.source, DIGEST_SIZE);
+	}
 	if (l->options || !l->commit.options_size)
 		return;
 	l->options =
@@ -118,6 +126,12 @@ static int decode(struct lay_out *l, struct err *e)
 		return err_set(e, ERR_FAILED,
 			       "what %s runs cannot be read: is it of a newer version?",
 			       task);
+	if (function_is_call(&l->function)) {
+		err_set(e, ERR_USAGE, "%s is a call of a function, not a command", task);
+		err_next(e, "cashet show has its arguments and its source; cashet submit "
+			    "FILE:FUNCTION calls it");
+		return ERR_USAGE;
+	}
 	if (!l->args_data && side->args.len) {
 		l->args_data = side->args.data;
 		l->args_size = side->args.len;
@@ -132,6 +146,31 @@ static int decode(struct lay_out *l, struct err *e)
 	return 0;
 }
 
+static int keep_piece(void *arg, const void *data, size_t size)
+{
+	struct buf *to = arg;
+	if (to->size + size > SOURCE_SIZE_MAX)
+		return -EFBIG;
+	buf_add(to, data, size);
+	return to->failed ? -ENOMEM : 0;
+}
+
+/* The bytes of code that is described by what it means. */
+static int read_source(struct lay_out *l, struct err *e)
+{
+	CLEANUP_BUF struct buf blob = {0};
+	char task[160];
+	if (!l->has_source || !function_has_source(&l->function))
+		return 0;
+	int r = handle_get_blob(l->c, l->source_digest, 0, keep_piece, &blob, e);
+	if (r)
+		return r;
+	title(l, task, sizeof task);
+	return source_decode(blob.data, blob.size, &l->source)
+		       ? err_set(e, ERR_FAILED, "the source of %s cannot be read", task)
+		       : 0;
+}
+
 static int learn(struct lay_out *l, const char *what, struct err *e)
 {
 	int r = answer_ask(&l->about, l->c, what, NULL, e);
@@ -139,7 +178,8 @@ static int learn(struct lay_out *l, const char *what, struct err *e)
 		return r;
 	read_specs(l);
 	read_commit(l);
-	return decode(l, e);
+	r = decode(l, e);
+	return r ? r : read_source(l, e);
 }
 
 static void lay_out_fini(struct lay_out *l)
@@ -151,6 +191,7 @@ static void lay_out_fini(struct lay_out *l)
 	buf_fini(&l->commit_arena);
 	function_fini(&l->function);
 	args_fini(&l->args);
+	source_fini(&l->source);
 	free(l->dir);
 	free(l->task);
 	free(l->tmp);
@@ -251,6 +292,7 @@ static int place(struct lay_out *l, struct layout *layout, struct err *e)
 				  .args = &l->args,
 				  .externs = externs,
 				  .extern_count = count,
+				  .shipped = l->source.files ? &l->source : NULL,
 				  .dir = l->task,
 				  .source = &source};
 	enum layout_result result = layout_run(layout, e);

@@ -21,6 +21,9 @@ struct lay_out { /* of one task; what is borrowed lives in the two answers */
 	struct args args;
 	const void *args_data;
 	size_t args_size;
+	bool has_source; /* what code it was: */
+	uint8_t source_digest[DIGEST_SIZE];
+	struct source source;
 	char *dir, *task, *tmp, *checkpoint, *script;
 };
 
