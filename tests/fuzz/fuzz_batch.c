@@ -1,6 +1,7 @@
 /* fuzz_batch.c - a batch file of a stranger: the first byte chooses the format, the rest is the
  * file. What is accepted is fed, and what is fed is what a worker accepts. */
 #include "client/batch/batch.h"
+#include "common/format/source.h"
 #include "common/fs.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -21,6 +22,8 @@ static int on_chunk(void *arg, const void *packed, size_t size, bool last, struc
 		struct function f;
 		const ProtobufCBinaryData *bytes = &c->functions[i]->description;
 		must(!function_decode(bytes->data, bytes->len, &f));
+		must(function_has_source(&f) ==
+		     (c->functions[i]->source.len == DIGEST_SIZE));
 		function_fini(&f);
 	}
 	for (size_t i = 0; i < c->n_tasks; i++) {
@@ -40,8 +43,16 @@ static int on_chunk(void *arg, const void *packed, size_t size, bool last, struc
 	return 0;
 }
 
+/* What is made here and is no folder or list is a source, and workers take it. */
 static int on_upload(void *arg, const struct builder_upload *upload, struct err *e)
 {
+	static const char tag[] = "cashet.source";
+	struct source source;
+	if (upload->path || upload->size < 16 ||
+	    memcmp((const char *)upload->data + 2, tag, sizeof tag - 1))
+		return 0;
+	must(!source_decode(upload->data, upload->size, &source));
+	source_fini(&source);
 	return 0;
 }
 
