@@ -68,7 +68,8 @@ static int diff_bytes(struct diff *d, struct cashet_diff_output *o, const struct
 static bool is_file(const struct cashet_content *content)
 {
 	return content->type == CASHET_CONTENT_FILE ||
-	       content->type == CASHET_CONTENT_EXEC;
+	       content->type == CASHET_CONTENT_EXEC ||
+	       content->type == CASHET_CONTENT_JSON;
 }
 
 static int look_inside(struct diff *d, struct cashet_diff_output *o, struct err *e)
@@ -191,6 +192,13 @@ static int add_content(struct diff *d, const char *name, const struct cashet_con
 
 /* ---- what two runs gave ---- */
 
+static bool is_returned(const struct cashet_result *r)
+{
+	return r->result.type != CASHET_CONTENT_NONE && !r->output_count &&
+	       (r->result.type != r->output.type ||
+		memcmp(r->result.digest, r->output.digest, sizeof r->result.digest) != 0);
+}
+
 static int diff_outputs(struct diff *d, struct err *e)
 {
 	static const struct cashet_content none;
@@ -208,6 +216,10 @@ static int diff_outputs(struct diff *d, struct err *e)
 		i += order <= 0;
 		k += order >= 0;
 	}
+	/* Of a call; the result of a command is its standard output, or its outputs. */
+	if (r == 0 && (is_returned(a) || is_returned(b)))
+		r = add_content(d, "result", is_returned(a) ? &a->result : &none,
+				is_returned(b) ? &b->result : &none, e);
 	if (r == 0 && (a->output.type || b->output.type))
 		r = add_content(d, "stdout", &a->output, &b->output, e);
 	if (r == 0 && (a->log.type || b->log.type) &&
@@ -229,7 +241,7 @@ static int fill(struct diff *d, struct err *e)
 	if (r == 0)
 		r = answer_changes(&d->answer, d->c, true, e);
 	out->changes = d->answer.changes;
-	out->change_count = reply->n_changes;
+	out->change_count = d->answer.change_count;
 	return r ? r : diff_outputs(d, e);
 }
 

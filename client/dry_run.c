@@ -1,7 +1,7 @@
 /* dry_run.c - cashet_dry_run(): the batch goes chunk by chunk to where the store is, and is taken there as
  * if it had been submitted. Files are hashed here as always, and stay here. */
 #include "client/feed.h"
-#include "client/why.h"
+#include "client/why_source.h"
 
 #include "client/diff/code.h"
 #include "common/pure/hex.h"
@@ -17,13 +17,16 @@
 
 struct local_file { /* that would be uploaded */
 	uint8_t digest[DIGEST_SIZE];
-	char *path;
+	char *path; /* NULL: a source, these are its bytes: */
+	struct buf data;
 };
 
 struct named_function { /* of the batch */
 	char *name;
 	ProtobufCBinaryData description;
 	uint32_t *order; /* of its parameters, as written */
+	char **labels;	 /* arguments to show, of a call */
+	size_t label_count;
 	struct row_function row;
 };
 
@@ -55,10 +58,15 @@ void cashet_dry_run_free(struct cashet_dry_run *public)
 		row_function_fini(&d->functions[i].row);
 		free(d->functions[i].description.data);
 		free(d->functions[i].order);
+		for (size_t k = 0; k < d->functions[i].label_count; k++)
+			free(d->functions[i].labels[k]);
+		free(d->functions[i].labels);
 		free(d->functions[i].name);
 	}
-	for (size_t i = 0; i < d->file_count; i++)
+	for (size_t i = 0; i < d->file_count; i++) {
 		free(d->files[i].path);
+		buf_fini(&d->files[i].data);
+	}
 	for (size_t i = 0; d->causes && i < public->entry_count; i++) {
 		for (size_t k = 0; d->causes[i] && k < d->entries[i].cause_count; k++)
 			free((void *)d->causes[i][k].changes);
@@ -111,6 +119,20 @@ static void forget(struct dry *d)
 
 /* ---- the sink of the builder ---- */
 
+static int keep_labels(struct named_function *f, const Cashet__Function *from)
+{
+	f->labels = calloc(from->n_params + 1, sizeof *f->labels);
+	for (size_t i = 0; f->labels && i < from->n_params; i++) {
+		f->labels[i] = strdup(from->params[i]);
+		if (!f->labels[i])
+			return 1;
+		f->label_count++;
+	}
+	f->row.labels = f->labels;
+	f->row.label_count = f->label_count;
+	return !f->labels;
+}
+
 static int keep_functions(struct dry *d, const Cashet__SubmitChunk *chunk, struct err *e)
 {
 	for (size_t i = 0; i < chunk->n_functions; i++) {
@@ -134,6 +156,8 @@ static int keep_functions(struct dry *d, const Cashet__SubmitChunk *chunk, struc
 			       from->n_param_order * sizeof *f->order);
 		f->row.order = f->order;
 		f->row.order_count = from->n_param_order;
+		if (keep_labels(f, from))
+			return handle_no_memory(e);
 		memcpy(f->description.data, from->description.data,
 		       from->description.len);
 	}
@@ -164,10 +188,17 @@ static int take_chunk(void *arg, const void *packed, size_t size, bool last,
 	return rc;
 }
 
+static bool is_source(const struct builder_upload *upload)
+{
+	static const char tag[] = "cashet.source";
+	return !upload->path && upload->size > 32 && upload->size <= SOURCE_SIZE_MAX &&
+	       memmem(upload->data, 32, tag, sizeof tag - 1);
+}
+
 static int take_upload(void *arg, const struct builder_upload *upload, struct err *e)
 {
 	struct dry *d = arg;
-	if (!upload->path || d->file_count == FILES_MAX)
+	if ((!upload->path && !is_source(upload)) || d->file_count == FILES_MAX)
 		return 0;
 	struct local_file *grown =
 		grow(d->files, d->file_count, &d->file_room, sizeof *grown);
@@ -175,12 +206,13 @@ static int take_upload(void *arg, const struct builder_upload *upload, struct er
 		return handle_no_memory(e);
 	d->files = grown;
 	struct local_file *file = &d->files[d->file_count];
+	*file = (struct local_file){.path = upload->path ? strdup(upload->path) : NULL};
 	memcpy(file->digest, upload->digest, DIGEST_SIZE);
-	file->path = strdup(upload->path);
-	if (!file->path)
-		return handle_no_memory(e);
 	d->file_count++;
-	return 0;
+	if (!upload->path)
+		buf_add(&file->data, upload->data, upload->size);
+	return (upload->path && !file->path) || file->data.failed ? handle_no_memory(e)
+								  : 0;
 }
 
 static int begin(void *arg, struct builder_sink *sink, uint8_t request[NONCE_SIZE],
@@ -200,6 +232,10 @@ static int read_local(struct dry *d, const uint8_t digest[DIGEST_SIZE], struct b
 	for (size_t i = 0; i < d->file_count; i++) {
 		if (memcmp(d->files[i].digest, digest, DIGEST_SIZE))
 			continue;
+		if (!d->files[i].path) {
+			buf_add(out, d->files[i].data.data, d->files[i].data.size);
+			return out->failed;
+		}
 		int fd = open(d->files[i].path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 		ssize_t n = 0;
 		while (fd >= 0 && out->size <= TEXT_DIFF_MAX) {
@@ -221,7 +257,8 @@ static int look_at_code(struct dry *d, struct cashet_change *change, struct err 
 	CLEANUP_BUF struct buf old = {0}, now = {0}, where = {0};
 	struct code_look look;
 	if (change->component != CASHET_CODE || change->how != CASHET_CHANGED ||
-	    d->looks >= LOOKS_MAX || read_local(d, change->now.digest, &now))
+	    *change->where || d->looks >= LOOKS_MAX ||
+	    read_local(d, change->now.digest, &now))
 		return 0;
 	d->looks++;
 	int r = why_fetch(d->c, change->old.digest, &old, e);
@@ -235,20 +272,36 @@ static int look_at_code(struct dry *d, struct cashet_change *change, struct err 
 	return change->where ? 0 : handle_no_memory(e);
 }
 
-static struct cashet_change *make_changes(struct dry *d, Cashet__Change *const *from,
-					  size_t count, struct err *e)
+/* Of what changed, the new version is here, or in the store by now. */
+static int read_blob(void *arg, bool now, bool text, const uint8_t digest[DIGEST_SIZE],
+		     struct buf *out, struct err *e)
 {
+	struct dry *d = arg;
+	if (now && !read_local(d, digest, out))
+		return 0;
+	buf_reset(out);
+	return text ? why_fetch(d->c, digest, out, e) : why_read(d->c, digest, out, e);
+}
+
+static struct cashet_change *make_changes(struct dry *d, Cashet__Change *const *from,
+					  size_t *countp, struct err *e)
+{
+	const struct source_reader reader = {read_blob, d};
+	size_t count = *countp;
 	struct cashet_change *changes = calloc(count + 1, sizeof *changes);
 	if (!changes)
 		handle_no_memory(e);
-	for (size_t i = 0; changes && i < count; i++) {
+	for (size_t i = 0; changes && i < count; i++)
 		why_change(&changes[i], from[i]);
-		if (look_at_code(d, &changes[i], e)) {
-			free(changes);
-			return NULL;
-		}
-	}
-	return changes;
+	bool failed = !changes ||
+		      (d->looks++ < LOOKS_MAX &&
+		       source_changes(&changes, countp, &d->texts, &reader, false, e));
+	for (size_t i = 0; !failed && i < *countp; i++)
+		failed = look_at_code(d, &changes[i], e);
+	if (!failed)
+		return changes;
+	free(changes);
+	return NULL;
 }
 
 /* ---- totals ---- */
@@ -270,7 +323,8 @@ static int fill_causes(struct dry *d, size_t number, const Cashet__DryRunEntry *
 			.index = cause->index,
 			.change_count = cause->n_changes};
 		entry->cause_count++;
-		causes[i].changes = make_changes(d, cause->changes, cause->n_changes, e);
+		causes[i].changes =
+			make_changes(d, cause->changes, &causes[i].change_count, e);
 		if (!causes[i].changes)
 			return ERR_FAILED;
 	}
@@ -356,7 +410,7 @@ static int give_task(struct dry *d, struct row *row, const Cashet__DryRunTask *f
 	if (wire_is(&from->earlier, DIGEST_SIZE))
 		hex_encode(task.earlier, from->earlier.data, DIGEST_SIZE);
 	struct cashet_change *changes =
-		make_changes(d, from->changes, from->n_changes, e);
+		make_changes(d, from->changes, &task.change_count, e);
 	if (!changes)
 		return ERR_FAILED;
 	task.changes = changes;

@@ -171,6 +171,8 @@ int row_fill_params(struct row *row, const void *args, size_t size,
 	uint64_t items, scheme, count;
 	row->result.param_count = 0;
 	row->result.params = NULL;
+	if (f && f->label_count)
+		return row_fill_labels(row, args, size, f->labels, f->label_count);
 	if (!f || !f->param_count || !size)
 		return 0;
 	cbor_reader_init(&r, args, size);

@@ -73,6 +73,8 @@ static int prepare_functions(struct cashet_results *r, struct err *e)
 		f->description = &functions[i]->description;
 		f->order = functions[i]->param_order;
 		f->order_count = functions[i]->n_param_order;
+		f->labels = functions[i]->params;
+		f->label_count = functions[i]->n_params;
 		if (functions[i]->options < option_count) {
 			const Cashet__Options *o = options[functions[i]->options];
 			f->best = (const char *const *)o->best;

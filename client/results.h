@@ -32,6 +32,8 @@ struct row_function {				/* what rows need to know of a function */
 	size_t order_count;
 	uint32_t *
 		places; /* of each parameter as people see them; NULL: as they are sorted */
+	char *const *labels; /* borrowed: Function.params, of a call */
+	size_t label_count;
 	const char *name;	 /* borrowed from the page */
 	const char *const *best; /* borrowed from the page */
 	size_t best_count;
@@ -54,3 +56,12 @@ int row_fill_commit(struct row *row, const void *body, size_t size,
 int row_fill_params(struct row *row, const void *args, size_t size,
 		    const struct row_function *f);
 void row_fini(struct row *row);
+
+/* ---- result_call.c: arguments of calls as parameters ---- */
+
+/** row_fill_labels() - those that the labels name, as far as it has them. Nothing happens if @args are not
+ * those of a call. Return: 0; 1 without memory. */
+int row_fill_labels(struct row *row, const void *args, size_t size, char *const *labels,
+		    size_t label_count);
+/** row_fill_all() - all but references and files. Return: 0; 1 malformed, or without memory. */
+int row_fill_all(struct row *row, const void *args, size_t size);

@@ -4,6 +4,7 @@
 
 #include "client/diff/code.h"
 #include "client/target.h"
+#include "client/why_source.h"
 #include "common/format/commit.h"
 #include "common/pure/hex.h"
 
@@ -118,7 +119,9 @@ static int fill_rest(const Cashet__WhySide *side, struct run *keep, uint64_t *tt
 	keep->description = side->description;
 	keep->function = (struct row_function){.description = &keep->description,
 					       .order = side->param_order,
-					       .order_count = side->n_param_order};
+					       .order_count = side->n_param_order,
+					       .labels = side->params,
+					       .label_count = side->n_params};
 	if (!side->body.len ||
 	    commit_decode(side->body.data, side->body.len, &commit, &arena))
 		return 0;
@@ -263,18 +266,49 @@ void why_change(struct cashet_change *to, const Cashet__Change *from)
 		hex_encode(to->origin_commit, o->commit.data, DIGEST_SIZE);
 }
 
+static int read_blob(void *arg, bool now, bool text, const uint8_t digest[DIGEST_SIZE],
+		     struct buf *out, struct err *e)
+{
+	(void)now;
+	return text ? why_fetch(arg, digest, out, e) : why_read(arg, digest, out, e);
+}
+
+int why_read(struct cashet *c, const uint8_t digest[DIGEST_SIZE], struct buf *out,
+	     struct err *e)
+{
+	struct cashet_error error;
+	void *data;
+	size_t size;
+	int r = cashet_get_blob_memory(c, digest, SOURCE_SIZE_MAX, &data, &size, &error);
+	if (r == ERR_DETACHED || r == ERR_UNREACHABLE) {
+		err_set(e, (enum err_code)r, "%s", error.what);
+		err_next(e, "%s", error.next);
+		return r;
+	}
+	if (r)
+		return 1;
+	buf_add(out, data, size);
+	free(data);
+	return out->failed ? handle_no_memory(e) : 0;
+}
+
 int answer_changes(struct answer *a, struct cashet *c, bool diffs, struct err *e)
 {
+	const struct source_reader reader = {read_blob, c};
 	size_t looked = 0;
 	a->changes = calloc(a->reply->n_changes + 1, sizeof *a->changes);
 	if (!a->changes)
 		return handle_no_memory(e);
-	for (size_t i = 0; i < a->reply->n_changes; i++) {
+	a->change_count = a->reply->n_changes;
+	for (size_t i = 0; i < a->change_count; i++)
+		why_change(&a->changes[i], a->reply->changes[i]);
+	int failed = source_changes(&a->changes, &a->change_count, &a->texts, &reader,
+				    diffs, e);
+	for (size_t i = 0; i < a->change_count && !failed; i++) {
 		struct cashet_change *change = &a->changes[i];
 		int r = 0;
-		why_change(change, a->reply->changes[i]);
-		if (change->how != CASHET_CHANGED)
-			continue;
+		if (change->how != CASHET_CHANGED || *change->where || change->file)
+			continue; /* or told already */
 		if (change->component == CASHET_CODE && looked++ < FILES_MAX)
 			r = look_at_code(a, c, change, diffs, e);
 		else if (diffs && change->component != CASHET_CODE)
@@ -282,7 +316,7 @@ int answer_changes(struct answer *a, struct cashet *c, bool diffs, struct err *e
 		if (r)
 			return r;
 	}
-	return 0;
+	return failed;
 }
 
 /* ---- cashet_why() ---- */
@@ -350,7 +384,7 @@ static int fill_why(struct why *w, struct cashet *c, struct err *e)
 	if (r == 0)
 		r = answer_changes(&w->answer, c, false, e);
 	out->changes = w->answer.changes;
-	out->change_count = reply->n_changes;
+	out->change_count = w->answer.change_count;
 	return r ? r : fill_tasks(w, e);
 }
 

@@ -20,6 +20,7 @@ struct answer { /* of one WhyQuery; everything borrowed is in here */
 	const Cashet__WhyReply *reply;
 	struct run now, earlier;
 	struct cashet_change *changes;
+	size_t change_count;
 	struct texts texts;
 };
 
@@ -41,6 +42,9 @@ void texts_fini(struct texts *t);
  * ERR_DETACHED and others that end the whole. */
 int why_fetch(struct cashet *c, const uint8_t digest[DIGEST_SIZE], struct buf *out,
 	      struct err *e);
+/** why_read() - the same of any bytes, of the size that a source may have. */
+int why_read(struct cashet *c, const uint8_t digest[DIGEST_SIZE], struct buf *out,
+	     struct err *e);
 /** why_change() - @to borrows from @from. */
 void why_change(struct cashet_change *to, const Cashet__Change *from);
 struct cashet_content why_content(const Cashet__Content *in);

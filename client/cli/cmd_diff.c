@@ -171,9 +171,10 @@ static void add_content(struct buf *out, const struct cashet_content *c)
 		buf_add_byte(out, ' ');
 	}
 	buf_printf(out, "%s...%s", hex_encode(hex, c->digest, 4),
-		   c->type == CASHET_CONTENT_TREE   ? " (folder)"
-		   : c->type == CASHET_CONTENT_EXEC ? " (executable)"
-						    : "");
+		   c->type == CASHET_CONTENT_TREE     ? " (folder)"
+		   : c->type == CASHET_CONTENT_EXEC   ? " (executable)"
+		   : c->type == CASHET_CONTENT_PICKLE ? " (pickle)"
+						      : "");
 }
 
 static void add_output(const struct naming *n, const struct cashet_diff_output *o)
@@ -211,8 +212,14 @@ static void show_diff(struct buf *out, const struct cli *cli, const struct cashe
 		const struct cashet_change *c = &d->changes[i];
 		if (!c->diff || !*c->diff)
 			continue;
-		const char *what = c->component == CASHET_CODE ? "code" : "text of";
-		add_head(out, cli, "---", what, *c->name ? c->name : "the command");
+		const char *what = c->component == CASHET_LAYOUT
+					   ? "only comments or layout of"
+				   : c->component == CASHET_CODE || c->file ? "code"
+									    : "text of";
+		add_head(out, cli, "---", what,
+			 c->file    ? c->file
+			 : *c->name ? c->name
+				    : "the command");
 		add_text(out, cli, c->diff);
 	}
 	for (size_t i = 0; i < d->output_count; i++) {

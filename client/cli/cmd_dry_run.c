@@ -66,7 +66,7 @@ static void add_cause(struct buf *out, enum cashet_reason reason,
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (changes[i].how == CASHET_SAME || changes[i].component >= CASHET_TAG)
+		if (changes[i].how == CASHET_SAME || !show_is_identity(&changes[i]))
 			continue;
 		buf_add_str(out, first ? "" : "; ");
 		show_cause(out, &changes[i], tasks > 1);

@@ -22,7 +22,9 @@ static void escape(struct buf *out, const char *text)
 
 bool show_is_identity(const struct cashet_change *c)
 {
-	return c->component < CASHET_TAG;
+	return c->component < CASHET_TAG || c->component == CASHET_INTERPRETER ||
+	       c->component == CASHET_DEFINITION || c->component == CASHET_PACKAGE ||
+	       c->component == CASHET_FLAGS;
 }
 
 /* ---- values ---- */
@@ -138,19 +140,23 @@ static void add_code(struct buf *out, const struct cashet_change *c)
 static const char *label_of(const struct cashet_change *c)
 {
 	static const char *const labels[] = {
-		[CASHET_COMMAND] = "command", [CASHET_ENV] = "env",
-		[CASHET_OUTPUT] = "output",   [CASHET_METRICS] = "metrics",
-		[CASHET_SALT] = "salt",	      [CASHET_CODE] = "function",
-		[CASHET_PARAM] = "params",    [CASHET_INPUT] = "input",
-		[CASHET_VERSION] = "version", [CASHET_TAG] = "tag",
-		[CASHET_OPTION] = "option"};
+		[CASHET_COMMAND] = "command",	[CASHET_ENV] = "env",
+		[CASHET_OUTPUT] = "output",	[CASHET_METRICS] = "metrics",
+		[CASHET_SALT] = "salt",		[CASHET_CODE] = "function",
+		[CASHET_PARAM] = "params",	[CASHET_INPUT] = "input",
+		[CASHET_VERSION] = "version",	[CASHET_TAG] = "tag",
+		[CASHET_OPTION] = "option",	[CASHET_SOURCE] = "function",
+		[CASHET_LAYOUT] = "function",	[CASHET_DEFINITION] = "function",
+		[CASHET_FLAGS] = "cflags",	[CASHET_PACKAGE] = "package",
+		[CASHET_INTERPRETER] = "python"};
 	return (unsigned)c->component < ARRAY_LEN(labels) ? labels[c->component]
 							  : "other";
 }
 
 static bool is_of_function(const struct cashet_change *c)
 {
-	return c->component <= CASHET_CODE;
+	return c->component <= CASHET_CODE || c->component == CASHET_SOURCE ||
+	       (c->component > CASHET_OPTION && show_is_identity(c));
 }
 
 struct line {
@@ -184,7 +190,7 @@ static void line_of(struct lines *l, const struct cashet_change *c)
 {
 	struct line *line = add_line(l, label_of(c));
 	line->cause = show_is_identity(c) && c->how != CASHET_SAME;
-	if (c->component == CASHET_CODE) {
+	if (c->component == CASHET_CODE || c->component == CASHET_DEFINITION) {
 		add_code(&line->name, c);
 		return;
 	}
@@ -228,7 +234,8 @@ static void gather(struct lines *l, const struct cashet_change *changes, size_t 
 		if (!is_of_function(&changes[i]))
 			continue;
 		has_function = true;
-		if (changes[i].how == CASHET_SAME)
+		if (changes[i].how == CASHET_SAME ||
+		    changes[i].component == CASHET_SOURCE)
 			continue;
 		function_changed = true;
 		line_of(l, &changes[i]);
@@ -303,8 +310,17 @@ void show_changes(struct buf *out, const struct cashet_change *changes, size_t c
 	/* What differs and is no cause, in one line. */
 	bool first = true;
 	for (size_t i = 0; i < count; i++) {
+		if (changes[i].component != CASHET_LAYOUT)
+			continue;
+		buf_add_str(out, first ? "  not a cause: comments or layout of " : ", ");
+		escape(out, changes[i].name);
+		first = false;
+	}
+	for (size_t i = 0; i < count; i++) {
 		const struct cashet_change *c = &changes[i];
-		if (show_is_identity(c) || c->how == CASHET_SAME)
+		if (c->component != CASHET_TAG && c->component != CASHET_OPTION)
+			continue;
+		if (c->how == CASHET_SAME)
 			continue;
 		buf_add_str(out, first ? "  not a cause: " : ", ");
 		buf_printf(out, "%s", c->component == CASHET_TAG ? "tag " : "");
@@ -321,6 +337,7 @@ void show_cause(struct buf *out, const struct cashet_change *c, bool several)
 {
 	switch (c->component) {
 	case CASHET_CODE:
+	case CASHET_DEFINITION:
 		if (*c->where) {
 			escape(out, c->where);
 			return;
@@ -347,12 +364,17 @@ void show_cause(struct buf *out, const struct cashet_change *c, bool several)
 	case CASHET_SALT:
 	case CASHET_TAG:
 	case CASHET_OPTION:
+	case CASHET_INTERPRETER:
+	case CASHET_PACKAGE:
+	case CASHET_FLAGS:
 		buf_printf(out, "%s ", label_of(c));
 		escape(out, c->name);
 		if (*c->name)
 			buf_add_byte(out, ' ');
 		add_texts(out, c);
 		return;
+	case CASHET_SOURCE:
+	case CASHET_LAYOUT:
 	case CASHET_VERSION:
 		break;
 	}

@@ -293,11 +293,14 @@ static void json_text(struct json *j, const char *key, const char *text)
 
 void json_change(struct json *j, const struct cashet_change *c)
 {
-	static const char *const components[] = {"command", "env",  "output", "metrics",
-						 "salt",    "code", "param",  "input",
-						 "version", "tag",  "option"};
+	static const char *const components[] = {
+		"command",     "env",	     "output",	"metrics", "salt",   "code",
+		"param",       "input",	     "version", "tag",	   "option", "source",
+		"interpreter", "definition", "package", "cflags",  "layout"};
 	static const char *const hows[] = {"same", "changed", "added", "removed"};
-	bool digests = c->component == CASHET_CODE || c->component == CASHET_INPUT;
+	bool digests = c->component == CASHET_CODE || c->component == CASHET_INPUT ||
+		       c->component == CASHET_SOURCE || c->component == CASHET_LAYOUT;
+	bool texts = !digests && c->component != CASHET_DEFINITION;
 	json_object(j);
 	json_key(j, "component");
 	json_string(j, (unsigned)c->component < ARRAY_LEN(components)
@@ -311,7 +314,7 @@ void json_change(struct json *j, const struct cashet_change *c)
 	if (digests) {
 		json_hash(j, "before", c->old.type != CASHET_CONTENT_NONE, c->old.digest);
 		json_hash(j, "after", c->now.type != CASHET_CONTENT_NONE, c->now.digest);
-	} else {
+	} else if (texts) {
 		json_key(j, "before");
 		if (c->how == CASHET_ADDED)
 			json_null(j);
@@ -322,6 +325,12 @@ void json_change(struct json *j, const struct cashet_change *c)
 			json_null(j);
 		else
 			json_string(j, c->after);
+	}
+	if (c->component == CASHET_DEFINITION) {
+		json_text(j, "where", c->where);
+		json_text(j, "file", c->file);
+		json_key(j, "line");
+		json_uint(j, c->line);
 	}
 	if (c->component == CASHET_CODE) {
 		json_text(j, "where", c->where);

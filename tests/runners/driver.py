@@ -139,7 +139,7 @@ class Worker:
         with open(self.path("out"), "ab") as out, open(self.path("err"), "ab") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c",
-                 "import os, sys; os.dup2(int(sys.argv[1]), 3, inheritable=True); os.execv(sys.argv[2], sys.argv[2:])",
+                 "import os, sys; n = int(sys.argv[1]); n == 3 or (os.dup2(n, 3), os.close(n)); os.execv(sys.argv[2], sys.argv[2:])",
                  str(other.fileno()), *(command or [python or sys.executable, "-I", "-S", PROGRAM]), "serve"],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.dir, env=env,
                 pass_fds=[other.fileno()], start_new_session=True)

@@ -3,7 +3,6 @@
 The decoders are fuzzed in this process, thousands of times; whole runners with what a broken worker could send.
 The seed is printed if a case fails; CASHET_SEED repeats it."""
 
-import json
 import os
 import random
 import socket

@@ -9,6 +9,7 @@ from runner import PROGRAM, SITE, RunnerTest
 FILES = {
     "a.py": "import b, c.d, e, nowhere, fancy, mine\nfrom c import g\ndef f(): return b.x, c.d.x, e.x, g, fancy.x, mine.x\n",
     "b.py": "x = 1\n",
+    "b/data.txt": "no module",
     "c/__init__.py": "g = 1\n",
     "c/d.py": "x = 1\n",
     "far/e.py": "x = 1\n",

@@ -9,7 +9,7 @@ import struct
 import sys
 import unittest
 
-from driver import BOTH, EXEC, EXTERN, FILE, FORK, JSON, PICKLE, SHARED, TIMEOUT_S, TREE, File, Ref, ServeTest, Worker, \
+from driver import BOTH, EXEC, EXTERN, FILE, FORK, JSON, PICKLE, SHARED, TREE, File, Ref, ServeTest, Worker, \
     list_of, outputs
 from runner import start
 
@@ -271,6 +271,12 @@ class Failures(ServeTest):
                 self.assertEqual(int(found.value), self.worker.ready["pid"])
         self.worker.send(b"P", b"12345678")
         self.assertEqual(self.worker.frame(), (b"O", b"12345678"))
+
+    def test_a_child_that_dies_is_noticed_though_others_hold_its_pipe(self):
+        load = self.load("import os, time\ndef f(run):\n    if os.fork() == 0:\n"
+                         "        while os.path.exists(run): time.sleep(0.01)\n        os._exit(0)\n    os._exit(3)\n")
+        self.write({"run": ""})  # until the folder of the test is removed
+        self.assertEqual(self.error(load, self.path("run"), isolation=FORK)["exit"], 3)
 
     def test_what_still_runs_ends_the_runner_behind_the_answer(self):
         for body in ["import threading, time\ndef f():\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n",

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import sys
 import unittest
 
 from driver import BOTH, FORK, PICKLE, SHARED, Ref, ServeTest, Worker

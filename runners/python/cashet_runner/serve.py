@@ -168,7 +168,10 @@ class Server:
         except OSError as e:  # no folder, no further process
             kind, data = 0, failures.report("load", "the call cannot begin: %s" % e, e, self.views)
         for fd in call.descriptors:
-            os.close(fd)
+            try:
+                os.close(fd)
+            except OSError:
+                pass  # the function has
         self.flush_c()
         logs = place.logs(call.id)
         cpu = cpu_clock()
