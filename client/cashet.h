@@ -1031,6 +1031,31 @@ struct cashet_function_code {
 	uint8_t digest[32];
 };
 
+struct cashet_source_package {
+	const char *name, *version; /* version: or NULL */
+	bool counts;		    /* the identity has it */
+};
+
+struct cashet_source_unit { /* a function by source, or code of a command, as it was described */
+	const char *language, *path;
+	const char *name; /* of the function; NULL: all of the file */
+	const char *file; /* where the function is defined, if that is known; or NULL */
+	uint32_t line;
+	uint8_t hash[32], identity[32];
+	const struct cashet_source_package *packages;
+	size_t package_count;
+	const char *const *flags;
+	size_t flag_count;
+};
+
+struct cashet_shipped { /* what code it was */
+	uint8_t digest[32];
+	const struct cashet_function_code *files; /* all that was shipped */
+	size_t file_count;
+	const struct cashet_source_unit *units; /* of a call one */
+	size_t unit_count;
+};
+
 struct cashet_function {	 /* what a command runs, as written */
 	const char *const *argv; /* or NULL when @shell is set */
 	size_t argc;
@@ -1040,6 +1065,9 @@ struct cashet_function {	 /* what a command runs, as written */
 	const struct cashet_function_code *code;
 	size_t code_count;
 	const char *metrics, *salt; /* or NULL */
+	/* of a call, which has no argv and no shell; else NULL */
+	const char *language;
+	const char *version; /* of the interpreter, if the task asks for one; or NULL */
 };
 
 struct cashet_origin { /* of an input */
@@ -1058,6 +1086,7 @@ struct cashet_shown {
 	struct cashet_commit commit;
 	const struct cashet_result *result;	/* as cashet_commit_find() */
 	const struct cashet_function *function; /* NULL: not in the store any more */
+	const struct cashet_shipped *source;	/* NULL: it has none, or not any more */
 	const struct cashet_origin *inputs;	/* by name */
 	size_t input_count;
 	const struct cashet_commit *sources; /* what the inputs number */

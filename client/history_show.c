@@ -2,7 +2,10 @@
 #include "client/history.h"
 #include "client/results.h"
 #include "client/target.h"
+#include "client/why.h"
+#include "common/format/commit.h"
 #include "common/format/function.h"
+#include "common/format/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,8 @@ struct shown { /* what cashet_show() hands out, and what it lives in */
 	struct row_function names;
 	struct function decoded;
 	struct cashet_function function;
+	struct source shipped;
+	struct cashet_shipped source;
 };
 
 static const struct cashet_pair *pairs_from(const struct function_pair *in, size_t count,
@@ -51,8 +56,81 @@ static void take_function(struct shown *s, const ProtobufCBinaryData *descriptio
 		.code_count = f->code_count,
 		.metrics = f->metrics,
 		.salt = f->salt,
+		.language = f->language,
+		.version = f->version,
 	};
 	s->shown.function = &s->function;
+}
+
+static void take_unit(struct cashet_source_unit *to, const struct source_unit *u,
+		      struct keep *k)
+{
+	struct cashet_source_package *packages =
+		keep_alloc(k, u->package_count, sizeof *packages);
+	for (size_t i = 0; packages && i < u->package_count; i++)
+		packages[i] =
+			(struct cashet_source_package){.name = u->packages[i].name,
+						       .version = u->packages[i].version,
+						       .counts = u->packages[i].counts};
+	*to = (struct cashet_source_unit){.language = u->language,
+					  .path = u->path,
+					  .name = u->name,
+					  .packages = packages,
+					  .package_count = u->package_count,
+					  .flags = (const char *const *)u->flags,
+					  .flag_count = u->flag_count};
+	memcpy(to->hash, u->hash, DIGEST_SIZE);
+	memcpy(to->identity, u->identity, DIGEST_SIZE);
+	for (size_t i = 0; u->name && i < u->definition_count && !to->file; i++)
+		if (!strcmp(u->definitions[i].label, u->name)) {
+			to->file = u->definitions[i].path;
+			to->line = u->definitions[i].line;
+		}
+}
+
+static int take_source(struct shown *s, struct cashet *c, struct err *e)
+{
+	const ProtobufCBinaryData *body = &s->request->reply->show_reply->body;
+	CLEANUP_BUF struct buf arena = {0}, data = {0};
+	struct commit commit;
+	const struct source *from = &s->shipped;
+	if (commit_decode(body->data, body->len, &commit, &arena) || !commit.has_source)
+		return 0;
+	int r = why_read(c, commit.source, &data, e);
+	if (r || source_decode(data.data, data.size, &s->shipped))
+		return r == 1 ? 0 : r; /* it is not there, or is none */
+	struct cashet_function_code *files =
+		keep_alloc(&s->keep, from->file_count, sizeof *files);
+	struct cashet_source_unit *units =
+		keep_alloc(&s->keep, from->unit_count, sizeof *units);
+	for (size_t i = 0; files && i < from->file_count; i++) {
+		files[i].path = from->files[i].path;
+		files[i].executable = from->files[i].executable;
+		memcpy(files[i].digest, from->files[i].digest, DIGEST_SIZE);
+	}
+	for (size_t i = 0; units && i < from->unit_count; i++)
+		take_unit(&units[i], &from->units[i], &s->keep);
+	s->source = (struct cashet_shipped){.files = files,
+					    .file_count = from->file_count,
+					    .units = units,
+					    .unit_count = from->unit_count};
+	memcpy(s->source.digest, commit.source, DIGEST_SIZE);
+	s->shown.source = &s->source;
+	return s->keep.failed ? handle_no_memory(e) : 0;
+}
+
+/* Of a call, all arguments; of a command they are there already. */
+static int take_args(struct shown *s, struct err *e)
+{
+	const ProtobufCBinaryData *body = &s->request->reply->show_reply->body;
+	CLEANUP_BUF struct buf arena = {0};
+	struct commit commit;
+	if (commit_decode(body->data, body->len, &commit, &arena) ||
+	    !call_args_begin(commit.args, commit.args_size))
+		return 0;
+	return row_fill_all(&s->row, commit.args, commit.args_size)
+		       ? err_set(e, ERR_FAILED, "the commit's arguments cannot be read")
+		       : 0;
 }
 
 static int take_reply(struct shown *s, struct err *e)
@@ -104,6 +182,10 @@ static int show(struct cashet *c, const char *what, struct cashet_shown **sp,
 			     e);
 	if (!failed)
 		failed = take_reply(s, e);
+	if (!failed)
+		failed = take_args(s, e);
+	if (!failed)
+		failed = take_source(s, c, e);
 	if (failed)
 		cashet_shown_free(&s->shown);
 	else
@@ -128,6 +210,7 @@ void cashet_shown_free(struct cashet_shown *shown)
 	row_fini(&s->row);
 	row_function_fini(&s->names);
 	function_fini(&s->decoded);
+	source_fini(&s->shipped);
 	free(s);
 }
 

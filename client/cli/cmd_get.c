@@ -132,9 +132,13 @@ static int write_terminal(struct cli *cli, const struct cashet_content *content)
 	bool failed =
 		cashet_get_blob(cli->c, content->digest, terminal_write, &t, &e) != 0;
 	int end = failed ? 0 : terminal_end(&t);
+	/* What a function returned has no line end of its own. */
+	if (!failed && !end && content->type == CASHET_CONTENT_JSON && t.text.size &&
+	    t.text.data[t.text.size - 1] != '\n')
+		end = fs_write_all(STDOUT_FILENO, "\n", 1);
 	if (t.is_binary) {
 		buf_add_str(&out, content->type == CASHET_CONTENT_PICKLE
-					  ? "a pickle of Python's, "
+					  ? "a Python pickle, "
 					  : "binary, ");
 		if (content->size) /* of an input it is not recorded */
 			show_size(&out, content->size);

@@ -127,20 +127,81 @@ static void add_word(const struct cli *cli, struct buf *out, const char *word)
 	buf_add_str(out, plain ? "" : "'");
 }
 
+static void add_unit(const struct cli *cli, struct buf *out,
+		     const struct cashet_source_unit *u, bool is_call)
+{
+	buf_add_str(out, is_call ? "  call   " : "  script ");
+	show_text(cli, out, u->path);
+	if (u->name) {
+		buf_add_byte(out, ':');
+		show_text(cli, out, u->name);
+	}
+	buf_printf(out, "  %s", u->language);
+	if (u->file && strcmp(u->file, u->path) == 0) {
+		buf_printf(out, "  line %" PRIu32, u->line);
+	} else if (u->file) {
+		buf_add_str(out, "  ");
+		show_text(cli, out, u->file);
+		buf_printf(out, " line %" PRIu32, u->line);
+	}
+	buf_add_str(out, "\n  hash   ");
+	add_hex(out, u->identity);
+	buf_add_byte(out, '\n');
+	for (size_t i = 0; i < u->package_count; i++) {
+		if (!u->packages[i].counts)
+			continue;
+		buf_add_str(out, "  with   ");
+		show_text(cli, out, u->packages[i].name);
+		buf_add_byte(out, ' ');
+		show_text(cli, out,
+			  u->packages[i].version ? u->packages[i].version
+						 : "(version unknown)");
+		buf_add_byte(out, '\n');
+	}
+	if (u->flag_count)
+		buf_add_str(out, "  cflags");
+	for (size_t i = 0; i < u->flag_count; i++)
+		add_word(cli, out, u->flags[i]);
+	buf_add_str(out, u->flag_count ? "\n" : "");
+}
+
+static void add_shipped(const struct cli *cli, struct buf *out,
+			const struct cashet_shipped *s, bool is_call)
+{
+	for (size_t i = 0; s && i < s->unit_count; i++)
+		add_unit(cli, out, &s->units[i], is_call);
+	for (size_t i = 0; s && i < s->file_count; i++) {
+		buf_add_str(out, "  file   ");
+		show_text(cli, out, s->files[i].path);
+		buf_add_str(out, "  ");
+		add_hex(out, s->files[i].digest);
+		buf_add_byte(out, '\n');
+	}
+	if (!s && is_call)
+		buf_add_str(out, "  its files are not in the store any more\n");
+}
+
 static void add_source(const struct cli *cli, struct buf *out,
-		       const struct cashet_function *f)
+		       const struct cashet_function *f, const struct cashet_shipped *s)
 {
 	buf_add_str(out, "Source:\n");
 	if (!f) {
 		buf_add_str(out, "  not in the store any more\n");
 		return;
 	}
-	buf_add_str(out, f->shell ? "  shell  " : "  run   ");
+	if (!f->language)
+		buf_add_str(out, f->shell ? "  shell  " : "  run   ");
 	if (f->shell)
 		show_text(cli, out, f->shell);
 	for (size_t i = 0; i < f->argc; i++)
 		add_word(cli, out, f->argv[i]);
-	buf_add_byte(out, '\n');
+	buf_add_str(out, f->language ? "" : "\n");
+	add_shipped(cli, out, s, f->language);
+	if (f->version) {
+		buf_add_str(out, "  python ");
+		show_text(cli, out, f->version);
+		buf_add_byte(out, '\n');
+	}
 	for (size_t i = 0; i < f->env_count; i++) {
 		buf_add_str(out, "  env    ");
 		show_text(cli, out, f->env[i].key);
@@ -348,6 +409,74 @@ static void json_text_or_null(struct json *j, const char *key, const char *text)
 		json_null(j);
 }
 
+static void json_unit(struct json *j, const struct cashet_source_unit *u)
+{
+	json_object(j);
+	json_key(j, "language");
+	json_string(j, u->language);
+	json_key(j, "path");
+	json_string(j, u->path);
+	json_text_or_null(j, "name", u->name);
+	json_text_or_null(j, "file", u->file);
+	json_key(j, "line");
+	json_uint(j, u->line);
+	json_hash(j, "hash", true, u->hash);
+	json_hash(j, "identity", true, u->identity);
+	json_key(j, "packages");
+	json_array(j);
+	for (size_t i = 0; i < u->package_count; i++) {
+		json_object(j);
+		json_key(j, "name");
+		json_string(j, u->packages[i].name);
+		json_text_or_null(j, "version", u->packages[i].version);
+		json_key(j, "counts");
+		json_bool(j, u->packages[i].counts);
+		json_end_object(j);
+	}
+	json_end_array(j);
+	json_key(j, "flags");
+	json_array(j);
+	for (size_t i = 0; i < u->flag_count; i++)
+		json_string(j, u->flags[i]);
+	json_end_array(j);
+	json_end_object(j);
+}
+
+static void json_code(struct json *j, const struct cashet_function_code *code,
+		      size_t count)
+{
+	json_array(j);
+	for (size_t i = 0; i < count; i++) {
+		json_object(j);
+		json_key(j, "path");
+		json_string(j, code[i].path);
+		json_key(j, "executable");
+		json_bool(j, code[i].executable);
+		json_hash(j, "digest", true, code[i].digest);
+		json_end_object(j);
+	}
+	json_end_array(j);
+}
+
+static void json_source(struct json *j, const struct cashet_shipped *s)
+{
+	json_key(j, "source");
+	if (!s) {
+		json_null(j);
+		return;
+	}
+	json_object(j);
+	json_hash(j, "digest", true, s->digest);
+	json_key(j, "files");
+	json_code(j, s->files, s->file_count);
+	json_key(j, "units");
+	json_array(j);
+	for (size_t i = 0; i < s->unit_count; i++)
+		json_unit(j, &s->units[i]);
+	json_end_array(j);
+	json_end_object(j);
+}
+
 static void json_function(struct json *j, const struct cashet_function *f)
 {
 	json_key(j, "function");
@@ -357,7 +486,7 @@ static void json_function(struct json *j, const struct cashet_function *f)
 	}
 	json_object(j);
 	json_key(j, "argv");
-	if (f->shell) {
+	if (f->shell || f->language) {
 		json_null(j);
 	} else {
 		json_array(j);
@@ -369,19 +498,11 @@ static void json_function(struct json *j, const struct cashet_function *f)
 	json_pairs(j, "env", f->env, f->env_count);
 	json_pairs(j, "outputs", f->outputs, f->output_count);
 	json_key(j, "code");
-	json_array(j);
-	for (size_t i = 0; i < f->code_count; i++) {
-		json_object(j);
-		json_key(j, "path");
-		json_string(j, f->code[i].path);
-		json_key(j, "executable");
-		json_bool(j, f->code[i].executable);
-		json_hash(j, "digest", true, f->code[i].digest);
-		json_end_object(j);
-	}
-	json_end_array(j);
+	json_code(j, f->code, f->code_count);
 	json_text_or_null(j, "metrics", f->metrics);
 	json_text_or_null(j, "salt", f->salt);
+	json_text_or_null(j, "language", f->language);
+	json_text_or_null(j, "version", f->version);
 	json_end_object(j);
 }
 
@@ -410,6 +531,7 @@ static int print_json(struct cli *cli, const struct cashet_shown *s)
 	json_key(&j, "task");
 	json_result(&j, s->result);
 	json_function(&j, s->function);
+	json_source(&j, s->source);
 	json_origins(&j, s->inputs, s->input_count, s->sources);
 	json_key(&j, "stderr_tail");
 	if (s->commit.failed) {
@@ -436,7 +558,7 @@ int cmd_show(struct cli *cli)
 	} else {
 		CLEANUP_BUF struct buf out = {0};
 		add_head(cli, &out, s);
-		add_source(cli, &out, s->function);
+		add_source(cli, &out, s->function, s->source);
 		add_args(cli, &out, s->result);
 		add_inputs(cli, &out, s);
 		add_metrics(cli, &out, s->result);

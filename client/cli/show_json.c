@@ -142,6 +142,29 @@ void json_params(struct json *j, const struct cashet_param *params, size_t count
 	json_end_object(j);
 }
 
+/* "" if there is none. */
+static const char *type_name(enum cashet_content_type type)
+{
+	switch (type) {
+	case CASHET_CONTENT_NONE:
+		break;
+	case CASHET_CONTENT_FILE:
+	case CASHET_CONTENT_EXEC:
+		return "file";
+	case CASHET_CONTENT_TREE:
+		return "folder";
+	case CASHET_CONTENT_LIST:
+		return "list";
+	case CASHET_CONTENT_RESULT:
+		return "outputs";
+	case CASHET_CONTENT_JSON:
+		return "json";
+	case CASHET_CONTENT_PICKLE:
+		return "pickle";
+	}
+	return "";
+}
+
 void json_result(struct json *j, const struct cashet_result *r)
 {
 	json_object(j);
@@ -170,6 +193,8 @@ void json_result(struct json *j, const struct cashet_result *r)
 		json_null(j);
 	json_fingerprint(j, r);
 	json_hash(j, "commit", r->has_commit, r->commit);
+	json_hash(j, "result", r->result.type != CASHET_CONTENT_NONE, r->result.digest);
+	json_text(j, "result_type", type_name(r->result.type));
 	json_hash(j, "output", r->output.type != CASHET_CONTENT_NONE, r->output.digest);
 	json_hash(j, "log", r->log.type != CASHET_CONTENT_NONE, r->log.digest);
 	json_outputs(j, r);
