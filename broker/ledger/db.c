@@ -16,11 +16,13 @@
 
 static pthread_once_t configured = PTHREAD_ONCE_INIT;
 
-/* Counting memory takes a lock in each allocation of each thread. Refused, harmlessly, if SQLite
- * was used in this process before. */
+/* Counting memory takes a lock in each allocation of each thread; and room for 20 pages at once is more
+ * than a command that asks one question reads. Refused, harmlessly, if SQLite was used in this
+ * process before. */
 static void configure(void)
 {
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_config(SQLITE_CONFIG_PAGECACHE, (void *)NULL, 0, 0);
 	sqlite3_initialize();
 }
 

@@ -105,7 +105,7 @@ uint32_t *gap_layer_sorted(const struct gap_layer *layer, enum gap_kind kind);
 /** gap_scan() - read what @journal has beyond @layer's mark into @layer, at most about @max
  * entries, and move the mark. @fullp: true if there may be more. Return: SQLite's code. */
 struct gap_scan; /* prepared statements */
-int gap_scan_new(struct gap_scan **scanp, sqlite3 *journal);
+struct gap_scan *gap_scan_new(sqlite3 *journal);
 void gap_scan_free(struct gap_scan *scan);
 int gap_scan(struct gap_scan *scan, struct gap_layer *layer, size_t max, bool *fullp);
 

@@ -13,6 +13,8 @@
 #include <string.h>
 
 struct gap_scan {
+	sqlite3 *journal;
+	bool is_prepared; /* when it is needed: in most programs that only read it never is */
 	sqlite3_stmt *commits, *blobs, *batches, *tags, *commit_tags, *changes;
 	struct buf arena, keys;
 };
@@ -41,18 +43,22 @@ static sqlite3_stmt **statement(struct gap_scan *scan, size_t i)
 	return (sqlite3_stmt **)((char *)scan + statements[i].offset);
 }
 
-int gap_scan_new(struct gap_scan **scanp, sqlite3 *journal)
+struct gap_scan *gap_scan_new(sqlite3 *journal)
 {
 	struct gap_scan *scan = mem_alloc(sizeof *scan);
+	scan->journal = journal;
+	return scan;
+}
+
+static int prepare(struct gap_scan *scan)
+{
 	int rc = SQLITE_OK;
 	for (size_t i = 0; i < ARRAY_LEN(statements) && rc == SQLITE_OK; i++)
-		rc = db_prepare(journal, statements[i].sql, statement(scan, i));
-	if (rc != SQLITE_OK) {
-		gap_scan_free(scan);
-		return rc;
-	}
-	*scanp = scan;
-	return SQLITE_OK;
+		if (!*statement(scan, i))
+			rc = db_prepare(scan->journal, statements[i].sql,
+					statement(scan, i));
+	scan->is_prepared = rc == SQLITE_OK;
+	return rc;
 }
 
 void gap_scan_free(struct gap_scan *scan)
@@ -181,8 +187,10 @@ static int scan_changes(struct gap_scan *scan, struct gap_layer *layer, size_t m
 int gap_scan(struct gap_scan *scan, struct gap_layer *layer, size_t max, bool *fullp)
 {
 	uint64_t from = layer->mark.commit;
-	int rc = scan_table(scan, scan->commits, GAP_COMMIT, layer, &layer->mark.commit,
-			    max);
+	int rc = scan->is_prepared ? SQLITE_OK : prepare(scan);
+	if (rc == SQLITE_OK)
+		rc = scan_table(scan, scan->commits, GAP_COMMIT, layer,
+				&layer->mark.commit, max);
 	if (rc == SQLITE_OK)
 		rc = scan_commit_tags(scan, layer, from);
 	if (rc == SQLITE_OK)

@@ -242,10 +242,10 @@ size_t index_wanted(const struct index *index)
 /* catch_up() - from the mark to the end of the journal. */
 static int catch_up(struct index *index, sqlite3 *journal)
 {
-	struct gap_scan *scan = NULL;
+	struct gap_scan *scan = gap_scan_new(journal);
 	uint64_t began = clock_mono_ns(), written = 0;
 	bool more = true, told = false;
-	int rc = gap_scan_new(&scan, journal);
+	int rc = SQLITE_OK;
 	while (rc == SQLITE_OK && more) {
 		struct gap_layer *layer = gap_layer_new();
 		layer->mark = index->mark;

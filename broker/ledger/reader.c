@@ -107,8 +107,8 @@ static int prepare(struct ledger_reader *r, struct err *e)
 	/* A program that asks one question would spend most of its time here. */
 	for (size_t i = 0; r->ledger && i < count && rc == SQLITE_OK; i++)
 		rc = prepare_one(r, i);
-	if (rc == SQLITE_OK && !r->ledger)
-		rc = gap_scan_new(&r->scan, r->meta);
+	if (!r->ledger)
+		r->scan = gap_scan_new(r->meta);
 	if (rc == SQLITE_OK)
 		return 0;
 	return err_set(e, ERR_FAILED, "cannot read the store %s: %s", r->dir,

@@ -17,6 +17,12 @@
 #define LAYER_MAX                                                                        \
 	200000 /* entries of a program's own gap: then it asks how far the index is */
 
+/* covers() - is all in @layer, or in the index below it, that a journal of this state has? */
+static bool covers(const struct gap_layer *layer, const struct journal_state *state)
+{
+	return memcmp(&layer->mark, &state->mark, sizeof layer->mark) == 0;
+}
+
 /* A program of its own may have slept while changes were made, written to the index and forgotten. */
 int reader_refresh(struct ledger_reader *r)
 {
@@ -29,7 +35,7 @@ int reader_refresh(struct ledger_reader *r)
 	if ((r->layer->count > LAYER_MAX && r->index) ||
 	    r->layer->mark.change < state.trimmed)
 		rc = reader_begin_layer(r);
-	while (rc == SQLITE_OK && more)
+	while (rc == SQLITE_OK && more && !covers(r->layer, &state))
 		rc = gap_scan(r->scan, r->layer, r->layer->count + LAYER_MAX, &more);
 	return rc == SQLITE_OK ? 0 : reader_errno(r, r->meta, rc);
 }
