@@ -427,15 +427,19 @@ static const struct source_unit *unit_of(const struct source *s, const char *pat
 }
 
 struct wheres {
+	const char *path;
 	struct buf text;
 	size_t count;
 };
 
+/* Of the file itself they are told with it, of those that it reaches by themselves. */
 static int add_where(struct sides *s, void *arg, const struct source_definition *old,
 		     const struct source_definition *now)
 {
 	struct wheres *w = arg;
 	CLEANUP_BUF struct buf one = {0};
+	if (strcmp((now ? now : old)->path, w->path) != 0)
+		return take_definition(s, old, now);
 	if (w->count++ >= WHERE_MAX)
 		return 0;
 	int r = describe(s, &one, old, now);
@@ -455,8 +459,8 @@ static void set_file(struct cashet_content *to, const struct source *s, const ch
 static int look_at_code(struct sides *s, size_t number)
 {
 	struct cashet_change *c = &(*s->changes)[number];
-	struct wheres w = {0};
 	const char *name = c->name;
+	struct wheres w = {.path = name};
 	const struct source_unit *old = unit_of(&s->old, name),
 				 *now = unit_of(&s->now, name);
 	if (*c->before)

@@ -261,7 +261,8 @@ static void add_input(struct buf *out, unsigned field, const char *name,
 {
 	size_t mark = pb_open(out, field);
 	pb_text(out, 1, name);
-	for (size_t i = 0; i < input->name_count; i++)
+	bool nameless = input->label && !strcmp(input->names[0], "value");
+	for (size_t i = 0; i < input->name_count && !nameless; i++)
 		pb_text(out, 2, input->names[i]);
 	size_t content = pb_open(out, 3);
 	pb_uint(out, 1, input->content.type);

@@ -213,7 +213,7 @@ static void show_diff(struct buf *out, const struct cli *cli, const struct cashe
 		if (!c->diff || !*c->diff)
 			continue;
 		const char *what = c->component == CASHET_LAYOUT
-					   ? "only comments or layout of"
+					   ? "nothing that counts in"
 				   : c->component == CASHET_CODE || c->file ? "code"
 									    : "text of";
 		add_head(out, cli, "---", what,

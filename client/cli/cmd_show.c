@@ -181,6 +181,16 @@ static void add_shipped(const struct cli *cli, struct buf *out,
 		buf_add_str(out, "  its files are not in the store any more\n");
 }
 
+/* Is it told as a script already? */
+static bool is_unit(const struct cashet_shipped *s, const struct cashet_function_code *c)
+{
+	for (size_t i = 0; s && i < s->unit_count; i++)
+		if (!strcmp(s->units[i].path, c->path) &&
+		    !memcmp(s->units[i].identity, c->digest, sizeof c->digest))
+			return true;
+	return false;
+}
+
 static void add_source(const struct cli *cli, struct buf *out,
 		       const struct cashet_function *f, const struct cashet_shipped *s)
 {
@@ -210,6 +220,8 @@ static void add_source(const struct cli *cli, struct buf *out,
 		buf_add_byte(out, '\n');
 	}
 	for (size_t i = 0; i < f->code_count; i++) {
+		if (is_unit(s, &f->code[i]))
+			continue;
 		buf_add_str(out, "  code   ");
 		show_text(cli, out, f->code[i].path);
 		buf_add_str(out, "  ");

@@ -312,10 +312,12 @@ void show_changes(struct buf *out, const struct cashet_change *changes, size_t c
 	for (size_t i = 0; i < count; i++) {
 		if (changes[i].component != CASHET_LAYOUT)
 			continue;
-		buf_add_str(out, first ? "  not a cause: comments or layout of " : ", ");
+		buf_add_str(out, first ? "  not a cause: what differs in " : ", ");
 		escape(out, changes[i].name);
 		first = false;
 	}
+	if (!first)
+		buf_add_str(out, " (comments, layout, what is not reached)");
 	for (size_t i = 0; i < count; i++) {
 		const struct cashet_change *c = &changes[i];
 		if (c->component != CASHET_TAG && c->component != CASHET_OPTION)
