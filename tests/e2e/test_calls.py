@@ -115,6 +115,14 @@ def huge(n):
     return [0] * n
 
 
+def show(*args, **kwargs):
+    return repr((args, sorted(kwargs.items())))
+
+
+def train(data, lr=0.1, *, epochs=3):
+    return {"loss": lr * epochs + sum(data)}
+
+
 def large(n):
     print("y" * n)
     return "z" * n
@@ -317,6 +325,92 @@ version: 1
 tasks: {t: {call: lib.py:huge, args: [100000000], resources: {memory: 200M}}}
 """), code=1)
         self.assertIn("it asked for (resources.memory)", result["tasks"][0]["error"])
+
+    # ---- batch files ----
+
+    def test_every_value_arrives_as_what_it_is(self):
+        self.submit("""
+  one: {call: lib.py:add, args: [1], kwargs: {b: 1}}
+  t:
+    call: lib.py:show
+    args: [null, true, 1, 1.0, "1", {bytes: MQ==}, {float: -inf}, [], {a: [{}]}, {ref: one}]
+    kwargs: {s: {value: {ref: 1}}, f: "x${p.a}$${", a: "${p.a}", b: [{ref: one}]}
+    sweep: {params: {a: [2, x]}}
+""")
+        for i, a in enumerate((2, "x")):
+            self.assertEqual(json.loads(self.get(1 + i)), repr((
+                (None, True, 1, 1.0, "1", b"1", float("-inf"), [], {"a": [{}]}, 2),
+                [("a", a), ("b", [2]), ("f", f"x{a}${{"), ("s", {"ref": 1})])))
+
+    def test_spellings_of_a_call_are_one(self):
+        def run(args, kwargs):
+            return self.submit(f"  t: {{call: lib.py:train, args: {args}, kwargs: {kwargs}}}\n")
+        self.assertEqual(run("[[1, 2]]", "{}")["counts"]["executed"], 1)
+        for args, kwargs in (("[[1, 2], 0.1]", "{}"), ("[]", "{data: [1, 2]}"),
+                             ("[[1, 2]]", "{epochs: 3}"), ("[]", "{epochs: 3, lr: 0.1, data: [1, 2]}")):
+            self.assertEqual(run(args, kwargs)["counts"]["cached"], 1, f"{args} {kwargs}")
+        for args, kwargs in (("[[1, 2.0]]", "{}"), ("[[1, 2]]", "{epochs: 3.0}")):
+            self.assertEqual(run(args, kwargs)["counts"]["executed"], 1, f"{args} {kwargs}")
+
+    def test_a_sweep_over_lists_and_nothing(self):
+        result = self.submit("""
+  prep: {call: lib.py:add, args: [1, 1]}
+  t:
+    call: lib.py:show
+    sweep: {params: {x: [null, [1, {ref: prep}], {k: v}], y: {range: [0, 2]}}}
+""")
+        self.assertEqual(result["counts"]["executed"], 7)
+        self.assertEqual([json.loads(self.get(1 + 2 * i)) for i in range(3)],
+                         [repr(((), [("x", x), ("y", 0)])) for x in (None, [1, 2], {"k": "v"})])
+
+    def test_lines_are_calls_too(self):
+        path = self.site.write("calls.jsonl", "".join(json.dumps(line) + "\n" for line in (
+            {"call": "lib.py:add", "name": "a", "args": [1, 2]},
+            {"call": "lib.py:add", "name": "a", "args": [1], "kwargs": {"b": 3}},
+            {"call": "lib.py:total", "args": [{"ref": "a.*"}, {"float": "0x1p1"}]},
+            {"run": ["cat", "${inputs.x}"], "inputs": {"x": {"ref": 2}}})))
+        result = self.site.submit(path)
+        self.assertEqual([t["status"] for t in result["tasks"]], ["completed"] * 4)
+        self.assertEqual(json.loads(self.get(3)), {"total": 14.0, "count": 2})
+
+    def test_nothing_of_a_call_that_cannot_be_is_submitted(self):
+        self.site.write("bad.py", "def f(:\n")
+        before = self.site.run("ps", "-a", "--json").json["batches"]
+        for entry, *said in (
+                ("call: lib.py:train, args: [[1]], kwargs: {lrr: 1}", ":3:", "did you mean \"lr\"?"),
+                ("call: lib.py:trian", ":3:", "lib.py", "trian"),
+                ("call: bad.py:f", ":3:", "bad.py:1:7", "invalid syntax"),
+                ("call: lib.py:add, outputs: {a: b}", ":3:", "outputs"),
+                ("call: lib.py:add, args: [{ref: t}]", ":3:", "refers to itself")):
+            path = self.site.write("slip.yaml", f"version: 1\ntasks:\n  t: {{{entry}}}\n")
+            done = self.site.run("submit", path)
+            self.assertEqual(done.code, 2, done.err)
+            for text in said:
+                self.assertIn(text, done.err)
+        self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], before)
+
+    def test_code_of_commands_counts_by_what_it_means(self):
+        def run():
+            return self.submit("  t: {run: [python3, script.py], code: [script.py, {path: raw.py, "
+                               "identity: bytes}]}\n")["counts"]
+        self.site.write("near.py", "def f():\n    return 'near'\n")
+        self.site.write("raw.py", "# a\n")
+        self.site.write("script.py", "import near\nprint(near.f())\n")
+        self.assertEqual(run()["executed"], 1)
+        self.assertEqual(self.get(), "near\n")  # what it imports is there
+        self.site.write("script.py", '"""What it does."""\nimport near  # beside it\nprint( near.f() )\n')
+        self.assertEqual(run()["cached"], 1)
+        self.site.write("near.py", "def f():\n    return 'far'\n")
+        self.assertEqual(run()["executed"], 1)
+        self.assertEqual(self.get(), "far\n")
+        self.site.write("raw.py", "# b\n")
+        self.assertEqual(run()["executed"], 1)
+        self.site.write("script.py", "print 'old'\n")
+        path = self.site.write("old.yaml", "version: 1\ntasks: {t: {run: [cat, script.py], code: [script.py]}}\n")
+        done = self.site.run("submit", path)
+        self.assertEqual(done.code, 0, done.err)
+        self.assertIn("script.py is hashed by its bytes", done.err)
+        self.assertEqual(self.get(), "print 'old'\n")
 
     # ---- C ----
 
