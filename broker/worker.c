@@ -142,6 +142,26 @@ void workers_gone(struct broker *b)
 	}
 }
 
+/* ---- Drain ---- */
+
+void worker_ask_drain(struct broker *b, struct worker *w, uint64_t deadline_ns)
+{
+	struct peer *peer = peer_get(b, w->peer);
+	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
+	Cashet__Drain drain = CASHET__DRAIN__INIT;
+	struct core_event event = {.type = CORE_EV_WORKER_DRAIN, .worker = w->number};
+	w->draining = w->drain_asked = true;
+	w->drain_deadline_ns = deadline_ns;
+	if (deadline_ns != TIME_NEVER) /* 0 is none */
+		drain.deadline_ms =
+			deadline_ns > b->now ? (deadline_ns - b->now) / NS_PER_MS + 1 : 1;
+	e.body_case = CASHET__ENVELOPE__BODY_DRAIN;
+	e.drain = &drain;
+	if (peer)
+		peer_send(b, peer, &e);
+	broker_step(b, &event);
+}
+
 /* ---- WorkerHello ---- */
 
 static struct worker *worker_new(struct broker *b, const struct peer *peer)
@@ -176,6 +196,9 @@ static void describe(struct worker *w, const struct peer *peer,
 	w->isolation = mem_strdup(strlen(hello->isolation) < 64 ? hello->isolation : "");
 	w->pid = peer->pid;
 	w->draining = hello->draining;
+	if (memcmp(w->process, peer->instance, KEY_SIZE) != 0)
+		w->drain_asked = false;
+	memcpy(w->process, peer->instance, KEY_SIZE);
 	w->credit = hello->credit;
 	w->silent = false;
 	w->peer = peer->handle;
@@ -275,6 +298,9 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 		 w->host, (unsigned long long)w->pid, hello->n_claims);
 	broker_step(b, &event);
 	claims(b, number, hello);
+	w = worker_get(b, number);
+	if (w && w->drain_asked && !hello->draining)
+		worker_ask_drain(b, w, w->drain_deadline_ns);
 }
 
 /* ---- signs of life ---- */

@@ -35,6 +35,9 @@ struct worker {
 	uint32_t capacity_count;
 	uint32_t credit;
 	bool draining, silent;
+	uint8_t process[KEY_SIZE]; /* Hello.instance */
+	bool drain_asked;	   /* of that process, which may not know */
+	uint64_t drain_deadline_ns;
 	peer_handle peer; /* stale or 0: not connected */
 	struct map functions;
 	struct assigning early, held;
@@ -62,6 +65,9 @@ const char *worker_name(struct broker *b, const uint8_t key[KEY_SIZE]);
 void worker_detach(struct broker *b, struct peer *peer);
 void workers_gone(struct broker *b);
 void worker_touch(struct broker *b, struct worker *w);
+/** worker_ask_drain() - @w is to take nothing new, and to stop what runs at @deadline_ns
+ * (TIME_NEVER: never). A process that is away is told when it is back. */
+void worker_ask_drain(struct broker *b, struct worker *w, uint64_t deadline_ns);
 
 void worker_grant(struct broker *b, const struct core_effect *fx);
 void worker_stop(struct broker *b, const struct core_effect *fx);

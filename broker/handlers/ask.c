@@ -78,25 +78,13 @@ static struct worker *worker_by_name(struct broker *b, const char *name)
 	return NULL;
 }
 
-static void drain_worker(struct broker *b, struct worker *w, uint64_t deadline_ms)
-{
-	w->draining = true;
-	struct peer *peer = peer_get(b, w->peer);
-	Cashet__Envelope e = CASHET__ENVELOPE__INIT;
-	Cashet__Drain drain = CASHET__DRAIN__INIT;
-	drain.deadline_ms = deadline_ms;
-	e.body_case = CASHET__ENVELOPE__BODY_DRAIN;
-	e.drain = &drain;
-	if (peer)
-		peer_send(b, peer, &e);
-	struct core_event event = {.type = CORE_EV_WORKER_DRAIN, .worker = w->number};
-	broker_step(b, &event);
-}
-
 void handle_drain(struct broker *b, struct peer *peer, const Cashet__Envelope *e)
 {
 	const Cashet__DrainRequest *request = e->drain_request;
 	peer_handle handle = peer->handle;
+	uint64_t deadline = request->deadline_ms
+				    ? b->now + request->deadline_ms * NS_PER_MS
+				    : TIME_NEVER;
 	if (request->worker[0]) {
 		struct worker *w = worker_by_name(b, request->worker);
 		if (!w) {
@@ -107,11 +95,8 @@ void handle_drain(struct broker *b, struct peer *peer, const Cashet__Envelope *e
 			peer_error(b, peer, e->serial, &error);
 			return;
 		}
-		drain_worker(b, w, request->deadline_ms);
+		worker_ask_drain(b, w, deadline);
 	} else {
-		uint64_t deadline = request->deadline_ms
-					    ? b->now + request->deadline_ms * NS_PER_MS
-					    : TIME_NEVER;
 		broker_drain(b, deadline,
 			     strcmp(peer->version, CASHET_VERSION) != 0
 				     ? "a client of another version asked"

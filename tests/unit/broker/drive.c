@@ -156,6 +156,39 @@ Test(drive, a_seal_that_comes_again_watches_again)
 	end_close(&worker);
 }
 
+static void ask_drain(struct end *client, const char *worker)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__DrainRequest drain = CASHET__DRAIN_REQUEST__INIT;
+	drain.worker = (char *)worker;
+	drain.deadline_ms = 3600000;
+	m.body_case = CASHET__ENVELOPE__BODY_DRAIN_REQUEST;
+	m.drain_request = &drain;
+	end_send(client, &m);
+	end_recv(client, CASHET__ENVELOPE__BODY_DONE);
+}
+
+Test(drive, a_worker_that_was_away_when_it_was_drained_is_told)
+{
+	struct end client, worker;
+	end_hello(&client, &rig, false);
+	end_hello(&worker, &rig, true);
+	worker_hello(&worker, 1, 8);
+	struct plan *p = plan_three(&client);
+	plan_send(p, false);
+	end_recv(&worker, CASHET__ENVELOPE__BODY_ASSIGN); /* it is known by now */
+	end_reconnect(&worker);
+	ask_drain(&client, "w");
+	end_say_hello(&worker, true);
+	end_recv(&worker, CASHET__ENVELOPE__BODY_WELCOME);
+	worker_hello(&worker, 1, 8);
+	Cashet__Envelope *m = end_recv(&worker, CASHET__ENVELOPE__BODY_DRAIN);
+	cr_expect(m->drain->deadline_ms > 3000000 && m->drain->deadline_ms <= 3600001);
+	plan_free(p);
+	end_close(&client);
+	end_close(&worker);
+}
+
 Test(drive, chain_passes_content_on_and_a_failure_skips_what_depends_on_it)
 {
 	struct end client, worker;
