@@ -182,7 +182,8 @@ static const char *load_one(struct recall *r, const char *at, const char *stop)
 	char head[LINE_HEAD + 24];
 	uint8_t key[DIGEST_SIZE], digest[DIGEST_SIZE];
 	size_t size = line_end ? (size_t)(line_end - at) : 0;
-	if (size <= LINE_HEAD || size >= sizeof head)
+	if (size <= LINE_HEAD || size >= sizeof head || at[HEX_DIGEST_SIZE - 1] != ' ' ||
+	    at[LINE_HEAD - 1] != ' ')
 		return NULL;
 	memcpy(head, at, size);
 	head[size] = head[HEX_DIGEST_SIZE - 1] = head[LINE_HEAD - 1] = '\0';
@@ -309,7 +310,7 @@ void recall_put(struct recall *r, const uint8_t key[DIGEST_SIZE], const char *ve
 	CLEANUP(doc_fini) struct doc doc = {0};
 	CLEANUP_BUF struct buf body = {0};
 	struct err unused;
-	uint64_t now = clock_wall_ms() * NS_PER_MS;
+	uint64_t now = (clock_wall_ms() + 1) * NS_PER_MS; /* the clock is cut to ms */
 	doc.source = (struct source_text){"looked", looked, looked_size, 1};
 	doc.e = &unused;
 	if (!r->path || !looked_size || strchr(version, '\n') || doc_parse_json(&doc))
