@@ -1,5 +1,6 @@
 /* calls.c - functions by source in batch files: arguments, references, sweeps, what is shown and
  * what is shipped. The describer is a fake: fake_describer.h. */
+#include "common/format/function.h"
 #include "fake_describer.h"
 #include "sample.h"
 
@@ -275,4 +276,71 @@ Test(batch_calls, code_is_hashed_by_what_it_means)
 			"tools/old.py is hashed by its bytes, comments too: tools/old.py:"
 			"12:7: invalid syntax\n"
 			"f.py:3:5: a name that is computed\n");
+}
+
+/* everything() - a call with all that its description may have, and a salt of @size bytes. */
+static const char *everything(struct buf *text, size_t size)
+{
+	buf_reset(text);
+	buf_add_str(
+		text,
+		"version: 1\ntasks:\n  a:\n    call: f.py:prep\n    python: /bin/py\n"
+		"    env: {A: b, LONG: \"0123456789012345678901234567890123456789\"}\n"
+		"    code: [data/x.txt, k.c, f.py]\n    cache: {salt: \"");
+	for (size_t i = 0; i < size; i++)
+		buf_add_byte(text, 's');
+	buf_add_str(text, "\"}\n");
+	return buf_cstr(text);
+}
+
+Test(batch_calls, a_description_is_bounded_to_the_byte)
+{
+	CLEANUP_BUF struct buf text = {0};
+	sample_write("data/x.txt", "1");
+	sample_write("k.c", "2");
+	sample_text("b.yaml", everything(&text, 100000));
+	size_t salt = FUNCTION_SIZE_MAX - sample_description_size() + 100000;
+	sample_text("b.yaml", everything(&text, salt));
+	cr_expect_eq(sample_description_size(), FUNCTION_SIZE_MAX);
+	const char *error = sample_error("b.yaml", everything(&text, salt + 1));
+	cr_expect(strstr(error, "the description of task \"a\" has 1048577 bytes"), "%s",
+		  error);
+}
+
+Test(batch_calls, arguments_are_bounded)
+{
+	CLEANUP_BUF struct buf text = {0};
+	buf_add_str(&text, "{\"call\": \"f.py:any\", \"args\": [[");
+	for (uint32_t i = 0; i < ARG_COUNT_MAX - 1; i++)
+		buf_add_str(&text, i ? ",1" : "1");
+	size_t size = text.size;
+	buf_add_str(&text, "]]}\n");
+	sample_text("l.jsonl", buf_cstr(&text));
+	text.size = size;
+	buf_add_str(&text, ",1]]}\n");
+	const char *error = sample_error("l.jsonl", buf_cstr(&text));
+	cr_expect(strstr(error, "argument 0: a call has 262144 values at most"), "%s",
+		  error);
+
+	buf_reset(&text);
+	buf_add_str(&text, "{\"call\": \"f.py:any\", \"args\": [");
+	for (uint32_t i = 0; i < ARG_DEPTH_MAX + 1; i++)
+		buf_add_str(&text, "[");
+	for (uint32_t i = 0; i < ARG_DEPTH_MAX + 1; i++)
+		buf_add_str(&text, "]");
+	buf_add_str(&text, "]}\n");
+	error = sample_error("l.jsonl", buf_cstr(&text));
+	cr_expect(strstr(error, "lists and maps inside each other, 30 of them at most"),
+		  "%s", error);
+	/* What a sweep puts in counts with what is around it. */
+	buf_reset(&text);
+	buf_add_str(&text, "version: 1\ntasks:\n  t:\n    call: f.py:any\n    args: [");
+	for (uint32_t i = 0; i < ARG_DEPTH_MAX; i++)
+		buf_add_str(&text, "[");
+	buf_add_str(&text, "\"${p.x}\"");
+	for (uint32_t i = 0; i < ARG_DEPTH_MAX; i++)
+		buf_add_str(&text, "]");
+	buf_add_str(&text, "]\n    sweep: {params: {x: [1, [2]]}}\n");
+	error = sample_error("b.yaml", buf_cstr(&text));
+	cr_expect(strstr(error, "nested more than 30 deep"), "%s", error);
 }

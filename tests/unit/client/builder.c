@@ -73,6 +73,10 @@ Test(builder, one_of_each_arrives_as_it_was)
 	tag.value = (char *)"v3";
 	env.key = (char *)"PATH";
 	env.value = (char *)""; /* an empty value is a value */
+	char *params[] = {(char *)"lr", (char *)"opts.depth"};
+	with.source = (ProtobufCBinaryData){.data = (uint8_t *)"source", .len = 6};
+	with.params = params;
+	with.n_params = 2;
 	with.n_tags = with.n_env = 1;
 	with.tags = tags;
 	with.env = envs;
@@ -104,6 +108,10 @@ Test(builder, one_of_each_arrives_as_it_was)
 	cr_assert_str_eq(chunk->functions[0]->tags[0]->value, "v3");
 	cr_assert_str_eq(chunk->functions[0]->env[0]->key, "PATH");
 	cr_assert_str_eq(chunk->functions[0]->env[0]->value, "");
+	cr_assert_eq(chunk->functions[0]->source.len, 6);
+	cr_assert_eq(memcmp(chunk->functions[0]->source.data, "source", 6), 0);
+	cr_assert_eq(chunk->functions[0]->n_params, 2);
+	cr_assert_str_eq(chunk->functions[0]->params[1], "opts.depth");
 	cr_assert(chunk->groups[0]->skip_failed);
 	cr_assert_eq(chunk->tasks[0]->args.len, 4);
 	taken_fini(&t);
