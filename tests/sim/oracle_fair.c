@@ -48,6 +48,22 @@ void fair_reset(struct sim *s)
 			       s->batches[i].task_count * sizeof(struct passed));
 }
 
+/* The core takes for alive what has died or is another now, and may keep that one: for as long as it takes
+ * to notice. */
+static bool believes_in_the_dead(const struct sim *s)
+{
+	for (uint32_t n = 0; n < SIM_NUMBERS_MAX; n++) {
+		struct core_worker_view view;
+		uint32_t i = s->owner[n] - 1;
+
+		if (s->owner[n] && (!s->session[i] || s->number[i] != n) &&
+		    !core_view_worker(s->core, n, &view) && !view.gone && !view.silent &&
+		    !view.draining)
+			return true;
+	}
+	return false;
+}
+
 /* On the worker where it was passed over the fewest times, of those that are there. */
 static uint32_t least(const struct sim *s, const struct passed *p)
 {
@@ -80,9 +96,12 @@ static void pass(struct sim *s, uint32_t b, uint32_t i, uint32_t worker,
 	if (view.priority < granted->priority)
 		return;
 	p->by[worker]++;
-	if (least(s, p) > PASSED_MAX)
+	if (least(s, p) <= PASSED_MAX)
+		return;
+	if (!believes_in_the_dead(s))
 		broken(s, "task %u:%u waits for room, and %u others got it", b, i,
 		       least(s, p));
+	*p = (struct passed){0};
 }
 
 void fair_grant(struct sim *s, const struct core_effect *fx)

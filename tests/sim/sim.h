@@ -265,6 +265,7 @@ struct map { /* open addressing, see map.c; values + 1 */
 
 struct held { /* a lease on a worker */
 	struct message assignment;
+	uint64_t received_at;
 	bool started, finished, stopping;
 	struct message result;
 	uint64_t reported_at;

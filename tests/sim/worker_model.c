@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PASSING_NS (2 * NS_PER_S) /* as worker/schedule.c has it */
+
 static struct held *find(struct sim_worker *w, uint64_t epoch)
 {
 	for (uint32_t i = 0; i < w->held_count; i++)
@@ -74,6 +76,8 @@ static void start_what_fits(struct sim *s, uint32_t number)
 		if (h->assignment.cpus == unfit)
 			continue;
 		if (used + h->assignment.cpus > w->cpus) {
+			if (s->now - h->received_at >= PASSING_NS)
+				return;		    /* now all wait for it */
 			unfit = h->assignment.cpus; /* others may pass it */
 			continue;
 		}
@@ -330,7 +334,8 @@ void worker_receive(struct sim *s, struct message *m)
 			break; /* a duplicate */
 		oracle_assignment(s, m);
 		mem_grow(w->held, w->held_count, w->held_capacity);
-		w->held[w->held_count] = (struct held){.assignment = *m};
+		w->held[w->held_count] =
+			(struct held){.assignment = *m, .received_at = s->now};
 		w->held_count++;
 		start_what_fits(s, m->worker);
 		break;
