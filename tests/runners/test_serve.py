@@ -286,6 +286,25 @@ class Failures(ServeTest):
                 self.assertEqual(self.result(load, isolation=isolation), 5)
                 self.assertEqual(self.ended(), 71)
 
+    def test_threads_of_libraries_that_wait_may_stay(self):
+        load = self.load("import concurrent.futures as c, multiprocessing, multiprocessing.resource_tracker as r, queue, threading\n"
+                         "pool = c.ThreadPoolExecutor(2)\ndef f():\n    r.ensure_running()\n"
+                         "    threading.Thread(target=queue.Queue().get, daemon=True).start()\n"
+                         "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+                         "    return sum(pool.map(int, '1234'))\n")
+        pid = self.worker.ready["pid"]
+        for _ in range(3):
+            self.assertEqual(self.result(load), 10)
+        self.assertEqual(self.worker.ready["pid"], pid)
+        load = self.load("import threading\ndef wait(): threading.Event().wait()\n"
+                         "def f(): threading.Thread(target=wait, daemon=True).start()\n")
+        self.assertEqual(self.call(load).letter, "D")
+        self.assertEqual(self.ended(), 71)
+
+    def test_what_an_import_prints_is_printed_once(self):
+        load = self.load("import sys\nsys.stdout.write('no end')\ndef f(): pass\n")
+        self.assertEqual(self.call(load, isolation=FORK).out, b"no end")
+
     def test_threads_and_processes_that_end_are_fine(self):
         load = self.load("import threading, subprocess, concurrent.futures as c\ndef f():\n"
                          "    t = threading.Thread(target=print, args=('thread',))\n    t.start()\n    t.join()\n"

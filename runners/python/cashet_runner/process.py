@@ -24,6 +24,8 @@ SIGNALS = [number for number in sorted(_signal.valid_signals())
 TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 OURS = frozenset((b"CASHET_TASK", b"CASHET_BATCH", b"CASHET_INDEX", b"CASHET_ATTEMPT", b"CASHET_CHECKPOINT"))
+LIBRARY = os.path.dirname(os.__file__) + os.sep
+WAITS = ("wait", "get", "_worker", "select")  # of threading, queue, concurrent.futures, selectors
 GRACE_S = 0.1  # for threads and processes that are about to end
 # As many versions of Python have it: with other filters, warnings that were shown once are shown again.
 forget_warnings = getattr(_warnings, "_filters_mutated", lambda: None)
@@ -142,21 +144,68 @@ class Process:
                 except (OSError, ValueError):
                     raise Broken("resource limit %d is lower than it was" % number) from None
 
-    def finish(self):
-        """Nothing of the call still runs. What is about to end has a moment for it."""
+    def finish(self, folder):
+        """Nothing of the call still runs. What is about to end has a moment for it; threads of libraries that
+        wait for more to do may stay, and multiprocessing's helpers. @folder: of the source."""
         end = None
         while True:
-            if _thread._count() <= self.threads:
+            what = None
+            if _thread._count() > self.threads and not self._wait(folder):
+                what = "threads"
+            else:
                 try:
                     while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
                         pass  # ended, and nobody waited for it
+                    if not children() <= helpers():
+                        what = "processes"
                 except ChildProcessError:
-                    return
-                what = "processes"
-            else:
-                what = "threads"
+                    pass
+            if what is None:
+                return
             if end is None:
                 end = time.monotonic() + GRACE_S
             elif time.monotonic() > end:
                 raise Broken("%s of the call still run" % what)
             time.sleep(0.001)
+
+    def _wait(self, folder):
+        """Whether all threads but this one only wait; if so, so many there may be from now on."""
+        count, own = _thread._count(), _thread.get_ident()
+        frames = [frame for ident, frame in sys._current_frames().items() if ident != own]
+        if len(frames) < count or not all(waits(frame, folder) for frame in frames):
+            return False
+        self.threads = count
+        return True
+
+
+def waits(frame, folder):
+    """Whether a thread stands in one of the standard library's waits, and not for code of the source."""
+    code = frame.f_code
+    if code.co_name not in WAITS or not code.co_filename.startswith(LIBRARY):
+        return False
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(folder):
+            return False
+        frame = frame.f_back
+    return True
+
+
+def children():
+    """The processes that are children of this one."""
+    found = set()
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/%s/children" % thread) as f:
+                found.update(map(int, f.read().split()))
+        except OSError:
+            pass
+    return found
+
+
+def helpers():
+    """Processes that multiprocessing starts once, and keeps."""
+    found = set()
+    for name, holder, pid in (("multiprocessing.resource_tracker", "_resource_tracker", "_pid"),
+                              ("multiprocessing.forkserver", "_forkserver", "_forkserver_pid")):
+        found.add(getattr(getattr(modules.get(name), holder, None), pid, None))
+    return found

@@ -183,7 +183,7 @@ class Server:
             self.channel.error(call.id, clock() - began, spent, logs, data)
         try:
             process.restore()
-            process.finish()
+            process.finish(load.view.folder)
             self.views.restore()
             place.tidy()
         except (AttributeError, TypeError, ValueError, OSError) as e:  # of what a call has deleted or replaced
@@ -293,10 +293,12 @@ class Server:
             self.flush_c()
             self.place.flush()
             try:
-                self.process.finish()
+                self.process.finish(load.view.folder)
                 return bytes((kind, 0)) + data
             except Broken:
                 return bytes((kind, 1)) + data
+        self.flush_c()
+        self.place.flush()  # or the child would write it too
         data, status, spent = isolation.run(work)
         if data is None:
             if os.WIFSIGNALED(status):

@@ -1,0 +1,46 @@
+"""The table of c_edits.py, in both directions: from the program to its edited form, and back."""
+
+import os
+import unittest
+
+from c_edits import CHANGE, EDITS, FILES, KEEP
+from c_runner import RunnerTest, answer
+
+
+def edited(file, before, after):
+    text = FILES[file]
+    assert text.count(before) == 1, (file, before, text.count(before))
+    return dict(FILES, **{file: text.replace(before, after)})
+
+
+class Edits(RunnerTest):
+    def hashes(self, targets):
+        rows = answer(*targets)["targets"]
+        for row in rows:
+            self.assertTrue(row["ok"], row)
+        return [row["hash"] for row in rows]
+
+    def test_every_edit_keeps_or_changes_the_hash_as_it_must_in_both_directions(self):
+        self.write(FILES, "base")
+        targets = [self.path("base", "train.c:train")]
+        for n, (_, _, file, before, after) in enumerate(EDITS):
+            self.write(edited(file, before, after), "edit%d" % n)
+            targets.append(self.path("edit%d" % n, "train.c:train"))
+        base, *forth = self.hashes(targets)
+        back = self.hashes(targets[::-5])  # the others would cost seconds and say the same
+        self.assertEqual([base, *forth][::-5], back, "the order of targets changes a hash")
+        for (verdict, what, file, *_), found in zip(EDITS, forth):
+            with self.subTest(f"{what} ({file}) must {verdict}"):
+                (self.assertEqual if verdict == KEEP else self.assertNotEqual)(base, found)
+        changed = [found for (verdict, *_), found in zip(EDITS, forth) if verdict == CHANGE]
+        self.assertEqual(len(set(changed)), len(changed), "two edits that differ have one hash")
+
+    def test_the_table_is_as_large_as_it_must_be(self):
+        verdicts = [verdict for verdict, *_ in EDITS]
+        self.assertGreaterEqual(min(verdicts.count(KEEP), verdicts.count(CHANGE)), 30)
+        self.assertEqual(len({what for _, what, *_ in EDITS}), len(EDITS))
+
+
+if __name__ == "__main__":
+    assert "CASHET_BIN" in os.environ
+    unittest.main()
