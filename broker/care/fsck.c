@@ -75,6 +75,11 @@ static void flush(struct checking *c)
 	c->lot_count = 0;
 }
 
+static void settle(void *arg)
+{
+	flush(arg);
+}
+
 static bool can_repair(enum fsck_kind kind)
 {
 	switch (kind) {
@@ -193,6 +198,7 @@ int care_fsck(struct care *care, const Cashet__Envelope *request, struct err *e)
 				 .stopped = stopped,
 				 .progress = progress,
 				 .found = take,
+				 .settle = settle,
 				 .arg = &c};
 	rand_bytes(&o.seed, sizeof o.seed);
 	c.rc = care_call(care, read_files, &c, false);

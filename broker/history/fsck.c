@@ -484,6 +484,8 @@ int fsck_run(struct ledger_reader *reader, struct cas *cas,
 					0, check_commit, &f);
 	if (!rc)
 		rc = ledger_list_batches(reader, 0, check_batch, &f);
+	if (!rc && options->settle) /* a commit that goes may be pinned */
+		options->settle(options->arg);
 	if (!rc)
 		rc = ledger_each_pin(reader, check_pin, &f);
 	if (!rc)

@@ -53,6 +53,9 @@ struct fsck_options {
 	bool recorded_surely;
 	/* Everything in @finding is valid during the call only. */
 	void (*found)(void *arg, const struct fsck_finding *finding);
+	/* What was found so far is to be repaired now, if at all: what comes next depends on it. NULL:
+	 * nothing is. */
+	void (*settle)(void *arg);
 	void *arg;
 };
 

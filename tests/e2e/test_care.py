@@ -483,6 +483,10 @@ class Fsck(Care):
         self.start()
         file = self.site.write("s.yaml", SWEEP % 20)  # the last few are looked at by any start
         self.site.submit(file)
+        db = sqlite3.connect(f"file:{self.site.store}/meta.db?mode=ro", uri=True)
+        self.json("pin", db.execute("SELECT hash FROM commits WHERE seq=2").fetchone()[0].hex(),
+                  "--name", "damaged")
+        db.close()
         self.broker.popen.terminate()
         self.assertEqual(self.broker.wait(), 0)
         db = sqlite3.connect(os.path.join(self.site.store, "meta.db"))
@@ -495,7 +499,9 @@ class Fsck(Care):
         self.broker = self.site.broker()
         kinds = {f["kind"] for f in self.json("fsck", code=1)["findings"]}
         self.assertLessEqual({"commit-damaged", "blob-damaged"}, kinds)
-        self.assertGreaterEqual(self.json("fsck", "--repair", code=1)["repaired"], 2)
+        repair = self.json("fsck", "--repair", code=1)
+        self.assertGreaterEqual(repair["repaired"], 3)
+        self.assertIn("pin-dangling", [f["kind"] for f in repair["findings"]], "in the same run")
         self.fine()
         self.assert_counts(self.site.submit(file), failed=0, skipped=0)
         self.fine()
