@@ -5,6 +5,7 @@
 #include "common/format/function.h"
 #include "common/pure/list.h"
 #include "proto/cashet.pb-c.h"
+#include "worker/runner/pace.h"
 
 #define FUNCTIONS_IDLE_MAX 4096
 
@@ -24,7 +25,7 @@ struct worker_function {
 	 * Environment that is the same for all its tasks: NAME=VALUE strings, NUL after each. */
 	struct buf env;
 	uint32_t env_count;
-	uint64_t pace_ns; /* of its calls: see calls_pace() */
+	struct pace pace; /* of its calls */
 };
 
 struct functions {

@@ -85,6 +85,7 @@ static int set_up(struct worker *w, struct err *e)
 	kinds_init(&w->kinds);
 	sources_init(&w->sources, workdir_path(w->options, "sources"));
 	pool_init(&w->pool);
+	memory_init(&w->memory);
 	attempts_init(&w->attempts);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	slots_init(&w->slots, w->spawner, w->epoll, LOOP_TAG(TAG_SLOT), slots_max);
@@ -167,6 +168,7 @@ static void tear_down(struct worker *w)
 	pool_fini(w);
 	forget_all(w);
 	sources_fini(&w->sources);
+	memory_fini(&w->memory);
 	session_fini(&w->session);
 	attempts_fini(&w->attempts);
 	functions_fini(&w->functions);

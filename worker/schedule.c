@@ -8,6 +8,7 @@
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
 #include "common/task/environment.h"
+#include "worker/runner/blobs.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -120,6 +121,8 @@ static void prepared(struct job *job, void *owner)
 		hand_back(w, a);
 	else if (p->result != LAYOUT_OK)
 		prepare_failed(w, a);
+	else if (p->blobs)
+		blobs_remember(p->blobs, &w->memory);
 }
 
 static void begin_prepare(struct worker *w, struct attempt *a)

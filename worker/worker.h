@@ -18,6 +18,7 @@
 #include "worker/credit.h"
 #include "worker/options.h"
 #include "worker/runner/calls.h"
+#include "worker/runner/memory.h"
 #include "worker/runner/pool.h"
 #include "worker/session.h"
 #include "worker/slots.h"
@@ -52,6 +53,7 @@ struct worker {
 	struct kinds kinds;
 	struct sources sources;
 	struct pool pool;
+	struct memory memory;
 	struct attempts attempts;
 	struct slots slots;
 	struct capacity capacity;

@@ -10,6 +10,7 @@
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
 #include "worker/metrics.h"
+#include "worker/runner/pace.h"
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -159,8 +160,8 @@ static void add_err(struct report *r, const struct frame_part *err,
 	add_part(r, &r->err, CONTENT_FILE, text.data, text.size);
 }
 
-static void report_small(struct report *r, const struct frame_answer *f,
-			 const struct buf *more)
+static void report_small(struct report *r, struct memory *memory,
+			 const struct frame_answer *f, const struct buf *more)
 {
 	add_part(r, &r->out, CONTENT_FILE, f->out.bytes.data, f->out.bytes.size);
 	r->outcome.stdout_content = &r->out;
@@ -173,6 +174,8 @@ static void report_small(struct report *r, const struct frame_answer *f,
 	add_part(r, result, (enum content_type)f->kind, f->result.bytes.data,
 		 f->result.bytes.size);
 	r->outcome.result = result;
+	memory_put(memory, result->digest.data, f->result.bytes.data,
+		   f->result.bytes.size);
 	if (f->kind == CONTENT_JSON)
 		metrics_of_result(r, f->result.bytes.data, f->result.bytes.size);
 }
@@ -255,17 +258,6 @@ static void report_large(struct worker *w, struct runner *r, struct attempt *a,
 
 /* ---- */
 
-/* What its calls take: at once as long as the longest, forgotten over a few dozen shorter ones. */
-static void learn_pace(struct worker_function *f, uint64_t duration_ns)
-{
-	if (duration_ns == 0)
-		duration_ns = 1;
-	if (duration_ns >= f->pace_ns)
-		f->pace_ns = duration_ns;
-	else
-		f->pace_ns -= (f->pace_ns - duration_ns) / 16;
-}
-
 static bool was_stopped(struct worker *w, struct attempt *a)
 {
 	if (a->stop == STOP_REVOKED)
@@ -286,7 +278,7 @@ void calls_answered(struct worker *w, struct runner *r, struct attempt *a,
 	a->report->outcome.duration_ns = answer->duration_ns;
 	a->report->outcome.cpu_user_ns = answer->cpu_ns;
 	if (a->stop == STOP_NONE) {
-		learn_pace(a->function, answer->duration_ns);
+		pace_learn(&a->function->pace, answer->duration_ns);
 		credit_ended(&w->credit, answer->duration_ns, f->type == FRAME_ERROR);
 	}
 	if (was_stopped(w, a))
@@ -309,7 +301,7 @@ void calls_answered(struct worker *w, struct runner *r, struct attempt *a,
 	    (!is_done || is_small(&answer->result, 0, max))) {
 		if (is_done)
 			a->report->outcome.exit_code = 0;
-		report_small(a->report, answer, &more);
+		report_small(a->report, &w->memory, answer, &more);
 		finish_report(w, a);
 		return;
 	}

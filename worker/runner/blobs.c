@@ -440,6 +440,16 @@ static int visit(void *arg, const char *label, struct arg *value)
 	return walk->result != LAYOUT_OK;
 }
 
+/* Where they lie is final now. */
+static void settle(struct call_blobs *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		b->items[i].digest = digest_of(b, i);
+		if (b->items[i].where == FRAME_PATH)
+			b->items[i].descriptor = 0;
+	}
+}
+
 enum layout_result blobs_gather(struct call_blobs *b, const struct args *args,
 				const struct layout_extern *externs, size_t extern_count,
 				const char *dir, const struct layout_source *source,
@@ -456,10 +466,56 @@ enum layout_result blobs_gather(struct call_blobs *b, const struct args *args,
 	if (g.packed >= 0)
 		close(g.packed);
 	free(g.table);
-	for (size_t i = 0; i < b->count; i++) { /* where they lie is final now */
-		b->items[i].digest = digest_of(b, i);
-		if (b->items[i].where == FRAME_PATH)
-			b->items[i].descriptor = 0;
-	}
+	settle(b);
 	return walk.result;
+}
+
+/* ---- from memory */
+
+struct recall {
+	struct gather g;
+	struct memory *memory;
+};
+
+static int recall_one(void *arg, const char *label, struct arg *value)
+{
+	struct recall *r = arg;
+	const struct content *c = &value->content;
+	size_t size;
+	bool is_bytes = c->type == CONTENT_FILE || c->type == CONTENT_EXEC ||
+			c->type == CONTENT_JSON || c->type == CONTENT_PICKLE;
+	if (!is_bytes || value->type != ARG_REF)
+		return 1;
+	if (is_known(&r->g, c))
+		return 0;
+	const void *data = memory_get(r->memory, c->digest, &size);
+	if (!data || r->g.b->inline_bytes + size > BLOB_INLINE_TOTAL)
+		return 1;
+	struct frame_blob *item = add_item(&r->g, c, false);
+	item->size = size;
+	item->where = FRAME_INLINE;
+	item->bytes = (struct frame_bytes){keep(r->g.b, mem_copy(data, size)), size};
+	r->g.b->inline_bytes += size;
+	return 0;
+}
+
+struct call_blobs *blobs_remembered(const struct args *args, struct memory *memory)
+{
+	struct call_blobs *b = mem_alloc(sizeof *b);
+	struct recall r = {.g = {.b = b, .packed = -1}, .memory = memory};
+	int rc = call_args_each(args->call, recall_one, &r);
+	free(r.g.table);
+	settle(b);
+	if (rc == 0)
+		return b;
+	blobs_free(b);
+	return NULL;
+}
+
+void blobs_remember(const struct call_blobs *b, struct memory *memory)
+{
+	for (size_t i = 0; i < b->count; i++)
+		if (b->items[i].where == FRAME_INLINE)
+			memory_put(memory, b->items[i].digest, b->items[i].bytes.data,
+				   b->items[i].bytes.size);
 }

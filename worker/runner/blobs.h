@@ -4,6 +4,7 @@
 
 #include "common/task/frames.h"
 #include "worker/fetch.h"
+#include "worker/runner/memory.h"
 
 #define BLOB_INLINE_MAX 65536u	      /* bytes of one that goes inside the frame */
 #define BLOB_INLINE_TOTAL (16u << 20) /* of all of them */
@@ -26,4 +27,9 @@ enum layout_result blobs_gather(struct call_blobs *b, const struct args *args,
 				const struct layout_extern *externs, size_t extern_count,
 				const char *dir, const struct layout_source *source,
 				uint8_t missing[DIGEST_SIZE], struct err *e);
+/** blobs_remembered() - the same at once, if all that @args name is small and in @memory.
+ * Return: NULL if something is not. Thread: the loop's. */
+struct call_blobs *blobs_remembered(const struct args *args, struct memory *memory);
+/** blobs_remember() - for the next call. Thread: the loop's. */
+void blobs_remember(const struct call_blobs *b, struct memory *memory);
 void blobs_free(struct call_blobs *b); /* or NULL */

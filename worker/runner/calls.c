@@ -5,6 +5,7 @@
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
+#include "worker/runner/blobs.h"
 #include "worker/worker.h"
 
 #include <stdio.h>
@@ -14,11 +15,6 @@
 #include <unistd.h>
 
 #define KIND(name) CASHET__OUTCOME__KIND__##name
-
-uint64_t calls_pace(const struct worker_function *f)
-{
-	return f->pace_ns;
-}
 
 void calls_release(struct attempt *a)
 {
@@ -133,6 +129,17 @@ static struct kind *find_kind(struct worker *w, struct attempt *a, struct err *e
 	return kind;
 }
 
+/* All that it refers to was here a moment ago. */
+static bool remembers(struct worker *w, struct attempt *a, const struct args *args)
+{
+	struct call_blobs *blobs = blobs_remembered(args, &w->memory);
+	if (!blobs)
+		return false;
+	a->prepare = mem_alloc(sizeof *a->prepare);
+	a->prepare->blobs = blobs;
+	return true;
+}
+
 /* Return: false if it was refused. */
 static bool look_at_args(struct worker *w, struct attempt *a)
 {
@@ -141,8 +148,8 @@ static bool look_at_args(struct worker *w, struct attempt *a)
 		reject(w, a, "its arguments are not those of a call");
 		return false;
 	}
-	a->is_light = !args.input_count && !a->checkpoint.has_content &&
-		      !a->checkpoint.left_out && a->number_max <= 1;
+	a->is_light = !a->checkpoint.has_content && !a->checkpoint.left_out &&
+		      a->number_max <= 1 && (!args.input_count || remembers(w, a, &args));
 	return true;
 }
 

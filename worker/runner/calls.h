@@ -21,5 +21,3 @@ void calls_return(struct worker *w, struct attempt *a);
  * more, all of it goes to its standard error. */
 void calls_refuse(struct worker *w, struct attempt *a, Cashet__Outcome__Kind kind,
 		  const char *text);
-/** calls_pace() - how long a call of @f is likely to take; 0: nobody knows. */
-uint64_t calls_pace(const struct worker_function *f);

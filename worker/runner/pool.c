@@ -324,23 +324,23 @@ struct choice {
 	struct runner *idle, *ahead;
 };
 
-/* Whether a call that takes @pace_ns may wait behind what it has. What is under way counts as long as it
+/* Whether a call that takes @expected_ns may wait behind what it has. What is under way counts as long as it
  * is old: nothing waits behind a call that takes long. */
-static bool has_room(const struct worker *w, const struct runner *r, uint64_t pace_ns)
+static bool has_room(const struct worker *w, const struct runner *r, uint64_t expected_ns)
 {
 	const struct attempt *a = runner_oldest(r);
-	if (!pace_ns || r->call_count >= POOL_DEPTH_MAX || !a ||
+	if (!expected_ns || r->call_count >= POOL_DEPTH_MAX || !a ||
 	    a->state != ATTEMPT_RUNNING)
 		return false;
 	uint64_t age_ns = w->now_ns - a->started_ns;
 	uint64_t queued_ns = r->queued_ns > age_ns ? r->queued_ns : age_ns;
-	return queued_ns + pace_ns <= POOL_AHEAD_NS;
+	return queued_ns + expected_ns <= POOL_AHEAD_NS;
 }
 
 static struct choice choose(struct worker *w, const struct attempt *a)
 {
 	struct choice c = {0};
-	uint64_t pace_ns = calls_pace(a->function);
+	uint64_t expected_ns = pace_ns(&a->function->pace);
 	struct list *at;
 	list_for_each (at, &w->pool.runners) {
 		struct runner *r = container_of(at, struct runner, link);
@@ -348,7 +348,7 @@ static struct choice choose(struct worker *w, const struct attempt *a)
 			continue;
 		if (r->state == RUNNER_READY && !c.idle)
 			c.idle = r;
-		else if (r->state == RUNNER_BUSY && has_room(w, r, pace_ns) &&
+		else if (r->state == RUNNER_BUSY && has_room(w, r, expected_ns) &&
 			 (!c.ahead || r->call_count < c.ahead->call_count))
 			c.ahead = r;
 	}

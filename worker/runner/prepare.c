@@ -10,11 +10,13 @@
 #include "worker/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define ANSWER_MAX (4u << 20) /* bytes that it may print */
 #define TEXT_MAX (256u << 10) /* bytes of what it says to people that are kept */
@@ -129,7 +131,13 @@ static int write_description(const struct check *c)
 	json_end_object(&j);
 	if (asprintf(&path, "%s/source.json", c->place->dir) < 0)
 		abort();
-	return fs_write_atomic(path, text.data, text.size, 0600);
+	unlink(path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int rc = fs_write_all(fd, text.data, text.size);
+	close(fd);
+	return rc;
 }
 
 static void add_arg(struct buf *strings, uint32_t *countp, const char *text)

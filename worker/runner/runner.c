@@ -199,8 +199,8 @@ static struct frame_bytes bytes_of(const char *text)
 
 static uint64_t expected_ns(const struct attempt *a)
 {
-	uint64_t pace_ns = calls_pace(a->function);
-	return pace_ns ? pace_ns : POOL_AHEAD_NS;
+	uint64_t ns = pace_ns(&a->function->pace);
+	return ns ? ns : POOL_AHEAD_NS;
 }
 
 void runner_call(struct worker *w, struct runner *r, struct attempt *a)
