@@ -1201,7 +1201,8 @@ struct cashet_laid_out { /* everything as a worker would give it to the task */
 /** cashet_lay_out() - code, inputs and environment of a run, to reproduce it by hand. Nothing is run.
  * @what: BATCH:INDEX, a commit, or a pin
  * @dir:  made; may be there if it is empty. It gets task/ (the working directory), tmp/, checkpoint/
- *        and run (the script). What is in it after an error is the caller's to remove.
+ *        and run (the script); of a call also source/, data/ (what its arguments name), call.json
+ *        (the arguments) and, in Python, call.py. What is in it after an error is the caller's to remove.
  * *@lp:  cashet_laid_out_free() it; the files stay.
  * CASHET_NOT_FOUND also when inputs do not exist yet, or not any more: @error says which. */
 CASHET_API int cashet_lay_out(struct cashet *c, const char *what, const char *dir,

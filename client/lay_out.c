@@ -126,12 +126,6 @@ static int decode(struct lay_out *l, struct err *e)
 		return err_set(e, ERR_FAILED,
 			       "what %s runs cannot be read: is it of a newer version?",
 			       task);
-	if (function_is_call(&l->function)) {
-		err_set(e, ERR_USAGE, "%s is a call of a function, not a command", task);
-		err_next(e, "cashet show has its arguments and its source; cashet submit "
-			    "FILE:FUNCTION calls it");
-		return ERR_USAGE;
-	}
 	if (!l->args_data && side->args.len) {
 		l->args_data = side->args.data;
 		l->args_size = side->args.len;
@@ -263,7 +257,8 @@ static int missing(const struct lay_out *l, const uint8_t digest[DIGEST_SIZE],
 			snprintf(what, sizeof what, "its code %.150s", f->code[i].path);
 	for (size_t i = 0; i < l->args.input_count; i++)
 		if (memcmp(l->args.inputs[i].content.digest, digest, DIGEST_SIZE) == 0)
-			input = f->inputs[i];
+			input = l->args.inputs[i].label ? l->args.inputs[i].label
+							: f->inputs[i];
 	if (input)
 		snprintf(what, sizeof what, "its input %.150s", input);
 	err_set(e, ERR_NOT_FOUND,
@@ -275,10 +270,12 @@ static int missing(const struct lay_out *l, const uint8_t digest[DIGEST_SIZE],
 	return ERR_NOT_FOUND;
 }
 
-static int place(struct lay_out *l, struct layout *layout, struct err *e)
+int lay_out_place(struct lay_out *l, const struct function *f, const struct args *args,
+		  const struct source *shipped, const char *dir, struct layout *layout,
+		  struct err *e)
 {
 	const struct layout_source source = {l, open_blob};
-	size_t count = l->options ? l->options->n_externs : 0;
+	size_t count = l->options && args->input_count ? l->options->n_externs : 0;
 	struct layout_extern *externs = calloc(count + 1, sizeof *externs);
 	if (!externs)
 		return handle_no_memory(e);
@@ -288,12 +285,12 @@ static int place(struct lay_out *l, struct layout *layout, struct err *e)
 			.member = l->options->externs[i]->member,
 			.path = l->options->externs[i]->path,
 		};
-	*layout = (struct layout){.function = &l->function,
-				  .args = &l->args,
+	*layout = (struct layout){.function = f,
+				  .args = args,
 				  .externs = externs,
 				  .extern_count = count,
-				  .shipped = l->source.files ? &l->source : NULL,
-				  .dir = l->task,
+				  .shipped = shipped && shipped->files ? shipped : NULL,
+				  .dir = dir,
 				  .source = &source};
 	enum layout_result result = layout_run(layout, e);
 	layout->externs = NULL;
@@ -359,9 +356,13 @@ static int lay_out(struct cashet *c, const char *what, const char *dir,
 	int r = out ? learn(&l, what, e) : handle_no_memory(e);
 	if (r == 0)
 		r = make_folders(&l, dir, e);
-	if (r == 0)
-		r = place(&l, &layout, e);
-	if (r == 0)
+	bool is_call = function_is_call(&l.function);
+	if (r == 0 && is_call)
+		r = lay_out_call(&l, &out->public, &out->keep, e);
+	if (r == 0 && !is_call)
+		r = lay_out_place(&l, &l.function, &l.args, &l.source, l.task, &layout,
+				  e);
+	if (r == 0 && !is_call)
 		r = lay_out_finish(&l, layout.inputs, &out->public, &out->keep, e);
 	if (layout.function)
 		layout_fini(&layout);

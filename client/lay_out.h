@@ -27,6 +27,17 @@ struct lay_out { /* of one task; what is borrowed lives in the two answers */
 	char *dir, *task, *tmp, *checkpoint, *script;
 };
 
+/** lay_out_place() - @shipped (or NULL), code and inputs of @f into @dir. layout_fini() it if it has a
+ * function then. */
+int lay_out_place(struct lay_out *l, const struct function *f, const struct args *args,
+		  const struct source *shipped, const char *dir, struct layout *layout,
+		  struct err *e);
+/** lay_out_call() - all of a call, and the script. */
+int lay_out_call(struct lay_out *l, struct cashet_laid_out *out, struct keep *keep,
+		 struct err *e);
+/** lay_out_finish_argv() - as lay_out_finish(), of this command: @argc texts, each with its NUL. */
+int lay_out_finish_argv(struct lay_out *l, const struct buf *argv, uint32_t argc,
+			struct cashet_laid_out *out, struct keep *keep, struct err *e);
 /** lay_out_finish() - command and environment into @out, and the script. @inputs: as laid out. */
 int lay_out_finish(struct lay_out *l, const struct input_paths *inputs,
 		   struct cashet_laid_out *out, struct keep *keep, struct err *e);

@@ -162,23 +162,23 @@ static void fill_in(struct lay_out *l, struct cashet_laid_out *laid, struct keep
 	laid->secrets = secrets;
 }
 
-int lay_out_finish(struct lay_out *l, const struct input_paths *inputs,
-		   struct cashet_laid_out *laid, struct keep *keep, struct err *e)
+/* @s: what is in the values of its env */
+static int finish(struct lay_out *l, const struct substitution *s, const struct buf *argv,
+		  uint32_t argc, struct cashet_laid_out *laid, struct keep *keep,
+		  struct err *e)
 {
-	const struct substitution s = {&l->function, &l->args, inputs};
-	CLEANUP_BUF struct buf argv = {0};
 	CLEANUP_BUF struct buf env = {0};
 	CLEANUP_BUF struct buf text = {0};
-	uint32_t argc = 0, envc = 0;
-	if (substitute_command(&argv, &argc, &s, e) || substitute_env(&env, &envc, &s, e))
+	uint32_t envc = 0;
+	if (substitute_env(&env, &envc, s, e))
 		return ERR_FAILED;
 	add_environment(l, &env, &envc, laid);
 	fill_in(l, laid, keep);
-	laid->argv = split(&argv, argc, keep);
+	laid->argv = split(argv, argc, keep);
 	laid->env = split(&env, envc, keep);
 	laid->argc = argc;
 	laid->env_count = envc;
-	if (argv.failed || env.failed || keep->failed)
+	if (argv->failed || env.failed || keep->failed)
 		return handle_no_memory(e);
 	write_command(&text, laid);
 	laid->command = copy(buf_cstr(&text), keep);
@@ -187,4 +187,23 @@ int lay_out_finish(struct lay_out *l, const struct input_paths *inputs,
 	if (text.failed || keep->failed)
 		return handle_no_memory(e);
 	return write_file(l->script, &text, e);
+}
+
+int lay_out_finish(struct lay_out *l, const struct input_paths *inputs,
+		   struct cashet_laid_out *laid, struct keep *keep, struct err *e)
+{
+	const struct substitution s = {&l->function, &l->args, inputs};
+	CLEANUP_BUF struct buf argv = {0};
+	uint32_t argc = 0;
+	if (substitute_command(&argv, &argc, &s, e))
+		return ERR_FAILED;
+	return finish(l, &s, &argv, argc, laid, keep, e);
+}
+
+int lay_out_finish_argv(struct lay_out *l, const struct buf *argv, uint32_t argc,
+			struct cashet_laid_out *laid, struct keep *keep, struct err *e)
+{
+	const struct args none = {0};
+	const struct substitution s = {&l->function, &none, NULL};
+	return finish(l, &s, argv, argc, laid, keep, e);
 }
