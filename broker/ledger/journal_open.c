@@ -16,6 +16,7 @@
 #include "common/rand.h"
 #include "version.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,6 +49,51 @@ static int failed(sqlite3 *db, const char *path, int rc, const char *what, struc
 	return ERR_FAILED;
 }
 
+/* holds_files() - is there anything in a folder of @dir/objects? */
+static bool holds_files(const char *dir)
+{
+	CLEANUP_FREE char *objects = db_path(dir, "objects");
+	DIR *all = opendir(objects);
+	bool found = false;
+	for (struct dirent *at; all && !found && (at = readdir(all));) {
+		CLEANUP_FREE char *folder = db_path(objects, at->d_name);
+		DIR *some = at->d_name[0] == '.' ? NULL : opendir(folder);
+		for (struct dirent *in; some && !found && (in = readdir(some));)
+			found = in->d_name[0] != '.';
+		if (some)
+			closedir(some);
+	}
+	if (all)
+		closedir(all);
+	return found;
+}
+
+/* check_emptied() - a history that begins beside blobs: of no file, somebody may have wanted that; of
+ * one that lost its content nobody has. */
+static int check_emptied(const char *dir, const char *path, bool was_there, struct err *e)
+{
+	CLEANUP_BUF struct buf log = {0};
+	struct stat st;
+	buf_printf(&log, "%s-wal", path);
+	/* All of a young one may be in its log. */
+	if ((stat(buf_cstr(&log), &st) == 0 && st.st_size > 0) || !holds_files(dir))
+		return 0;
+	if (!was_there) {
+		log_warn("an empty history begins beside the blobs of an earlier one",
+			 "objects=%s/objects next=\"%s\"", dir,
+			 "if that is not wanted, restore meta.db from a backup before "
+			 "the next gc, which removes them");
+		return 0;
+	}
+	err_set(e, ERR_FAILED,
+		"%s is empty, but there are blobs in objects/: what ran is not known "
+		"any more",
+		path);
+	err_next(e, "Restore it from a backup; or remove it to begin with an empty "
+		    "history (the blobs in objects/ are kept until the next gc).");
+	return ERR_FAILED;
+}
+
 /* check_file() - before SQLite has it open (closing any descriptor of the file would drop the locks
  * that SQLite holds on it). Makes an empty one that only we may read. */
 static int check_file(const char *dir, const char *path, struct err *e)
@@ -61,6 +107,7 @@ static int check_file(const char *dir, const char *path, struct err *e)
 			    "--store DIR.");
 		return ERR_FAILED;
 	}
+	bool was_there = access(path, F_OK) == 0;
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		err_set(e, ERR_FAILED, "cannot open %s: %s", path, strerror(errno));
@@ -76,7 +123,7 @@ static int check_file(const char *dir, const char *path, struct err *e)
 			       strerror(error));
 	if (n > 0 && (n < 16 || memcmp(head, magic, 16) != 0))
 		return damaged(path, "it is not a database", e);
-	return 0;
+	return n == 0 ? check_emptied(dir, path, was_there, e) : 0;
 }
 
 /* check_last() - the last rows can be read and are what was written: columns number, digest, bytes.

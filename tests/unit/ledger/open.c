@@ -171,6 +171,26 @@ Test(ledger_open, an_empty_file_is_a_store_that_was_not_finished)
 	cr_assert(s.info.created);
 }
 
+Test(ledger_open, a_history_that_lost_its_content_beside_blobs_is_not_begun_anew)
+{
+	struct err e = {0};
+	put_commits(1, 1);
+	store_close(&s);
+	cr_assert_eq(mkdir(store_path(&s, "objects"), 0700), 0);
+	cr_assert_eq(mkdir(store_path(&s, "objects/ab"), 0700), 0);
+	store_open(&s);
+	store_close(&s);
+	cr_assert_eq(fs_write_atomic(store_path(&s, "objects/ab/cd"), "x", 1, 0400), 0);
+	cr_assert_eq(truncate(store_path(&s, "meta.db"), 0), 0);
+	cr_assert_eq(store_try_open(&s, &e), ERR_FAILED);
+	cr_assert(strstr(e.what, "is empty, but there are blobs"), "%s", e.what);
+	cr_assert(strstr(e.next, "backup"), "%s", e.next);
+	/* Whoever takes it away wants that. */
+	cr_assert_eq(unlink(store_path(&s, "meta.db")), 0);
+	store_open(&s);
+	cr_assert(s.info.created);
+}
+
 Test(ledger_open, a_folder_that_cannot_be_written_is_named)
 {
 	struct err e = {0};
