@@ -99,6 +99,9 @@ static const struct flag worker_flags[] = {
 			 "number of GPUs, or device indices; '2,' is device 2 alone"},
 	[WORKER_RESOURCE] = {"resource", "NAME=N", NULL,
 			     "anything else that tasks ask for; may be repeated"},
+	[WORKER_PYTHON] =
+		{"python", "NAME=PATH", NULL,
+		 "the interpreter that tasks mean by `python: NAME`; may be repeated"},
 	[WORKER_WORK_DIR] = {"work-dir", "DIR", "dir",
 			     "directories of tasks and cache of inputs "
 			     "(default: ${TMPDIR:-/var/tmp}/cashet-UID/NAME-PID)"},

@@ -135,6 +135,29 @@ static int parse_resource(struct capacity *c, const char *text)
 	return parse_milli(equal + 1, &milli) || capacity_add(c, name, milli);
 }
 
+/* NAME=PATH. */
+static int parse_python(struct options *o, const char *text)
+{
+	const char *equal = strchr(text, '=');
+	if (!equal || equal == text || equal[1] != '/' ||
+	    memchr(text, '/', (size_t)(equal - text)))
+		return 1;
+	mem_grow(o->pythons, o->python_count, o->python_capacity);
+	o->pythons[o->python_count++] = mem_strdup(text);
+	return 0;
+}
+
+const char *options_python(const struct options *o, const char *name)
+{
+	size_t size = name ? strlen(name) : 0;
+	for (size_t i = o->python_count; size && i > 0; i--) {
+		const char *text = o->pythons[i - 1];
+		if (strncmp(text, name, size) == 0 && text[size] == '=')
+			return text + size + 1;
+	}
+	return name;
+}
+
 static void set_text(char **place, const char *text)
 {
 	free(*place);
@@ -169,6 +192,10 @@ static int parse_one(struct options *o, int option, const char *name, const char
 	case WORKER_RESOURCE:
 		if (parse_resource(&o->capacity, value))
 			return bad(name, value, "NAME=NUMBER of an own name");
+		return -1;
+	case WORKER_PYTHON:
+		if (parse_python(o, value))
+			return bad(name, value, "NAME=PATH with an absolute path");
 		return -1;
 	case WORKER_WORK_DIR:
 		set_text(&o->work_dir, value);
@@ -306,5 +333,8 @@ void options_fini(struct options *o)
 	free(o->name);
 	free(o->key_file);
 	free(o->work_dir);
+	for (size_t i = 0; i < o->python_count; i++)
+		free(o->pythons[i]);
+	free(o->pythons);
 	*o = (struct options){0};
 }

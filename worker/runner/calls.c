@@ -112,7 +112,7 @@ static struct kind *find_kind(struct worker *w, struct attempt *a, struct err *e
 	}
 	const struct kind_want want = {
 		.function = &f->f,
-		.interpreter = o->interpreter,
+		.interpreter = options_python(w->options, o->interpreter),
 		.outer = a->env.size ? &a->env : &f->env,
 		.outer_count = a->env.size ? a->env_count : f->env_count,
 		.resources = &o->resources,

@@ -107,6 +107,32 @@ Test(calls, many_small_ones_are_queued_ahead_and_each_is_answered_once)
 	fake_stop(&f);
 }
 
+Test(calls, an_interpreter_is_a_path_or_a_name_that_the_worker_maps)
+{
+	struct fake f;
+	char *pythons[] = {"old=/no/such", "old=/opt/old/python", "new=/opt/new/python"};
+	struct options o = {.drain_timeout_ns = TIME_NEVER,
+			    .pythons = pythons,
+			    .python_count = ARRAY_LEN(pythons)};
+	setenv("CASHET_RUNNER_PATH", FAKE_RUNNER_DIR, 1);
+	fake_start(&f);
+	fake_run_worker_on(&f, &o);
+	cr_assert(fake_wait(&f, &f.joined, LONG_MS));
+	static char *const names[] = {"old", "python3.9", "/usr/bin/python3", ""};
+	static const char *const paths[] = {"/opt/old/python", "python3.9",
+					    "/usr/bin/python3", ""};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		Cashet__Options options = CASHET__OPTIONS__INIT;
+		options.interpreter = names[i];
+		Cashet__Outcome *outcome = whole_outcome(
+			&f, calls_run_with(&f, "interpreter",
+					   &(struct fake_task){.options = &options}));
+		cr_assert_str_eq(calls_result(&f, outcome), paths[i]);
+	}
+	free(o.work_dir);
+	fake_stop(&f);
+}
+
 /* ---- arguments */
 
 static void refer(struct arg *a, enum content_type type, const uint8_t *digest)
