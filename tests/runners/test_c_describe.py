@@ -66,8 +66,8 @@ class Answer(RunnerTest):
                 data = f.read()
             self.assertEqual((c["size"], c["sha256"]), (len(data), hashlib.sha256(data).hexdigest()))
         self.assertEqual([(d["label"], d["kind"], d["path"], d["line"]) for d in row["definitions"]],
-                         [("train", "function", "src/train.c", 4), ("LIMIT", "macro", "src/train.c", 3),
-                          ("helper", "function", "inc/helper.c", 2)])
+                         [("train", "function", "src/train.c", 4), ("helper", "function", "inc/helper.c", 2),
+                          ("LIMIT", "macro", "src/train.c", 3)])
         self.assertEqual((row["packages"], row["flags"], row["warnings"]), ([], [], []))
 
     def test_the_hash_is_of_the_canonical_form_and_the_identity_of_it_and_the_flags(self):

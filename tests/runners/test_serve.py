@@ -9,7 +9,7 @@ import struct
 import sys
 import unittest
 
-from driver import BOTH, EXEC, EXTERN, FILE, FORK, JSON, PICKLE, SHARED, TREE, File, Ref, ServeTest, Worker, \
+from driver import BOTH, EXEC, EXTERN, FILE, FORK, JSON, PICKLE, SHARED, TIMEOUT_S, TREE, File, Ref, ServeTest, Worker, \
     list_of, outputs
 from runner import start
 
@@ -249,16 +249,17 @@ class Failures(ServeTest):
 
     def test_what_kills_a_shared_runner_leaves_what_was_printed(self):
         for body, status in [("os._exit(7)", 7), ("os.abort()", -signal.SIGABRT), ("ctypes.string_at(0)", -signal.SIGSEGV),
-                             ("os.closerange(3, 1 << 16)", 72)]:
+                             ("os.closerange(3, 1 << 16)", 72), ("os.closerange(3, 1 << 16); raise ValueError", 72)]:
             with self.subTest(body):
                 load = self.load(HEAD + body + "\n")
                 worker = self.worker
                 worker.begin(load)
                 worker.begin(load)
                 self.assertIsNone(worker.frame())
+                self.assertEqual(worker.process.wait(TIMEOUT_S), status)
                 with open(worker.path("out")) as f:
                     self.assertEqual(f.read(), "said\n")
-                self.assertEqual(self.ended(), status)
+                self.ended()
 
     def test_a_copy_that_a_call_makes_of_the_process_answers_nothing(self):
         load = self.load("import os\ndef f():\n    pid = os.fork()\n    print('x')\n    if pid: os.waitpid(pid, 0)\n"

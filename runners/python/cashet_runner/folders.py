@@ -11,7 +11,7 @@ import stat
 import sys
 import time
 
-from .channel import NOTHING, file_part, keep, part
+from .channel import FILE_PART, INLINE, NOTHING, PART, file_part, keep, part
 
 SETTLED_NS = 40_000_000
 ONE_READ = 1 << 20
@@ -233,6 +233,21 @@ class Place:
             parts.append(output.move(os.path.join(self.results, name), name) if size > self.inline_max // 2
                          else output.take(size))
         return b"".join(parts)
+
+    def put_back(self, logs):
+        """What logs() took, for whoever looks at the files when this process is gone."""
+        at = 0
+        for output in (self.out, self.err):
+            inline, size = PART.unpack_from(logs, at)
+            if inline == INLINE:
+                at += PART.size
+                os.write(output.fd, logs[at:at + size])
+                at += size
+            else:
+                _, size, length = FILE_PART.unpack_from(logs, at)
+                at += FILE_PART.size
+                os.rename(os.path.join(self.results, logs[at:at + length].decode()), output.path)
+                at += length
 
     def result(self, id_, data):
         """The part of a result; a file if it is large."""

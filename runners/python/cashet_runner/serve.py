@@ -177,10 +177,14 @@ class Server:
         cpu = cpu_clock()
         spent += cpu - self.cpu
         self.cpu = cpu
-        if kind:
-            self.channel.done(call.id, kind, clock() - began, spent, data + logs)
-        else:
-            self.channel.error(call.id, clock() - began, spent, logs, data)
+        try:
+            if kind:
+                self.channel.done(call.id, kind, clock() - began, spent, data + logs)
+            else:
+                self.channel.error(call.id, clock() - began, spent, logs, data)
+        except Lost:
+            place.put_back(logs)
+            raise
         try:
             process.restore()
             process.finish(load.view.folder)
