@@ -92,6 +92,8 @@ class Channel:
     def _fill(self, size):
         """Receives something, with room for @size bytes from the start of the frame."""
         start, end = self._start, self._end
+        if start == end and self.descriptors:
+            raise Malformed("%d descriptors that no blob names" % len(self.descriptors))
         if start == end and len(self.buffer) > BUFFER and size <= BUFFER:
             self._room(BUFFER)  # a large frame is over
         elif start == end:

@@ -14,6 +14,8 @@ import importlib.util
 import os
 import sys
 
+from .folders import Broken
+
 import_module = importlib.import_module
 find_spec = importlib.machinery.PathFinder.find_spec
 modules = sys.modules
@@ -145,6 +147,8 @@ class Views:
     def restore(self):
         """What finds modules, as it is for the visible source; calls may have changed it."""
         view = self.current or self.base
+        if sys.modules is not modules or "builtins" not in modules:
+            raise Broken("sys.modules is not what it was")
         if sys.path != view.path:
             sys.path = list(view.path)
         if sys.meta_path != view.meta_path:
