@@ -298,6 +298,12 @@ static struct cashet_change *make_changes(struct dry *d, Cashet__Change *const *
 		       source_changes(&changes, countp, &d->texts, &reader, false, e));
 	for (size_t i = 0; !failed && i < *countp; i++)
 		failed = look_at_code(d, &changes[i], e);
+	size_t kept = 0; /* only what differs */
+	for (size_t i = 0; !failed && i < *countp; i++)
+		if (changes[i].how != CASHET_SAME &&
+		    changes[i].component != CASHET_SOURCE)
+			changes[kept++] = changes[i];
+	*countp = failed ? 0 : kept;
 	if (!failed)
 		return changes;
 	free(changes);

@@ -3,7 +3,7 @@
  * helps to read and decides nothing. */
 #include "client/why_source.h"
 
-#include "client/diff/text.h"
+#include "client/diff/code.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -128,12 +128,28 @@ static bool idle_hunk(const struct text_diff *d, const struct script_hunk *h, bo
 	return true;
 }
 
+/* Of a script: the function that all its changes are in. */
+static void note_function(const struct text_diff *d, const struct script_hunk *h,
+			  const char *path, bool first, char name[CODE_NAME_MAX])
+{
+	char found[CODE_NAME_MAX];
+	if (h->b_count)
+		code_function(path, d->b, d->b_count, h->b_first, found);
+	else
+		code_function(path, d->a, d->a_count, h->a_first, found);
+	if (first)
+		memcpy(name, found, CODE_NAME_MAX);
+	else if (strcmp(name, found) != 0)
+		*name = '\0';
+}
+
 /* "  line 31": which lines of @now differ from those of @old. Return: false if none is found. */
 static bool add_lines(struct buf *out, const struct text_diff *d,
 		      const struct source_definition *old,
 		      const struct source_definition *now, bool python)
 {
 	uint32_t a_first, a_end, b_first, b_end, count = 0, last = 0;
+	char function[CODE_NAME_MAX] = "";
 	CLEANUP_BUF struct buf lines = {0};
 	range_of(d->a, d->a_count, old, python, &a_first, &a_end);
 	range_of(d->b, d->b_count, now, python, &b_first, &b_end);
@@ -145,6 +161,8 @@ static bool add_lines(struct buf *out, const struct text_diff *d,
 				: h->a_first < a_end && h->a_first + h->a_count > a_first;
 		if (!in || idle_hunk(d, h, python))
 			continue;
+		if (strcmp(now->kind, "script") == 0)
+			note_function(d, h, now->path, !count, function);
 		if (++count > RANGES_MAX) {
 			buf_add_str(&lines, ", ...");
 			break;
@@ -157,6 +175,8 @@ static bool add_lines(struct buf *out, const struct text_diff *d,
 			buf_printf(&lines, "-%u", last);
 		last -= first;
 	}
+	if (lines.size && *function)
+		buf_printf(out, ":%s()", function);
 	if (lines.size)
 		buf_printf(out, "  line%s %s", count > 1 || last > 1 ? "s" : "",
 			   buf_cstr(&lines));

@@ -321,6 +321,13 @@ static void find_function(enum language language, const struct text_line *lines,
 		find_c(lines, line, name);
 }
 
+void code_function(const char *path, const struct text_line *lines, uint32_t count,
+		   uint32_t line, char name[CODE_NAME_MAX])
+{
+	*name = '\0';
+	find_function(language_of(path), lines, count, line, name);
+}
+
 /* ---- all of it ---- */
 
 int code_look(struct code_look *look, const char *path, const void *a, size_t a_size,

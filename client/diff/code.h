@@ -24,5 +24,8 @@ struct code_look {
 /** code_look() - @path says the language. Both are text (text_is_text()). Return: 0, -ENOMEM. */
 int code_look(struct code_look *look, const char *path, const void *a, size_t a_size,
 	      const void *b, size_t b_size);
+/** code_function() - in which function line @line (from 0) is; "" if none was found. */
+void code_function(const char *path, const struct text_line *lines, uint32_t count,
+		   uint32_t line, char name[CODE_NAME_MAX]);
 /** code_describe() - "train.py:load()  line 31 changed". Not escaped. */
 void code_describe(struct buf *out, const struct code_look *look, const char *path);

@@ -35,7 +35,7 @@ tasks:
     outputs: {{data: data.txt}}
   train:
     run: [python3, train.py, "${{p.lr}}", "${{inputs.data}}"]
-    code: [train.py]
+    code: [{files}]
     inputs: {{data: {{ref: prep.data}}}}
     sweep: {{params: {{lr: {lrs}, seed: [0, 1]}}}}
     env: {{THREADS: "{threads}"}}
@@ -47,11 +47,12 @@ class WhyTest(SiteTest):
     """A chain like that of the digits example, in the default store of the site's folder."""
 
     def sweep(self, lrs="[0.1, 0.2]", threads=1, salt="a", retries=0, tag="v1", raw="a b c\n",
-              train=TRAIN):
+              train=TRAIN, files="train.py"):
         self.site.write("train.py", train)
         self.site.write("raw.txt", raw)
         return self.site.write("sweep.yaml", SWEEP.format(
-            lrs=lrs, threads=threads, salt=salt, retries=retries, tag=tag))
+            lrs=lrs, threads=threads, salt=salt, retries=retries, tag=tag,
+            files=files))
 
     def submit(self, *options, code=0, **what):
         return self.site.submit(self.sweep(**what), *options, code=code)
@@ -97,9 +98,19 @@ class Why(WhyTest):
         said = lambda text: re.sub(r"\(.* ago\)", "(AGO)", text)
         self.assertEqual(said(self.site.run("why", commit[:10]).out), said(text))
 
-    def test_a_comment_counts_and_is_said_to_be_one(self):
+    def test_a_comment_does_not_count_unless_bytes_do(self):
         self.submit()
         again = self.submit(train=TRAIN.replace("# careful", "# really careful"))
+        self.assert_counts(again, cached=5)
+        # Beside what is a cause it is said to be none.
+        other = self.submit(train=TRAIN.replace("# careful", "# so careful"), lrs="[0.3]")
+        layout = [c for c in self.why_task(other)["changes"] if c["component"] == "layout"]
+        self.assertEqual([(c["name"], c["cause"]) for c in layout], [("train.py", False)])
+        self.assertIn("not a cause: what differs in train.py",
+                      self.site.run("why", f"{other['batch']}:1").out)
+        files = "{path: train.py, identity: bytes}"
+        self.submit(files=files)
+        again = self.submit(train=TRAIN.replace("# careful", "# really careful"), files=files)
         why = self.why_task(again)
         change = next(c for c in why["changes"] if c["cause"])
         self.assertTrue(change["only_comments"])
