@@ -3,6 +3,7 @@
 
 #include "client/local.h"
 #include "common/clock.h"
+#include "common/fs.h"
 #include "common/rand.h"
 
 #include <errno.h>
@@ -310,16 +311,28 @@ void counts_from(struct cashet_counts *out, const Cashet__Counts *in)
 }
 
 /* Beside the private broker's files, or in the user's cache: digests of files by their stat. */
+/* Our folder among the caches of this user, made when it is needed first. */
+static char *cache_file(const char *base, const char *below)
+{
+	char *path = NULL;
+	if (asprintf(&path, "%s%s/cashet", base, below) < 0)
+		return NULL;
+	(void)fs_mkdir_p(path,
+			 0700); /* without it nothing is remembered, and that is all */
+	char *file = NULL;
+	int r = asprintf(&file, "%s/files.memo", path);
+	free(path);
+	return r < 0 ? NULL : file;
+}
+
 char *handle_memo_path(const struct cashet *c)
 {
 	char *path = NULL;
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-	int r = -1;
 	if (c->where.dir)
-		r = asprintf(&path, "%s/run/files.memo", c->where.dir);
-	else if (cache && *cache)
-		r = asprintf(&path, "%s/cashet/files.memo", cache);
-	else if (home && *home)
-		r = asprintf(&path, "%s/.cache/cashet/files.memo", home);
-	return r < 0 ? NULL : path;
+		return asprintf(&path, "%s/run/files.memo", c->where.dir) < 0 ? NULL
+									      : path;
+	if (cache && *cache)
+		return cache_file(cache, "");
+	return home && *home ? cache_file(home, "/.cache") : NULL;
 }

@@ -70,6 +70,7 @@ static int show_result(struct cli *cli, const char *batch)
 			terminal_end(&t);
 		else if (!t.is_binary)
 			code = cli_fail(cli, &e);
+		shown = shown && !t.is_binary;
 		terminal_fini(&t);
 	}
 	if (shown && content->size && code == 0) {
