@@ -98,11 +98,11 @@ class Arguments(ServeTest):
         large = bytes(range(256)) * 1000
         refs = [Ref(FILE, b"small"), Ref(EXEC, b"#!"), Ref(FILE, b""), Ref(FILE, large, where="descriptor"), Ref(PICKLE, b"\x80."),
                 Ref(JSON, b'{"a": [1, 2.5, "x", null, true], "b": {"c": 18446744073709551615}}'), Ref(JSON, b"7", where="descriptor"),
-                list_of(Ref(FILE, b"one"), Ref(JSON, b'"two"')), list_of(), outputs(model=Ref(FILE, b"m"), best=Ref(JSON, b"1")),
+                list_of(Ref(FILE, b"one"), Ref(JSON, b'"two"')), list_of(), outputs(model=Ref(FILE, b"m"), best=Ref(EXEC, b"1")),
                 Ref(TREE, b"t", path=self.path("folder")), Ref(EXTERN, b"v1", path="/usr"), File(self.path("deep/data.csv"))]
         expected = [[5, 115, 108, True], [2, 35, 33, True], [0, -1, -1, True], [256000, 0, 255, True], [2, 128, 46, True],
                     {"a": [1, "0x1.4p+1", "x", None, True], "b": {"c": "0x1p+64"}}, 7, [[3, 111, 101, True], "two"], [],
-                    {"best": 1, "model": [1, 109, 109, True]}, self.path("folder"), "/usr", self.path("deep/data.csv")]
+                    {"best": [1, 49, 49, True], "model": [1, 109, 109, True]}, self.path("folder"), "/usr", self.path("deep/data.csv")]
         for isolation in (0, 1):
             self.assertEqual(self.good(w, "echo", *refs, isolation=isolation)[:-1], expected)
         self.assertEqual(self.good(w, "echo", [Ref(FILE, b"in a list")], kwargs={"named": {"x": Ref(JSON, b"[]")}}),

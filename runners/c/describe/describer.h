@@ -45,8 +45,8 @@ struct token {
 	uint32_t start, end; /* bytes of the file */
 	uint32_t size;
 	uint32_t directive; /* 1 + number of the # of its line; 0: it is in none */
-	const char *text;
-	uint8_t kind; /* enum c_token_kind */
+	const char *text;   /* of a word, with a NUL behind it; of others not */
+	uint8_t kind;	    /* enum c_token_kind */
 	bool space_before;
 };
 
@@ -234,6 +234,8 @@ struct macro *macros_get(struct unit *u, uint32_t atom);
 /** macros_check() - macro->makes_text and ->constructs. */
 void macros_check(struct unit *u, struct macro *m);
 bool macros_is_constructor(const char *word);
+/** macros_warn() - of conditions that another compiler may decide otherwise. */
+void macros_warn(struct unit *u);
 /** macros_body() - the token behind the parameters of a #define, whose name is @name; those are added to
  * @list (at most @max). */
 uint32_t macros_body(const struct text *t, uint32_t name, uint32_t *list, size_t max,

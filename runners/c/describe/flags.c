@@ -146,8 +146,8 @@ static bool is_allowed(const char *flag)
 		return false;
 	if (begins(flag, "-m"))
 		return only(flag + 2, ALPHA DIGITS "-+.=_");
-	if (begins(flag, "-l"))
-		return only(flag + 2, ALPHA DIGITS "-+._");
+	if (begins(flag, "-l")) /* -load is another option of some */
+		return !begins(flag, "-load") && only(flag + 2, ALPHA DIGITS "-+._");
 	if (begins(flag, "-W"))
 		return only(flag + 2,
 			    ALPHA DIGITS "-+="); /* no comma: -Wl,... is for others */

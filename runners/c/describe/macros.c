@@ -146,23 +146,6 @@ static int check_include(struct unit *u, const struct text *t, uint32_t hash)
 	return 0;
 }
 
-static void check_condition(struct unit *u, const struct text *t, uint32_t hash)
-{
-	for (uint32_t i = hash + 2; t->tokens[i].kind != C_TOKEN_LINE_END; i++) {
-		const struct token *token = &t->tokens[i];
-		if (token->atom && among(compilers, ARRAY_LEN(compilers), token->text))
-			describer_warn(u->d, "compiler-used", token->text, t, token,
-				       "it is decided here as clang has it; the worker's "
-				       "compiler may "
-				       "decide otherwise");
-	}
-}
-
-static bool is_word(const struct token *t, const char *word)
-{
-	return t->atom && !strcmp(t->text, word);
-}
-
 static int read_line(struct unit *u, uint32_t file, uint32_t hash)
 {
 	const struct text *t = u->files[file].text;
@@ -173,9 +156,6 @@ static int read_line(struct unit *u, uint32_t file, uint32_t hash)
 		return check_include(u, t, hash);
 	else if (name->atom == u->d->a_pragma_line)
 		u->has_pragmas |= !is_quiet(name + 1, name + 2);
-	else if (is_word(name, "if") || is_word(name, "elif") || is_word(name, "ifdef") ||
-		 is_word(name, "ifndef"))
-		check_condition(u, t, hash);
 	return 0;
 }
 
@@ -196,6 +176,37 @@ int macros_find(struct unit *u)
 		}
 	}
 	return 0;
+}
+
+static void check_condition(struct unit *u, const struct text *t, uint32_t hash)
+{
+	for (uint32_t i = hash + 2; t->tokens[i].kind != C_TOKEN_LINE_END; i++) {
+		const struct token *token = &t->tokens[i];
+		if (token->atom && among(compilers, ARRAY_LEN(compilers), token->text))
+			describer_warn(u->d, "compiler-used", token->text, t, token,
+				       "it is decided here as clang has it; the worker's "
+				       "compiler may "
+				       "decide otherwise");
+	}
+}
+
+static bool is_word(const struct token *t, const char *word)
+{
+	return t->atom && !strcmp(t->text, word);
+}
+
+void macros_warn(struct unit *u)
+{
+	for (uint32_t file = 0; file < u->file_count; file++) {
+		const struct unit_file *f = &u->files[file];
+		for (uint32_t i = 0; f->text && i < f->text->count; i++) {
+			const struct token *name = &f->text->tokens[i + 1];
+			if (f->text->tokens[i].kind == C_TOKEN_HASH &&
+			    (is_word(name, "if") || is_word(name, "elif") ||
+			     is_word(name, "ifdef") || is_word(name, "ifndef")))
+				check_condition(u, f->text, i);
+		}
+	}
 }
 
 /* ---- pragmas */

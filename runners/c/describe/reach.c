@@ -64,7 +64,9 @@ static const struct declaration *title_of(const struct unit *u, const struct sta
 	const struct declaration *best = &u->declarations[s->declarations];
 	for (uint32_t i = 1; i < s->declaration_count; i++) {
 		const struct declaration *d = &u->declarations[s->declarations + i];
-		if (rank(d) > rank(best) && !(d->nested && rank(best) > 0))
+		if (d->nested && rank(best) > 0)
+			continue;
+		if (rank(d) > rank(best) || (rank(d) == rank(best) && d->end < best->end))
 			best = d;
 	}
 	return best;
@@ -289,8 +291,7 @@ static int refer_name(struct reaching *r, enum name_space space, uint32_t atom,
 		/* A declaration beside a definition says nothing but attributes; an opaque
 		 * struct is its name. */
 		if (d->defines ||
-		    (object &&
-		     (r->u->statements[d->statement].has_attributes || !d->is_external)))
+		    (object && r->u->statements[d->statement].has_attributes))
 			refer(r, r->u, false, d->statement);
 	}
 	return object && !defined ? refer_undefined(r, list, count, must) : 0;
@@ -522,5 +523,8 @@ int reach(struct describer *d, struct unit *u, uint32_t statement)
 		for (size_t i = 0; i < d->active_count; i++)
 			reach_effects(d, d->active[i]);
 	}
+	for (size_t i = 0; i < d->active_count; i++)
+		if (d->active[i]->is_used)
+			macros_warn(d->active[i]);
 	return 0;
 }

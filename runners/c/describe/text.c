@@ -46,18 +46,20 @@ static int add_token(struct describer *d, struct text *t, uint32_t *capacity,
 			"these bytes are not UTF-8: outside of comments, a source "
 			"has to be");
 	bool owned = from->text < t->data || from->text >= t->data + t->size;
+	uint32_t atom = 0;
+	if (from->kind == C_TOKEN_WORD)
+		atom = atoms_of(&d->atoms, from->text, from->size);
 	mem_grow(t->tokens, t->count, *capacity);
 	t->tokens[t->count++] = (struct token){
-		.atom = from->kind == C_TOKEN_WORD
-				? atoms_of(&d->atoms, from->text, from->size)
-				: 0,
+		.atom = atom,
 		.line = from->line,
 		.start = (uint32_t)from->start,
 		.end = (uint32_t)from->end,
 		.size = (uint32_t)from->size,
 		.directive = directive,
-		.text = owned ? arena_copy(&d->arena, from->text, from->size)
-			      : from->text,
+		.text = atom	? atoms_text(&d->atoms, atom)
+			: owned ? arena_copy(&d->arena, from->text, from->size)
+				: from->text,
 		.kind = (uint8_t)from->kind,
 		.space_before = from->space_before,
 	};

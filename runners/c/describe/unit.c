@@ -185,13 +185,15 @@ static int fail_diagnostic(struct unit *u, CXDiagnostic diagnostic)
 		name = "include-not-found";
 	else if (strstr(what, "nesting level"))
 		name = "nested-too-deeply";
+	else if (strstr(what, "byte order mark"))
+		name = "encoding";
 	size_t size = 0;
 	const char *data = cx ? clang.getFileContents(u->tu, cx, &size) : NULL;
 	if (data && offset <= size) {
 		const struct text t = {.data = data, .size = size};
 		column = describer_column(&t, offset);
 	}
-	describer_fail(d, name, path, line, column, "%s", what);
+	describer_fail(d, name, path ? path : u->path, line, column, "%s", what);
 	clang.disposeString(text);
 	return 1;
 }

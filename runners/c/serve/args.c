@@ -5,7 +5,6 @@
 #include "common/pure/utf8.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -322,7 +321,7 @@ double cashet_float(const struct cashet_arg *arg)
 	if (known(arg)->type != CASHET_TYPE_INT)
 		return is(arg, CASHET_TYPE_FLOAT) ? arg->d : 0;
 	double value = (double)arg->i;
-	if (fabs(value) > 0x1p53)
+	if (value >= 0x1p63 || (int64_t)value != arg->i)
 		wrong(arg, "float expected, and no float is exactly this integer");
 	return value;
 }

@@ -90,8 +90,10 @@ static int answer(struct runner *r)
 	}
 	buf_reset(&r->answer);
 	frame_add_answer(&r->answer, t->failed ? FRAME_ERROR : FRAME_DONE, &a);
-	if (channel_send(&r->channel, &r->answer) < 0)
-		return RUNNER_EXIT_SPENT;
+	int sent = channel_send(&r->channel, &r->answer);
+	if (sent < 0)
+		return sent == -EBADF || sent == -ENOTSOCK ? RUNNER_EXIT_CLOSED
+							   : RUNNER_EXIT_SPENT;
 	return printed < 0 ? RUNNER_EXIT_SPENT : 0;
 }
 
@@ -165,6 +167,12 @@ int runner_call(struct runner *r, const struct frame_call *call)
 	return 0;
 }
 
+void runner_left(struct runner *r)
+{
+	r->calling = false; /* its exit() ends nobody's call */
+	close(r->channel.fd);
+}
+
 void runner_exiting(struct runner *r, int status)
 {
 	if (!r->calling)
@@ -175,7 +183,7 @@ void runner_exiting(struct runner *r, int status)
 	task_fail(&r->task, "exit", "exit", "the function called exit(%d)", status);
 	if (r->is_child)
 		runner_report(r);
-	answer(r);
+	int ended = answer(r);
 	task_end(&r->task);
-	_exit(RUNNER_EXIT_SPENT);
+	_exit(ended ? ended : RUNNER_EXIT_SPENT);
 }

@@ -79,8 +79,7 @@ static _Noreturn void be_child(struct runner *r, cashet_function *function, pid_
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(RUNNER_EXIT_SPENT);
-	close(r->channel.fd);
-	r->is_child = true;
+	r->is_child = true; /* the channel is closed: runner_left() */
 	r->calling = true;
 	int status = function(&r->task);
 	r->calling = false;

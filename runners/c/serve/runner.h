@@ -13,7 +13,8 @@
 
 enum {
 	RUNNER_EXIT_PROTOCOL = 70, /* the worker says what no worker says */
-	RUNNER_EXIT_SPENT = 71,	   /* replace me */
+	RUNNER_EXIT_SPENT = 71,	   /* replace me: no call is under way */
+	RUNNER_EXIT_CLOSED = 72,   /* the call has closed the channel itself */
 };
 
 struct runner {
@@ -37,6 +38,8 @@ struct runner {
 
 /** runner_call() - does it, and answers. Return: 0; an exit status if the process must end. */
 int runner_call(struct runner *r, const struct frame_call *call);
+/** runner_left() - in a child that a function has made: it is none of ours. */
+void runner_left(struct runner *r);
 /** runner_exiting() - the function has called exit(): the answer to its call. Does not return if a
  * function was running. */
 void runner_exiting(struct runner *r, int status);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,9 +155,16 @@ static int handle(struct runner *r, const struct frame *f, bool first)
 	return wrong("the worker sent a frame that only runners send");
 }
 
+static struct runner *running; /* what pthread_atfork() gives nobody */
+
 static void exiting(int status, void *runner)
 {
 	runner_exiting(runner, status);
+}
+
+static void forked(void)
+{
+	runner_left(running);
 }
 
 static int loop(struct runner *r)
@@ -191,8 +199,11 @@ int serve(void)
 			SERVE_DESCRIPTOR, strerror(-status));
 		return 2;
 	}
+	running = r;
 	on_exit(exiting, r);
+	pthread_atfork(NULL, NULL, forked);
 	status = loop(r);
+	r->calling = false; /* all that exiting() looks at; it may still come */
 	channel_fini(&r->channel);
 	state_fini(&r->state);
 	output_fini(&r->out);
@@ -200,6 +211,5 @@ int serve(void)
 	libraries_fini(&r->libraries);
 	task_fini(&r->task);
 	buf_fini(&r->answer);
-	r->calling = false; /* which is all that exiting() looks at; it may still come */
 	return status;
 }
