@@ -259,6 +259,24 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.call("own.py:f", 1)["cached"], False)
         self.assertEqual(json.loads(self.get()), 3)
 
+    def test_scripts_and_c_files_of_commands(self):
+        self.site.write("cmd/run.py", "import part\nprint(part.x())\n")
+        self.site.write("cmd/part.py", "def x():\n    return 5\n")
+        self.site.write("cmd/prog.c", "#include <stdio.h>\nint main(void) { puts(\"c\"); return 0; }\n")
+        text = """
+  py: {run: [python3, cmd/run.py], code: [cmd/run.py]}
+  c: {run: "cc -o prog cmd/prog.c && ./prog", code: [cmd/prog.c]}
+"""
+        result = self.submit(text)
+        self.assertEqual([t["cached"] for t in result["tasks"]], [False, False])
+        self.assertEqual((self.get(0), self.get(1)), ("5\n", "c\n"))
+        self.site.write("cmd/run.py", "# a comment\nimport part\n\nprint( part.x() )\n")
+        self.site.write("cmd/prog.c", "#include <stdio.h> // io\nint main(void)\n{\n  puts(\"c\");\n  return 0;\n}\n")
+        self.assertEqual([t["cached"] for t in self.submit(text)["tasks"]], [True, True])
+        self.site.write("cmd/part.py", "def x():\n    return 6\n")
+        self.assertEqual([t["cached"] for t in self.submit(text)["tasks"]], [False, True])
+        self.assertEqual(self.get(0), "6\n")
+
     # ---- what goes wrong ----
 
     def test_an_exception_is_the_error_and_its_traceback_the_log(self):

@@ -41,11 +41,11 @@ void check_end(struct worker *w, struct check *c, enum check_state state, int ou
 
 /* ---- before */
 
-static bool has_unit(const struct check *c, const char *language)
+static bool has_script(const struct check *c)
 {
 	const struct source *s = &c->place->source;
 	for (size_t i = 0; i < s->unit_count; i++)
-		if (!strcmp(s->units[i].language, language))
+		if (!s->units[i].name)
 			return true;
 	return false;
 }
@@ -55,7 +55,7 @@ static const char *language_of(const struct check *c)
 {
 	if (c->place->is_call)
 		return c->kind->language;
-	return has_unit(c, "python") ? "python" : NULL;
+	return has_script(c) ? "python" : NULL;
 }
 
 void check_begin(struct worker *w, struct check *c)

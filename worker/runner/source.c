@@ -129,7 +129,7 @@ static enum layout_result check_script(struct source_fetch *f,
 {
 	for (size_t i = 0; i < f->source.unit_count; i++) {
 		const struct source_unit *u = &f->source.units[i];
-		if (u->name || strcmp(u->path, c->path))
+		if (u->name || strcmp(u->language, "python") || strcmp(u->path, c->path))
 			continue;
 		if (memcmp(u->identity, c->digest, DIGEST_SIZE))
 			return mismatch(f, c->path, c->digest, u->identity);

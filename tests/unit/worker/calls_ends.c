@@ -1,6 +1,9 @@
 /* Calls that fail, and runners that misbehave in every way: each is the failure of its own call. */
 #include "tests/unit/worker/calls.h"
 
+#include "common/format/c_tokens.h"
+#include "common/format/source.h"
+
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
@@ -164,6 +167,37 @@ Test(calls, a_source_that_is_not_as_described_is_refused)
 	o = whole_outcome(&f, fake_assign(&f, &task));
 	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__REJECTED, "arguments of a command");
 	all_is_well(&f);
+	fake_stop(&f);
+}
+
+Test(calls, code_of_a_command_that_is_known_by_its_tokens_is_checked)
+{
+	struct fake f;
+	calls_start(&f);
+	static const char text[] = "int x; /* bytes do not count */\n";
+	struct source_file file = {.path = "lib/a.c", .size = sizeof text - 1};
+	struct source source = {.files = &file, .file_count = 1};
+	struct function_code code = {.path = "lib/a.c", .scheme = CODE_C};
+	struct function fn = {.shell = "cat lib/a.c", .code = &code, .code_count = 1};
+	uint8_t digest[DIGEST_SIZE];
+	CLEANUP_BUF struct buf blob = {0};
+	struct fake_task task = {.function = &fn, .source = digest};
+	fake_store(&f, text, sizeof text - 1, file.digest);
+	source_encode(&blob, &source);
+	fake_store(&f, blob.data, blob.size, digest);
+	cr_assert_eq(c_tokens_digest("int x ;", 7, code.digest, NULL), 0);
+	Cashet__Outcome *o = whole_outcome(&f, fake_assign(&f, &task));
+	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__COMPLETED, "%s", o->error);
+	cr_assert_str_eq(whole_out(&f, o), text);
+	cr_assert_eq(c_tokens_digest("int y;", 6, code.digest, NULL), 0);
+	o = whole_outcome(&f, fake_assign(&f, &task));
+	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__REJECTED, "%s", o->error);
+	cr_assert_not_null(strstr(o->error, "is not what the client described"), "%s",
+			   o->error);
+	code.scheme = CODE_PYTHON;
+	o = whole_outcome(&f, fake_assign(&f, &task));
+	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__REJECTED);
+	cr_assert_str_eq(o->error, "the client did not say what lib/a.c is");
 	fake_stop(&f);
 }
 
