@@ -28,13 +28,13 @@ def answer(*args, python=None, **more):
     return found
 
 
-def pythons():
-    """Other interpreters of this machine that the program is for: (version, path)."""
+def pythons(minors=range(9, 15)):
+    """Interpreters of this machine, by default those that the program is for: (version, path)."""
     found = {}
     roots = os.path.expanduser("~/.pyenv/versions")
     folders = [os.path.join(roots, v, "bin") for v in sorted(os.listdir(roots))] if os.path.isdir(roots) else []
     for folder in folders + ["/usr/local/bin", "/usr/bin"]:
-        for minor in range(9, 15):
+        for minor in minors:
             path = os.path.join(folder, f"python3.{minor}")
             if minor not in found and os.access(path, os.X_OK):
                 found[minor] = path

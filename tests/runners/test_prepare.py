@@ -96,6 +96,14 @@ class Prepare(RunnerTest):
         for minor, path in pythons():
             self.assertEqual(self.prepare(unit, version="3.%d" % minor, python=path)["ok"], True)
 
+    def test_an_interpreter_that_is_none_is_said_so(self):
+        self.write({"a.py": "def f(): return 1\n"})
+        unit = self.ship(self.described("a.py:f"))
+        self.refused("missing", unit, python="/no/such/python", words=["/no/such/python"])
+        self.refused("missing", unit, python="no-such-python", words=["no-such-python"])
+        for minor, path in pythons(range(6, 9)):
+            self.refused("version", unit, python=path, words=["3.%d" % minor])
+
     def test_nothing_of_the_source_is_run(self):
         self.write({"a.py": "open(%r, 'w')\ndef f(): return 1\n" % self.path("ran"), "json.py": "open(%r, 'w')\n" % self.path("ran")})
         unit = self.ship(self.described("a.py:f"))

@@ -270,6 +270,10 @@ class Failures(ServeTest):
             self.assertEqual(found.out, b"x\nx\n")
             if isolation == SHARED:
                 self.assertEqual(int(found.value), self.worker.ready["pid"])
+        found = self.call(self.load("import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint('y')\ndef f(): pass\n"))
+        self.assertEqual((found.letter, found.out), ("D", b"y\ny\n"))
+        found = self.call(self.load("import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint('y')\ndef f(): pass\n"))
+        self.assertEqual((found.letter, found.out), ("D", b"y\ny\n"))
         self.worker.send(b"P", b"12345678")
         self.assertEqual(self.worker.frame(), (b"O", b"12345678"))
 

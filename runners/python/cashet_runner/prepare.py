@@ -25,8 +25,12 @@ def prepare(folder):
     try:
         check(folder, version)
     except Differs as e:
-        return say({"ok": False, "error": {"kind": e.kind, "message": e.message}}, 1)
+        return refuse(e)
     return say({"ok": True, "library": None, "version": version}, 0)
+
+
+def refuse(e):
+    return say({"ok": False, "error": {"kind": e.kind, "message": e.message}}, 1)
 
 
 def say(row, status):

@@ -51,7 +51,7 @@ def run(program, args, startup):
     while args and args[0].startswith("--python"):
         python = option(args, "--python")
     if python:
-        become(python, program, args)
+        return become(python, program, args)
     if not args:
         raise Wrong("no command")
     if args == ["serve"]:
@@ -64,7 +64,7 @@ def run(program, args, startup):
 
 
 def become(python, program, args):
-    """Goes on in another interpreter: a path, or a name that is found in PATH."""
+    """Goes on in another interpreter: a path, or a name that is found in PATH. Returns only if it cannot."""
     if "/" not in python:
         for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
             if os.access(os.path.join(folder or ".", python), os.X_OK):
@@ -73,7 +73,11 @@ def become(python, program, args):
     try:
         os.execv(python, [python, "-I", "-S", program] + args)
     except OSError as e:
-        raise Wrong("cannot run %s: %s" % (python, e.strerror)) from None
+        message = "cannot run the interpreter %s: %s" % (printable(python), e.strerror)
+    if args[:1] == ["prepare"]:
+        from .prepare import Differs, refuse
+        return refuse(Differs("missing", message))
+    raise Wrong(message)
 
 
 def option(args, name):

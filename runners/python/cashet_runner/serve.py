@@ -237,7 +237,7 @@ class Server:
             return 0, failures.raised(stage, e, self.views)
 
     def apply(self, function, args, kwargs):
-        """Calls it, in a context of its own. If it forks and both return, the copy ends here."""
+        """Calls it, in a context of its own."""
         try:
             result = copy_context().run(function, *args, **kwargs)
             if result.__class__ is CoroutineType:
@@ -245,8 +245,12 @@ class Server:
             return result
         finally:
             if getpid() != self.process.pid:
-                self.place.flush()
-                os._exit(0)
+                self.end_copy()
+
+    def end_copy(self):
+        """Code of the source has forked, and both have come back: only one of them is the runner."""
+        self.place.flush()
+        os._exit(0)
 
     def resolve(self, load):
         """The function of a load; whatever its import raises."""
@@ -254,7 +258,11 @@ class Server:
         if load.version and version != load.version and not version.startswith(load.version + "."):
             raise Refused("it was described for Python %s; this is %s, %s" % (load.version, version, sys.executable))
         self.compare(load.packages)
-        module = self.views.load(load.module, load.file)
+        try:
+            module = self.views.load(load.module, load.file)
+        finally:
+            if getpid() != self.process.pid:
+                self.end_copy()
         try:
             function = getattr(module, load.name)
         except AttributeError:
