@@ -1,59 +1,21 @@
-/* describer.c - see describe.h: what is wanted, in groups that one process answers. */
-#include "client/describe/describe.h"
+/* describer.c - see describe.h: what is wanted, in groups that one process answers, or that are
+ * remembered. */
+#include "client/describe/inside.h"
 
-#include "client/batch/map.h"
 #include "client/describe/answer.h"
-#include "client/describe/process.h"
-#include "client/describe/recall.h"
 #include "client/program.h"
-#include "common/clock.h"
 #include "common/pure/sha256.h"
 #include "version.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#define GROUP_MAX 128 /* targets of one process */
-#define ANSWER_MAX (64u << 20)
-#define TIME_NS (120 * NS_PER_S)
-#define TIME_TARGET_NS (100 * NS_PER_MS)
-
-static const struct language {
-	const char *name, *title, *end, *program;
-	const char *env[3]; /* what it is asked for that changes answers */
-} languages[] = {
+static const struct language languages[] = {
 	{"python", "Python", ".py", "cashet-runner-python", {NULL}},
 	{"c", "C", ".c", "cashet-runner-c", {"CC", "CPATH", "C_INCLUDE_PATH"}},
-};
-
-struct wanted {
-	struct describe_target t;
-	const struct language *language;
-	const char *group; /* equal texts can be asked together */
-	const char *line;  /* what the program is told */
-	struct described d;
-	uint8_t key[DIGEST_SIZE];
-	bool has_key, answered;
-};
-
-struct group { /* what one process is asked */
-	struct wanted *items[GROUP_MAX];
-	size_t count;
-	char *program, *python; /* heap */
-};
-
-struct describer {
-	struct arena arena;
-	struct map map; /* key to number */
-	struct wanted **items;
-	uint32_t count, capacity, first_open;
-	struct describe_options options;
-	struct recall recall;
 };
 
 static int no_memory(struct err *e)
@@ -263,27 +225,6 @@ static char *find_python(const struct describer *d, const char *said)
 	return asprintf(&path, "%s/%s", d->options.folder, said) < 0 ? NULL : path;
 }
 
-/* no_program() - all of the group cannot be described, and why. */
-static void no_program(struct describer *d, struct group *g, const char *name,
-		       const char *message, const char *next)
-{
-	for (size_t i = 0; i < g->count; i++) {
-		struct wanted *w = g->items[i];
-		w->d.no_program = true;
-		w->d.ok = false;
-		w->answered = true;
-		w->d.error = (struct described_warning){
-			.name = name,
-			.message = arena_text(&d->arena, message, strlen(message)),
-			.subject = arena_text(&d->arena, next, strlen(next)),
-			.file = ""};
-		if (!w->d.error.message)
-			w->d.error.message = "out of memory";
-		if (!w->d.error.subject)
-			w->d.error.subject = "";
-	}
-}
-
 static void add_program(struct buf *key, const char *path)
 {
 	struct stat st = {0};
@@ -296,7 +237,8 @@ static void add_program(struct buf *key, const char *path)
 }
 
 /* The parts of a key that all of a group share; @python: the interpreter, also if none was named. */
-static void group_key(const struct describer *d, const struct group *g, struct buf *key)
+static void group_key(const struct describer *d, const struct describe_group *g,
+		      struct buf *key)
 {
 	const struct wanted *w = g->items[0];
 	char *python = NULL;
@@ -314,63 +256,7 @@ static void group_key(const struct describer *d, const struct group *g, struct b
 			add_field(key, getenv(w->language->env[i]));
 }
 
-/* ---- reading answers */
-
-static int unreadable(struct describer *d, struct wanted *w, const char *wrong)
-{
-	const char *program = w->language->program;
-	const char *target = w->d.target;
-	struct source_unit unit = {.language = w->d.unit.language,
-				   .flags = (char **)(uintptr_t)w->t.flags,
-				   .flag_count = w->t.flag_count};
-	w->d = (struct described){.target = target, .unit = unit, .no_program = true};
-	w->d.error = (struct described_warning){
-		.name = "answer",
-		.message =
-			arena_printf(&d->arena, "what %s says of it cannot be read: %s",
-				     program, wrong),
-		.subject = "install the same version of cashet and of its runners",
-		.file = ""};
-	w->answered = true;
-	return w->d.error.message ? 0 : ERR_FAILED;
-}
-
-/* remember() - the row, but for what was looked at. */
-static void remember(struct describer *d, struct wanted *w, const struct answer_row *row)
-{
-	CLEANUP_BUF struct buf text = {0};
-	if (!w->has_key || !w->d.ok || !row->looked_size)
-		return;
-	buf_add(&text, row->text, row->looked_at);
-	buf_add_str(&text, "null");
-	size_t behind = row->looked_at + row->looked_size;
-	buf_add(&text, row->text + behind, row->size - behind);
-	if (!text.failed)
-		recall_put(&d->recall, w->key, w->d.version, &text,
-			   row->text + row->looked_at, row->looked_size);
-}
-
-static int read_answer(struct describer *d, struct group *g, const struct answer *a,
-		       struct err *e)
-{
-	char wrong[200];
-	for (size_t i = 0; i < g->count; i++) {
-		struct wanted *w = g->items[i];
-		const struct answer_row *row = &a->rows[i];
-		w->d.version = a->version;
-		int r = answer_read(row->text, row->size, &d->arena, &w->d, wrong);
-		if (r == ERR_USAGE)
-			r = unreadable(d, w, wrong);
-		if (r)
-			return no_memory(e);
-		if (!w->answered)
-			remember(d, w, row);
-		w->answered = true;
-	}
-	return 0;
-}
-
-static void recall_all(struct describer *d, struct group *g)
+static void recall_all(struct describer *d, struct describe_group *g)
 {
 	CLEANUP_BUF struct buf head = {0};
 	size_t left = 0;
@@ -397,151 +283,9 @@ static void recall_all(struct describer *d, struct group *g)
 	g->count = left;
 }
 
-/* ---- asking */
-
-#define ARGS_FIXED 8
-
-static const char **make_argv(const struct describer *d, const struct group *g)
-{
-	const struct describe_target *t = &g->items[0]->t;
-	const char **argv = calloc(ARGS_FIXED + 2 * t->flag_count, sizeof *argv);
-	size_t n = 0;
-	if (!argv)
-		return NULL;
-	argv[n++] = g->program;
-	if (g->python) {
-		argv[n++] = "--python";
-		argv[n++] = g->python;
-	}
-	argv[n++] = "describe";
-	argv[n++] = "--root";
-	argv[n++] = d->options.folder;
-	for (size_t i = 0; i < t->flag_count; i++) {
-		argv[n++] = "--flag";
-		argv[n++] = t->flags[i];
-	}
-	if (t->canonical)
-		argv[n++] = "--canonical";
-	argv[n++] = "-";
-	return argv;
-}
-
-/* first_line() - of what it said, for a message. */
-static void first_line(const struct buf *said, struct buf *out)
-{
-	size_t size = 0;
-	while (size < said->size && said->data[size] != '\n' && size < 300)
-		size++;
-	buf_add(out, said->data, size);
-}
-
-static void add_end(struct buf *text, const struct process_end *end)
-{
-	if (end->error)
-		buf_printf(text, " cannot be run: %s", strerror(end->error));
-	else if (end->timed_out)
-		buf_add_str(text, " did not answer in time");
-	else if (end->too_large)
-		buf_printf(text, " answers with more than %u MiB", ANSWER_MAX >> 20);
-	else if (end->has_status && WIFSIGNALED(end->status))
-		buf_printf(text, " was killed by signal %d", WTERMSIG(end->status));
-	else if (end->has_status)
-		buf_printf(text, " ended with exit status %d", WEXITSTATUS(end->status));
-	else
-		buf_add_str(text, " did not answer");
-}
-
-/* went_wrong() - there is no answer, or none that can be read. */
-static void went_wrong(struct describer *d, struct group *g,
-		       const struct process_end *end, const char *wrong)
-{
-	CLEANUP_BUF struct buf text = {0};
-	buf_add_str(&text, g->program);
-	if (wrong)
-		buf_printf(&text, " gave an answer that cannot be read: %s", wrong);
-	else
-		add_end(&text, end);
-	if (end->said.size) {
-		buf_add_str(&text, "; it said: ");
-		first_line(&end->said, &text);
-	}
-	no_program(d, g, "runner", buf_cstr(&text),
-		   g->items[0]->language->name[0] == 'p'
-			   ? "it needs Python 3.9 or newer; --python or python: names an "
-			     "interpreter"
-			   : "install the same version of cashet and of its runners");
-}
-
-static int run(struct describer *d, struct group *g, struct process_end *end,
-	       struct err *e)
-{
-	CLEANUP_BUF struct buf input = {0};
-	const char **argv = make_argv(d, g);
-	for (size_t i = 0; i < g->count; i++)
-		buf_printf(&input, "%s\n", g->items[i]->line);
-	if (!argv || input.failed) {
-		free(argv);
-		return no_memory(e);
-	}
-	struct process_call call = {
-		.argv = argv,
-		.folder = d->options.folder,
-		.input = input.data,
-		.input_size = input.size,
-		.output_max = ANSWER_MAX,
-		.time_ns = d->options.time_ns ? d->options.time_ns
-					      : TIME_NS + g->count * TIME_TARGET_NS,
-		.idle = d->options.idle,
-		.idle_arg = d->options.idle_arg,
-	};
-	int r = process_run(&call, end, e);
-	free(argv);
-	return r;
-}
-
-static int ask(struct describer *d, struct group *g, struct err *e);
-
-/* halves() - one target may have much to say, many have too much for one answer. */
-static int halves(struct describer *d, const struct group *g, struct err *e)
-{
-	int r = 0;
-	size_t middle = g->count / 2;
-	for (int part = 0; r == 0 && part < 2; part++) {
-		struct group half = {.program = g->program, .python = g->python};
-		size_t from = part ? middle : 0, to = part ? g->count : middle;
-		for (size_t i = from; i < to; i++)
-			half.items[half.count++] = g->items[i];
-		r = ask(d, &half, e);
-	}
-	return r;
-}
-
-static int ask(struct describer *d, struct group *g, struct err *e)
-{
-	CLEANUP(process_end_fini) struct process_end end = {0};
-	CLEANUP(describe_answer_fini) struct answer a = {0};
-	int r = run(d, g, &end, e);
-	if (r)
-		return r;
-	if (end.too_large && g->count > 1)
-		return halves(d, g, e);
-	if (end.error || end.timed_out || end.too_large || !end.output.size) {
-		went_wrong(d, g, &end, NULL);
-		return 0;
-	}
-	r = answer_cut(&a, end.output.data, end.output.size, &d->arena);
-	if (r == ERR_FAILED)
-		return no_memory(e);
-	if (r == 0 && a.count == g->count)
-		return read_answer(d, g, &a, e);
-	went_wrong(d, g, &end,
-		   r ? a.wrong : "it is not about the targets that it was asked for");
-	return 0;
-}
-
 /* ---- all that is wanted */
 
-static void missing_runner(struct describer *d, struct group *g)
+static void missing_runner(struct describer *d, struct describe_group *g)
 {
 	CLEANUP_BUF struct buf text = {0};
 	const struct language *l = g->items[0]->language;
@@ -559,10 +303,10 @@ static void missing_runner(struct describer *d, struct group *g)
 	CLEANUP_BUF struct buf next = {0};
 	buf_printf(&next, "install %s, or name its folder in CASHET_RUNNER_PATH",
 		   l->program);
-	no_program(d, g, "no-runner", buf_cstr(&text), buf_cstr(&next));
+	describe_no_program(d, g, "no-runner", buf_cstr(&text), buf_cstr(&next));
 }
 
-static int describe_group(struct describer *d, struct group *g, struct err *e)
+static int answer_group(struct describer *d, struct describe_group *g, struct err *e)
 {
 	const struct describe_target *t = &g->items[0]->t;
 	g->program = find_runner(g->items[0]->language);
@@ -574,13 +318,14 @@ static int describe_group(struct describer *d, struct group *g, struct err *e)
 		CLEANUP_BUF struct buf text = {0};
 		buf_printf(&text, "there is no Python interpreter \"%.200s\" in PATH",
 			   t->python);
-		no_program(d, g, "no-interpreter", buf_cstr(&text),
-			   "what the function imports is looked up in it: name one that "
-			   "this machine has");
+		describe_no_program(
+			d, g, "no-interpreter", buf_cstr(&text),
+			"what the function imports is looked up in it: name one that "
+			"this machine has");
 		return 0;
 	}
 	recall_all(d, g);
-	return g->count ? ask(d, g, e) : 0;
+	return g->count ? describe_ask(d, g, e) : 0;
 }
 
 int describer_run(struct describer *d, struct err *e)
@@ -592,12 +337,12 @@ int describer_run(struct describer *d, struct err *e)
 			d->first_open++;
 			continue;
 		}
-		struct group g = {0};
+		struct describe_group g = {0};
 		for (uint32_t i = d->first_open; i < d->count && g.count < GROUP_MAX; i++)
 			if (!d->items[i]->answered &&
 			    !strcmp(d->items[i]->group, d->items[d->first_open]->group))
 				g.items[g.count++] = d->items[i];
-		r = describe_group(d, &g, e);
+		r = answer_group(d, &g, e);
 		free(g.program);
 		free(g.python);
 	}
