@@ -457,31 +457,38 @@ struct walk {
 	char label[LABEL_MAX];
 };
 
-static int walk_items(struct walk *w, struct arg *items, size_t count, size_t used,
-		      const char *index_format);
+static int walk_items(struct walk *w, struct arg *items, size_t count, size_t used);
 
 static int walk_value(struct walk *w, struct arg *a, size_t used)
 {
-	if (a->type == ARG_REF || a->type == ARG_FILE)
-		return w->fn(w->arg, w->label, a);
-	if (!has_items(a))
-		return 0;
-	return walk_items(w, a->items, a->count, used, "[%zu]");
+	if (has_items(a))
+		return walk_items(w, a->items, a->count, used);
+	return w->fn(w->arg, w->label, a);
 }
 
-/* A label that is too long is cut: it is for people. */
-static int walk_items(struct walk *w, struct arg *items, size_t count, size_t used,
-		      const char *index_format)
+/* add_label() - of a key, or of a place in a list; one that is too long is cut: it is for people.
+ * Return: bytes of the whole label. */
+static size_t add_label(struct walk *w, const struct arg *a, size_t place, size_t used)
+{
+	char *to = w->label + used;
+	size_t room = sizeof w->label - used;
+	int n;
+	if (a->name)
+		n = snprintf(to, room, "%s%s", used ? "." : "", a->name);
+	else
+		n = snprintf(to, room, used ? "[%zu]" : "%zu", place);
+	size_t size = used + (n < 0 ? 0 : (size_t)n);
+	return size < sizeof w->label ? size : sizeof w->label - 1;
+}
+
+/* Plain values need no label: most of a large list are such. */
+static int walk_items(struct walk *w, struct arg *items, size_t count, size_t used)
 {
 	for (size_t i = 0; i < count; i++) {
-		size_t room = sizeof w->label - used;
-		int n = items[i].name ? snprintf(w->label + used, room, "%s%s",
-						 used ? "." : "", items[i].name)
-				      : snprintf(w->label + used, room, index_format, i);
-		size_t size = used + (n < 0 ? 0 : (size_t)n);
-		if (size >= sizeof w->label)
-			size = sizeof w->label - 1;
-		int rc = walk_value(w, &items[i], size);
+		struct arg *a = &items[i];
+		if (!has_items(a) && a->type != ARG_REF && a->type != ARG_FILE)
+			continue;
+		int rc = walk_value(w, a, add_label(w, a, i, used));
 		if (rc)
 			return rc;
 	}
@@ -493,6 +500,6 @@ int call_args_each(struct call_args *a,
 		   int (*fn)(void *arg, const char *label, struct arg *value), void *arg)
 {
 	struct walk w = {.fn = fn, .arg = arg};
-	int rc = walk_items(&w, a->positional, a->positional_count, 0, "%zu");
-	return rc ? rc : walk_items(&w, a->keywords, a->keyword_count, 0, "%zu");
+	int rc = walk_items(&w, a->positional, a->positional_count, 0);
+	return rc ? rc : walk_items(&w, a->keywords, a->keyword_count, 0);
 }
