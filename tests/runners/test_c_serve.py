@@ -202,7 +202,7 @@ class Process(ServeTest):
         self.assertEqual(found, [1, 2, 2, 2])
 
     def test_death_in_a_fork_is_an_answer(self):
-        w = self.worker()
+        w = self.worker(env={"ASAN_OPTIONS": "handle_segv=0:handle_abort=0"})
         for name, args, kind, number in (("segfault", (), "signal", signal.SIGSEGV), ("aborts", (), "signal", signal.SIGABRT),
                                          ("exits", (3,), "exit", 3), ("exits", (0,), "exit", 0), ("leaves_at_once", (), "exit", 9)):
             found = self.bad(w, name, kind, *args, isolation=1)

@@ -88,6 +88,19 @@ class Closure(RunnerTest):
                     "h.py": "def g(): return 1\n"})
         self.assertEqual(self.described("a.py:main")["hash"], self.described("c.py:main")["hash"])
 
+    def test_a_script_in_a_package_finds_by_dots_what_lies_beside_it(self):
+        files = {"p/__init__.py": "", "p/__main__.py": "from . import deep\nfrom .far import z\nprint(deep.q, z.k)\n",
+                 "p/deep.py": "from . import b\nq = b.v\n", "p/b.py": "v = 7\n", "p/far/__init__.py": "",
+                 "p/far/z.py": "from .. import b\nfrom ..b import v\nk = b.v + v\n"}
+        self.write(files)
+        row = self.described("p/__main__.py")
+        self.assertEqual(row["warnings"], [])
+        self.assertEqual([f["path"] for f in row["closure"]], ["__main__.py", "b.py", "deep.py", "far/__init__.py", "far/z.py"])
+        self.write({"p/b.py": "v = 8\n"})
+        self.assertNotEqual(self.described("p/__main__.py")["hash"], row["hash"])
+        self.write({"q/" + name[2:]: text for name, text in files.items() if name != "p/__init__.py"})
+        self.assertEqual({w["name"] for w in self.described("q/__main__.py")["warnings"]}, {"import-not-found"})
+
     def test_functions_of_one_name_in_two_files_are_two(self):
         body = "import b, c\ndef f(): return %s\n"
         self.write({"a.py": body % "b.g() - c.g()", "x.py": body % "c.g() - b.g()", "y.py": body % "b.g() - b.g()",

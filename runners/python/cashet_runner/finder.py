@@ -22,11 +22,13 @@ MISSING = "missing"
 
 
 class Finder:
-    """The modules of one set of roots. @main: the file that runs as __main__, or None."""
+    """The modules of one set of roots. @main: the file that runs as __main__, or None. @in_package: it
+    lies in a package, and what it imports by dots is beside it."""
 
     def __init__(self, roots, main=None, sources=None, installed=None):
         self.roots = roots
         self.main = main
+        self.in_package = main is not None and os.path.isfile(os.path.join(roots[0], "__init__.py"))
         self.sources = {} if sources is None else sources  # shared by all targets
         self.installed = installed or Installed()
         self.looked = Looked(self.installed.looked)

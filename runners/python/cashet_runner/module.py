@@ -128,17 +128,17 @@ class Module:
                 self.stars.append((index, self.absolute(node)))
 
     def absolute(self, node):
-        """The module that "from X import" means, or None if its dots lead out of the top."""
+        """The module that "from X import" means, or None if its dots lead out of the top; "" is the folder of a
+        script that lies in a package."""
         if not node.level:
             return node.module or ""
-        if self.main:
-            return None
-        parts = self.dotted.split(".")
-        if self.folders is None:
+        parts = [] if self.main else self.dotted.split(".")
+        if parts and self.folders is None:
             parts.pop()
-        if node.level - 1 >= len(parts):
+        up = node.level - 1
+        if up > len(parts) or up == len(parts) and not self.finder.in_package:
             return None
-        parts = parts[:len(parts) - (node.level - 1)]
+        parts = parts[:len(parts) - up]
         return ".".join(parts + ([node.module] if node.module else []))
 
     def loaded_by(self, node):
@@ -147,8 +147,10 @@ class Module:
         if node.__class__ is ast.Import:
             return [(name, False) for alias in node.names for name in prefixes(alias.name)]
         target = self.absolute(node)
-        if not target:
+        if target is None:
             return []
+        if not target:  # from . import a, beside a script
+            return [(alias.name, True) for alias in node.names if alias.name != "*"]
         return [(name, False) for name in prefixes(target)] + \
             [(target + "." + alias.name, True) for alias in node.names if alias.name != "*"]
 
@@ -222,6 +224,10 @@ class Module:
 
     def resolve(self, binding):
         """What an Import stands for."""
+        if binding.target == "":
+            found = thing(self.finder.find(binding.member), binding.member)
+            if not isinstance(found, External):
+                return found
         if not binding.target:
             return External("." + (binding.member or ""), "", known=False)
         found = self.finder.find(binding.target)
