@@ -11,6 +11,22 @@ from harness import BIN, SiteTest, main
 BUILD = os.path.dirname(BIN)
 HERE = os.path.dirname(os.path.abspath(__file__))
 
+FUNCTIONS = """import math
+POWER = 2
+
+
+def norm(xs, *, scale=1.0):
+    return scale * math.sqrt(sum(x ** POWER for x in xs))
+
+
+def add(a, b):
+    return a + b
+
+
+def size(file):
+    return file.stat().st_size
+"""
+
 
 def sanitized():
     done = subprocess.run(["meson", "introspect", "--buildoptions", BUILD], capture_output=True,
@@ -94,6 +110,25 @@ clear would remove: 3 results
 gc: 3 results
 fsck: 0 problems
 not found: 5, "no-such-pin" is neither a pin nor 4 or more digits of a hash""".splitlines())
+
+    def test_calls_of_functions_by_source(self):
+        program = self.build(os.path.join(HERE, "..", "..", "examples", "library", "call.c"))
+        functions = self.site.write("functions.py", FUNCTIONS)
+        done = subprocess.run([program, self.site.store, functions], env=self.env(),
+                              capture_output=True, text=True, cwd="/")
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertEqual(done.stdout.splitlines(), f"""\
+norm(xs, *, scale=1.0), 2 definitions, 0 warnings
+executed 4, cached 0
+0 completed 5.0
+1 completed 2.5
+2 completed 7.5
+3 completed {len(FUNCTIONS)}
+4 failed TypeError: unsupported operand type(s) for +: 'float' and 'str'
+executed 3, cached 0
+0 completed 1000
+1 completed 1001
+2 completed 1002""".splitlines())
 
 
 if __name__ == "__main__":
