@@ -202,8 +202,20 @@ class Calling(unittest.TestCase):
                   for argv in (["7"], ["7", "1"], ["--kw", "x=7"], ["7", "--kw", "scale=1.0"],
                                ["--kw", "y=1", "--kw", "x=7"])}
         self.assertEqual(len(prints), 1)
+        self.site.write("same.yaml", "version: 1\ntasks: {t: {call: f.py:add, args: [7]}}\n")
+        self.assertIn(self.site.submit("same.yaml", code=0)["tasks"][0]["fingerprint"], prints)
         other = self.submit("f.py:add", "7.0", "--json").json["tasks"][0]["fingerprint"]
         self.assertNotIn(other, prints)
+
+    def test_a_batch_file_means_the_same(self):
+        line = self.submit("f.py:seen", '[1, {"b": "x", "a": null}]', "@note.txt", "--kw", "v=-0.0",
+                           "--json").json
+        self.site.write("same.jsonl", json.dumps({
+            "call": "f.py:seen", "args": [[1, {"a": None, "b": "x"}], {"file": "note.txt"}],
+            "kwargs": {"v": {"float": "-0.0"}}}) + "\n")
+        again = self.site.submit("same.jsonl")
+        self.assertEqual(again["tasks"][0]["fingerprint"], line["tasks"][0]["fingerprint"])
+        self.assertTrue(again["tasks"][0]["cached"])
 
     def test_the_result_of_an_earlier_task_is_an_argument(self):
         batch = self.submit("f.py:add", "100", "--json").json["batch"]

@@ -230,9 +230,17 @@ Test(tasks, bad_ones_are_refused_and_nothing_is_sent)
 		struct cashet_task task;
 		const char *what;
 	} bad[] = {
-		{{.name = "t"}, "needs argv or shell"},
-		{{.argv = plain, .argc = 1, .shell = "x"}, "needs argv or shell"},
+		{{.name = "t"}, "needs argv, shell or call"},
+		{{.argv = plain, .argc = 1, .shell = "x"}, "needs argv, shell or call"},
 		{{.shell = "  "}, "shell is empty"},
+		{{.call = "f.py:f", .shell = "x"}, "a command and a call"},
+		{{.call = "f.py:f", .params = prep_params, .param_count = 1},
+		 "use kwargs"},
+		{{.call = "f.py:f", .metrics = "m"}, "no metrics"},
+		{{.call = "f.py"}, "names no function"},
+		{{.call = "f.txt:f"}, "names no function"},
+		{{.call = "f.py:f", .cflags = plain, .cflag_count = 1}, "cflags"},
+		{{.call = "f.c:f", .python = "python3"}, "python is for"},
 		{{.argv = argv, .argc = 2}, "unknown ${p.nope}"},
 		{{.argv = plain, .argc = 1, .params = &nan_param, .param_count = 1},
 		 "finite"},
