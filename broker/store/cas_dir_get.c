@@ -129,6 +129,10 @@ static int start_slot(struct dir_get *get)
 	int rc = frame_next(get->fd, &get->offset, left, &slot->record);
 	if (rc)
 		return rc;
+	/* Around the cache nothing reads ahead: the next record is on its way when it is asked for. */
+	if (get->from.map)
+		(void)posix_fadvise(get->fd, (off_t)get->offset, FRAME_RECORD_SIZE,
+				    POSIX_FADV_WILLNEED);
 	make_room(slot, slot->record.content);
 	slot->from = &get->from;
 	slot->job.run = run_unpack;
