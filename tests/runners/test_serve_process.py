@@ -78,14 +78,22 @@ class Output(ServeTest):
                     self.assertEqual((found.out, found.err), (b"x" * 5000, b"y" * 5000))
 
     def test_a_thread_that_prints_while_it_ends_disturbs_nobody(self):
-        load = self.load("import threading\ndef f():\n    t = threading.Thread(target=lambda: print('t'))\n    t.start()\n")
+        self.write({"s/train.py": "import threading\ndef f():\n    t = threading.Thread(target=lambda: print('t'))\n    t.start()\n"})
+        worker, load = None, 0
         for _ in range(20):
-            self.assertEqual(self.call(load).letter, "D")
-        self.worker.send(b"P", b"abcdefgh")
-        self.assertEqual(self.worker.frame(), (b"O", b"abcdefgh"))
+            if worker is not self.worker:
+                worker = self.worker
+                load = worker.load(self.path("s"), name="f")
+            try:
+                self.assertEqual(self.call(load).letter, "D")
+            except EOFError:  # on a busy machine it may take longer than a runner waits
+                self.assertEqual(self.ended(), 71)
+        type(self).worker_ = None
+        self.assertIn(worker.close(), (0, 71))
 
 
-STATE = """import decimal, gc, locale, os, resource, signal, sys, warnings, builtins, asyncio
+STATE = """import decimal, gc, locale, os, resource, signal, sys, warnings, builtins, asyncio, subprocess
+def run(command): return subprocess.run(command, shell=True, capture_output=True).stdout.decode()
 def state():
     return {"cwd": os.getcwd(), "umask": (os.umask(0o22), os.umask(0o22))[0], "env": dict(os.environ), "path": sys.path,
             "argv": sys.argv, "meta": len(sys.meta_path), "filters": len(warnings.filters), "locale": locale.setlocale(locale.LC_ALL),
@@ -95,7 +103,7 @@ def state():
             "recursion": sys.getrecursionlimit(), "trace": sys.gettrace() is None, "gc": gc.isenabled(),
             "files": resource.getrlimit(resource.RLIMIT_NOFILE), "task": os.listdir("."), "tmp": os.listdir(os.environ["TMPDIR"]),
             "checkpoint": os.listdir(os.environ["CASHET_CHECKPOINT"]), "precision": decimal.getcontext().prec,
-            "environ": type(os.environ).__name__, "putenv": os.popen("env | sort | grep -v '^_='").read()}
+            "environ": type(os.environ).__name__, "putenv": run("env | sort | grep -v '^_='")}
 """
 CHANGES = [
     "os.chdir('/')", "os.umask(0o077)", "os.environ['X'] = 'y'", "del os.environ['PATH']", "os.environ.clear()", "os.environ = {}",
@@ -130,20 +138,20 @@ class Leftovers(ServeTest):
                 self.assertEqual(before, after, body)
 
     def test_what_an_import_changes_belongs_to_its_source(self):
-        one = self.load("import gc, os, sys, warnings, signal\nos.environ['MINE'] = 'x'\nos.environ.pop('HOME', None)\n"
+        one = self.load("import gc, os, subprocess, sys, warnings, signal\nos.environ['MINE'] = 'x'\nos.environ.pop('HOME', None)\n"
                         "sys.setrecursionlimit(5000)\nwarnings.simplefilter('ignore')\ngc.disable()\n"
                         "signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n"
                         "def f():\n    warnings.warn('no')\n    return [os.environ.get('MINE'), os.environ.get('HOME'), sys.getrecursionlimit(),\n"
-                        "            gc.isenabled(), int(signal.getsignal(signal.SIGUSR1)), os.popen('echo $MINE').read()]\n")
-        two = self.load("import gc, os, sys, warnings, signal\n"
+                        "            gc.isenabled(), int(signal.getsignal(signal.SIGUSR1)), subprocess.getoutput('echo $MINE')]\n")
+        two = self.load("import gc, os, subprocess, sys, warnings, signal\n"
                         "def f():\n    warnings.warn('yes')\n    return [os.environ.get('MINE'), os.environ['HOME'] != '', sys.getrecursionlimit(),\n"
-                        "            gc.isenabled(), int(signal.getsignal(signal.SIGUSR1)), os.popen('echo $MINE').read()]\n")
+                        "            gc.isenabled(), int(signal.getsignal(signal.SIGUSR1)), subprocess.getoutput('echo $MINE')]\n")
         for isolation in BOTH:
             for _ in range(2):
                 found = self.call(one, isolation=isolation)
-                self.assertEqual((json.loads(found.value), found.err), (["x", None, 5000, False, 1, "x\n"], b""))
+                self.assertEqual((json.loads(found.value), found.err), (["x", None, 5000, False, 1, "x"], b""))
                 found = self.call(two, isolation=isolation)
-                self.assertEqual(json.loads(found.value), [None, True, 1000, True, 0, "\n"])
+                self.assertEqual(json.loads(found.value), [None, True, 1000, True, 0, ""])
                 self.assertIn(b"UserWarning: yes", found.err)
 
     def test_a_limit_that_cannot_be_raised_again_ends_the_runner(self):

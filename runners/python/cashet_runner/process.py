@@ -26,7 +26,7 @@ LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.start
 OURS = frozenset((b"CASHET_TASK", b"CASHET_BATCH", b"CASHET_INDEX", b"CASHET_ATTEMPT", b"CASHET_CHECKPOINT"))
 LIBRARY = os.path.dirname(os.__file__) + os.sep
 WAITS = ("wait", "get", "_worker", "select")  # of threading, queue, concurrent.futures, selectors
-GRACE_S = 0.1  # for threads and processes that are about to end
+GRACE_S = 0.5  # for threads and processes that are about to end
 # As many versions of Python have it: with other filters, warnings that were shown once are shown again.
 forget_warnings = getattr(_warnings, "_filters_mutated", lambda: None)
 modules = sys.modules
