@@ -73,9 +73,9 @@ struct attempt_options { /* shared by the tasks of an Assign message */
 	size_t secret_count;
 	char *interpreter; /* of calls; or NULL */
 	bool is_forked;
-	/* of the last function that was looked at; referenced */
-	const struct worker_function *kind_function;
+	/* that its calls of one function have; referenced, or NULL */
 	struct kind *kind;
+	uint8_t kind_function[DIGEST_SIZE];
 };
 
 struct attempt {

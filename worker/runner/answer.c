@@ -182,10 +182,10 @@ static void report_small(struct report *r, struct memory *memory,
 
 /* ---- the others */
 
-static int append(const char *path, const void *data, size_t size, bool anew)
+static int append(const char *path, const void *data, size_t size)
 {
 	int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-	int fd = open(path, flags | (anew ? O_TRUNC : 0), 0600);
+	int fd = open(path, flags, 0600);
 	struct stat st;
 	if (fd < 0)
 		return -errno;
@@ -202,7 +202,7 @@ static int append(const char *path, const void *data, size_t size, bool anew)
 static int place(const struct runner *r, const struct frame_part *p, const char *to)
 {
 	if (p->where == FRAME_INLINE)
-		return append(to, p->bytes.data, p->bytes.size, true);
+		return append(to, p->bytes.data, p->bytes.size);
 	CLEANUP_FREE char *from = NULL;
 	struct stat st;
 	if (asprintf(&from, "%s/results/%.*s", r->dir->paths[DIR_SELF],
@@ -222,7 +222,7 @@ static int place_all(struct runner *r, struct attempt *a, const struct frame_ans
 	if (rc == 0)
 		rc = place(r, &f->err, a->dir->paths[DIR_ERR]);
 	if (rc == 0 && more->size)
-		rc = append(a->dir->paths[DIR_ERR], more->data, more->size, false);
+		rc = append(a->dir->paths[DIR_ERR], more->data, more->size);
 	if (rc == 0 && result)
 		rc = place(r, &f->result, result);
 	return rc;
@@ -295,7 +295,8 @@ void calls_answered(struct worker *w, struct runner *r, struct attempt *a,
 		explain(a->report, &problem, &more);
 	}
 	bool is_done = a->report->outcome.kind == KIND(COMPLETED);
-	bool keeps = !is_done && a->number < a->number_max; /* its checkpoint, perhaps */
+	/* its checkpoint, perhaps, or a word on why it had none */
+	bool keeps = (!is_done && a->number < a->number_max) || a->checkpoint.left_out;
 	if (!keeps && is_small(&answer->out, 0, max) &&
 	    is_small(&answer->err, more.size + 1, max) &&
 	    (!is_done || is_small(&answer->result, 0, max))) {

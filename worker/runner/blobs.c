@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LIST_MAX (256u << 20) /* bytes of a list or manifest */
+#define LIST_MAX (256u << 20)			 /* bytes of a list or manifest */
+#define FRAME_BLOBS_MAX (FRAME_MAX - (8u << 20)) /* bytes; the rest is for arguments */
 
 struct gather {
 	struct call_blobs *b;
@@ -450,6 +451,15 @@ static void settle(struct call_blobs *b)
 	}
 }
 
+/* What they take in a frame, at most. */
+static uint64_t bytes_in_frame(const struct call_blobs *b)
+{
+	uint64_t size = 0;
+	for (size_t i = 0; i < b->count; i++)
+		size += 64 + b->items[i].bytes.size;
+	return size;
+}
+
 enum layout_result blobs_gather(struct call_blobs *b, const struct args *args,
 				const struct layout_extern *externs, size_t extern_count,
 				const char *dir, const struct layout_source *source,
@@ -467,6 +477,12 @@ enum layout_result blobs_gather(struct call_blobs *b, const struct args *args,
 		close(g.packed);
 	free(g.table);
 	settle(b);
+	if (walk.result == LAYOUT_OK && bytes_in_frame(b) > FRAME_BLOBS_MAX) {
+		err_set(e, ERR_USAGE,
+			"its arguments name %zu blobs, more than one call can have",
+			b->count);
+		return LAYOUT_BAD;
+	}
 	return walk.result;
 }
 

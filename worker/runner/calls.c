@@ -82,12 +82,14 @@ static bool is_same(struct worker *w, struct attempt *a)
 static void take_check(struct worker *w, struct attempt *a)
 {
 	struct check *c = a->check;
-	if (c->state == CHECK_BAD || c->state == CHECK_FAILED)
+	if (c->state == CHECK_BAD || c->state == CHECK_FAILED) {
 		calls_refuse(w, a, (Cashet__Outcome__Kind)c->outcome, c->text);
-	else if (c->state == CHECK_READY && is_same(w, a))
-		attempt_become(&w->attempts, a, ATTEMPT_WAITING);
-	else if (c->state != CHECK_READY && a->state == ATTEMPT_UNKNOWN)
+	} else if (c->state != CHECK_READY && a->state == ATTEMPT_UNKNOWN) {
 		attempt_become(&w->attempts, a, ATTEMPT_SOURCE);
+	} else if (c->state == CHECK_READY && is_same(w, a)) {
+		attempt_become(&w->attempts, a, ATTEMPT_WAITING);
+		a->received_ns = w->now_ns; /* it did not wait for others until now */
+	}
 }
 
 void calls_checked(struct worker *w, struct check *c)
@@ -106,7 +108,7 @@ static struct kind *find_kind(struct worker *w, struct attempt *a, struct err *e
 {
 	struct attempt_options *o = a->options;
 	const struct worker_function *f = a->function;
-	if (!a->env.size && o->kind && o->kind_function == f) {
+	if (!a->env.size && o->kind && !memcmp(o->kind_function, f->hash, DIGEST_SIZE)) {
 		kind_ref(o->kind);
 		return o->kind;
 	}
@@ -123,7 +125,7 @@ static struct kind *find_kind(struct worker *w, struct attempt *a, struct err *e
 	if (kind && !a->env.size) { /* its neighbours are of the same */
 		kind_unref(o->kind);
 		o->kind = kind;
-		o->kind_function = f;
+		memcpy(o->kind_function, f->hash, DIGEST_SIZE);
 		kind_ref(kind);
 	}
 	return kind;

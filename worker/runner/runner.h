@@ -56,6 +56,15 @@ struct runner {
 	char *fault;	    /* why it dies, if that is the runner's doing */
 };
 
+/** runner_start() - make one, with all of @grant, which is its own from then on. It waits for
+ * runner_launch(), or for a thread that reads its secrets and then does the same.
+ * Return: 0; negative errno, and nothing is left of it. */
+int runner_start(struct worker *w, struct kind *kind, const struct grant *grant,
+		 const char *program, struct runner **runnerp);
+void runner_launch(struct worker *w, struct runner *r);
+/** runner_end() - its tree is dead: what its calls come to; it is gone then. */
+void runner_end(struct worker *w, struct runner *r, const struct slot_report *report);
+void runner_free(struct worker *w, struct runner *r); /* without calls and grant */
 /** runner_call() - send a call; it is the runner's from now on. @a is WAITING or PREPARED. */
 void runner_call(struct worker *w, struct runner *r, struct attempt *a);
 /** runner_flush() - write what is to be written, as far as it goes. */

@@ -76,7 +76,7 @@ Cashet__Outcome *calls_outcome(struct fake *f, uint64_t epoch, const char *name)
 
 Cashet__Outcome *calls_fail(struct fake *f, const char *name, const char *error)
 {
-	Cashet__Outcome *o = whole_outcome(f, calls_run(f, name));
+	Cashet__Outcome *o = calls_outcome(f, calls_run(f, name), name);
 	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__FAILED, "%s: kind %d, %s", name,
 		     (int)o->kind, o->error);
 	cr_assert_str_eq(o->error, error, "%s", name);
