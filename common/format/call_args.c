@@ -442,7 +442,7 @@ void arg_format(struct buf *out, const struct arg *a)
 	case ARG_FILE:
 		buf_add(out, a->data, a->size);
 		buf_add_str(out, " ");
-		/* fall through */
+		__attribute__((fallthrough));
 	case ARG_REF:
 		buf_add_str(out, "(");
 		format_hex(out, a->content.digest, SHOWN_DIGEST);
