@@ -222,7 +222,7 @@ tasks:
         self.assertIn("usage: cashet worker ls", self.cashet("help", "worker", "ls").out)
         self.assertIn("did you mean best?", self.cashet("help", "bets", code=2).err)
         done = self.site.run("--help", program="cashet-submit")
-        self.assertIn("usage: cashet-submit [OPTIONS] FILE\n", done.out)
+        self.assertIn("usage: cashet-submit [OPTIONS] FILE|FILE:FUNCTION [ARG...]\n", done.out)
         for program in ("cashet-broker", "cashet-worker"):
             self.assertIn("--log-level LEVEL", self.site.run("--help", program=program).out)
             slip = self.site.run("--log-lvel", "info", program=program)
