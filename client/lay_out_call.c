@@ -1,9 +1,10 @@
-/* lay_out_call.c - a call laid out by hand: its source in source/, what its arguments name in data/, the
- * arguments as JSON in call.json, and call.py, which calls the function with them as a runner would: what a
- * reference stands for is read, and unpickled behind the import of its module.
+/* lay_out_call.c - a call laid out by hand: its source in source/, what its arguments name in data/,
+ * the arguments as JSON in call.json, and call.py, which calls the function with them as a runner
+ * would: what a reference stands for is read, and unpickled behind the import of its module.
  *
- * call.json: {"path", "name", "args", "kwargs"}. A value that JSON has is itself; an object has one key and
- * says what else it is: {"map": {...}}, {"float": "0.5"}, {"hex": ...}, and of what was read {"bytes": FILE}, {"json": FILE}, {"pickle": FILE}, {"path": PATH}, {"map": {...}} of outputs. */
+ * call.json: {"path", "name", "args", "kwargs"}. A value that JSON has is itself; an object has one
+ * key and says what else it is: {"map": {...}}, {"float": "0.5"}, {"hex": ...}, and of what was read
+ * {"bytes": FILE}, {"json": FILE}, {"pickle": FILE}, {"path": PATH}, {"map": {...}} of outputs. */
 #include "client/lay_out.h"
 
 #include "common/fs.h"
