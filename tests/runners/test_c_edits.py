@@ -35,6 +35,12 @@ class Edits(RunnerTest):
         changed = [found for (verdict, *_), found in zip(EDITS, forth) if verdict == CHANGE]
         self.assertEqual(len(set(changed)), len(changed), "two edits that differ have one hash")
 
+    def test_the_hash_stays(self):
+        """With it, all that users have cached. Another canonical form would be `cashet-c 2`."""
+        self.write(FILES)
+        self.assertEqual(self.hashes([self.path("train.c:train")]),
+                         ["22f56929ca298eba6ce9212e1f943beb12c10c13f409460d8be01f5fae211b0d"])
+
     def test_the_table_is_as_large_as_it_must_be(self):
         verdicts = [verdict for verdict, *_ in EDITS]
         self.assertGreaterEqual(min(verdicts.count(KEEP), verdicts.count(CHANGE)), 30)

@@ -34,6 +34,9 @@ void describer_init(struct describer *d, const struct flags *flags)
 }
 
 static char *format_text(struct describer *d, const char *format, va_list args)
+	PRINTF(2, 0);
+
+static char *format_text(struct describer *d, const char *format, va_list args)
 {
 	CLEANUP_BUF struct buf text = {0};
 	buf_vprintf(&text, format, args);
