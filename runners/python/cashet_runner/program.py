@@ -17,7 +17,7 @@ describe   says, as JSON, what FILE:FUNCTION or a whole script FILE is: its hash
   --            only targets follow; targets may also be given on standard input, one a line: -
 prepare    says whether the source in FOLDER is what ../source.json says; --cache is for other languages
 serve      calls functions for a worker, whose socket is descriptor 3: docs/runners.md
---python PROGRAM   the interpreter whose installed packages count (also: CASHET_PYTHON)
+--python PROGRAM   another interpreter, a path or a name in PATH: what is installed for it counts
 
 Exit status: 0 if all targets could be described, 1 if not, 2 if this was called wrongly.
 """
