@@ -262,13 +262,17 @@ static int add_code(struct converter *v, size_t index,
 			memcpy(code, to->code, to->code_count * sizeof *code);
 		to->code = code;
 	}
+	bool crowded = shipped_crowded(&v->shipping, item, path);
 	for (uint32_t i = 0; i < item->count; i++) {
 		struct files_member *m = &item->members[i];
 		const char *at =
 			*m->path ? arena_printf(&v->arena, "%s/%s", as, m->path) : as;
 		if (!at)
 			return convert_no_memory(v);
-		to->code[to->code_count++] = (struct spec_code){.path = at, .file = m};
+		to->code[to->code_count++] = (struct spec_code){
+			.path = at,
+			.file = m,
+			.by_bytes = crowded && shipped_is_script(m->full_path)};
 	}
 	return 0;
 }

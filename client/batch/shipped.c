@@ -110,6 +110,29 @@ static void warn_no_program(struct shipping *s, const struct spec_code *code,
 
 /* ---- schemes */
 
+bool shipped_is_script(const char *name)
+{
+	size_t size = strlen(name);
+	return size > 3 && !strcmp(name + size - 3, ".py");
+}
+
+bool shipped_crowded(struct shipping *s, const struct files_item *item, const char *path)
+{
+	uint32_t scripts = 0;
+	for (uint32_t i = 0; i < item->count; i++)
+		scripts += shipped_is_script(item->members[i].full_path);
+	if (scripts <= SHIPPED_SCRIPTS_MAX)
+		return false;
+	CLEANUP_BUF struct buf text = {0};
+	buf_printf(&text,
+		   "\"%.*s\" has %u scripts, more than %d: they are hashed by their "
+		   "bytes, comments too",
+		   SHOWN, path, scripts, SHIPPED_SCRIPTS_MAX);
+	if (is_new(s, buf_cstr(&text)))
+		say(s, &text);
+	return true;
+}
+
 static uint8_t scheme_of(const struct spec_code *code)
 {
 	static const struct {

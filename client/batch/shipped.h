@@ -14,6 +14,10 @@
 #include "client/describe/describe.h"
 #include "common/format/function.h"
 
+/* Each script of a folder is described with all that it reaches, which in a folder whose files know
+ * each other is all of it: of a folder with more than this many, all are hashed by their bytes. */
+#define SHIPPED_SCRIPTS_MAX 100
+
 struct spec_code {	  /* a file of `code:` */
 	const char *path; /* where it is laid out */
 	struct files_member *file;
@@ -54,6 +58,10 @@ void shipping_begin(struct shipping *s);
 /** shipping_warn() - what the describer warns of, once. */
 void shipping_warn(struct shipping *s, const struct described *d);
 
+/** shipped_crowded() - has this folder more than SHIPPED_SCRIPTS_MAX scripts? Says so, once. */
+bool shipped_crowded(struct shipping *s, const struct files_item *item, const char *path);
+/** shipped_is_script() - by its name. */
+bool shipped_is_script(const char *name);
 /** shipped_order() - of code, by path; for qsort(). */
 int shipped_order(const void *a, const void *b);
 /** shipped_want() - scripts among @code are wanted from the describer, nothing more: whoever says

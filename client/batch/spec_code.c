@@ -38,6 +38,7 @@ static int add_code(struct spec *s, const struct node *node,
 		code->items = items;
 		code->capacity = larger;
 	}
+	bool crowded = shipped_crowded(s->shipping, item, node->text);
 	for (uint32_t i = 0; i < item->count; i++) {
 		struct files_member *m = &item->members[i];
 		bool joined = *prefix && *m->path;
@@ -47,8 +48,11 @@ static int add_code(struct spec *s, const struct node *node,
 				  : m->path;
 		if (!path)
 			return doc_no_memory(s->doc);
-		code->items[code->count++] =
-			(struct spec_code){.path = path, .file = m, .by_bytes = by_bytes};
+		code->items[code->count++] = (struct spec_code){
+			.path = path,
+			.file = m,
+			.by_bytes =
+				by_bytes || (crowded && shipped_is_script(m->full_path))};
 	}
 	return 0;
 }

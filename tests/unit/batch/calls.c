@@ -1,5 +1,6 @@
 /* calls.c - functions by source in batch files: arguments, references, sweeps, what is shown and
  * what is shipped. The describer is a fake: fake_describer.h. */
+#include "client/batch/shipped.h"
 #include "common/format/function.h"
 #include "fake_describer.h"
 #include "sample.h"
@@ -276,6 +277,30 @@ Test(batch_calls, code_is_hashed_by_what_it_means)
 			"tools/old.py is hashed by its bytes, comments too: tools/old.py:"
 			"12:7: invalid syntax\n"
 			"f.py:3:5: a name that is computed\n");
+}
+
+Test(batch_calls, scripts_of_a_large_folder_are_hashed_by_their_bytes)
+{
+	const char *dump;
+	char path[32];
+	for (int i = 0; i < SHIPPED_SCRIPTS_MAX; i++) {
+		snprintf(path, sizeof path, "src/m%d.py", i);
+		sample_write(path, "x: a\n");
+	}
+	sample_write("src/k.c", "int x;\n");
+	sample_write("b.yaml", "version: 1\ntasks: {t: {run: x, code: [src]}}\n");
+	warned[0] = '\0';
+	struct batch_options options = {.path = "b.yaml", .warn = note_warning};
+	cr_assert_str_empty(sample_run(&options, &dump));
+	cr_expect(strstr(dump, "scheme:src/m99.py=2"), "%s", dump);
+	cr_expect_str_empty(warned);
+	sample_write("src/one_more.py", "x: a\n");
+	cr_assert_str_empty(sample_run(&options, &dump));
+	cr_expect(!strstr(dump, ".py=2"), "%s", dump);
+	cr_expect(strstr(dump, "scheme:src/k.c=3"), "%s", dump);
+	cr_expect_str_eq(warned,
+			 "\"src\" has 101 scripts, more than 100: they are hashed by "
+			 "their bytes, comments too\n");
 }
 
 /* everything() - a call with all that its description may have, and a salt of @size bytes. */
