@@ -224,11 +224,10 @@ void lease_stop(struct core *core, struct lease *l, enum core_stop_why why)
 	fx->stop.why = why;
 }
 
-/* Leases of former boots could be claimed again: whoever claims one that is over must be told. */
-static void raise_floor(const struct core *core, struct execution *e, uint64_t epoch)
+/* Leases of former boots could be claimed again: whoever claims one that is over must be told, also when
+ * what was granted in its place is over, too. */
+static void raise_floor(struct execution *e, uint64_t epoch)
 {
-	if (epoch >> 32 == core->config.boot && !e->extra)
-		return;
 	struct exec_extra *x = exec_extra(e);
 	if (x->floor <= epoch)
 		x->floor = epoch + 1;
@@ -238,7 +237,7 @@ void lease_supersede(struct core *core, struct lease *l)
 {
 	struct execution *e = exec_find_id(core, l->exec);
 	assert(e && e->lease == l);
-	raise_floor(core, e, l->epoch);
+	raise_floor(e, l->epoch);
 	e->lease = NULL;
 	lease_become(core, l, LEASE_STALE);
 	if (!l->worker)
@@ -266,7 +265,7 @@ void lease_end(struct core *core, struct lease *l)
 {
 	struct execution *e = exec_find_id(core, l->exec);
 	if (e && e->state != EXEC_DONE && e->lease == l) {
-		raise_floor(core, e, l->epoch);
+		raise_floor(e, l->epoch);
 		e->lease = NULL;
 	}
 	if (l->state == LEASE_CURRENT)

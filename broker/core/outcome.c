@@ -132,6 +132,8 @@ void outcome_done(struct core *core, struct execution *e, struct lease *l,
 	fx->commit.completed = true;
 	fx->commit.token = r->token;
 	fx->commit.attempts = add_one(exec_attempts(e));
+	if (e->lease == l)
+		e->lease = NULL; /* who is done needs no floor */
 	lease_end(core, l);
 	if (e->subs && first->exec == e->slot && !task_over(first))
 		end_done(core, e, first, seq, false, r);

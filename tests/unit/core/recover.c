@@ -238,6 +238,27 @@ Test(recover, an_early_grant_that_was_never_recorded_is_adopted)
 	cr_expect_eq(task(&d, 1, 0).epoch, g.grant.lease.epoch);
 }
 
+/* It is being stopped: what it was stopped for may be over before its worker hears of that. */
+Test(recover, a_claim_that_was_refused_stays_refused)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	struct core_lease old = running_then_reboot(&d, &p);
+	recovered(&d);
+	join(&d, 1, 1, 0);
+	struct core_lease l = grant_of(&d, 1, 0).grant.lease;
+	join(&d, 0, 1, 0);
+	claim(&d, 0, &old, true, false);
+	cr_assert_eq(seen(&d, CORE_FX_STOP), 1);
+	STEP(&d, .type = CORE_EV_WORKER_DRAIN, .worker = 0);
+	STEP(&d, .type = CORE_EV_WORKER_DRAIN, .worker = 1);
+	STEP(&d, .type = CORE_EV_HANDBACK, .worker = 1, .handback = {l, true});
+	cr_assert_eq(status(&d, 1, 0), CORE_READY);
+	claim(&d, 0, &old, true, false);
+	cr_expect_eq(seen(&d, CORE_FX_STOP), 2);
+	cr_expect_eq(status(&d, 1, 0), CORE_READY);
+}
+
 Test(recover, a_claim_before_the_look_up_is_answered_waits_for_it)
 {
 	DRIVER(d);
