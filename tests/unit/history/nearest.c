@@ -11,12 +11,14 @@
 static struct store s;
 static struct history *h;
 static uint64_t next_seq;
+static bool calls; /* of functions by source, with the same arguments */
 
 static void set_up(void)
 {
 	store_init(&s);
 	h = history_open(s.reader, NULL);
 	next_seq = 1;
+	calls = false;
 }
 
 static void tear_down(void)
@@ -45,7 +47,30 @@ static void describe(struct buf *out, const struct work *w)
 			     .code = &code,
 			     .code_count = 1};
 	sample_digest(code.digest, "code", w->version);
+	if (calls) {
+		f = (struct function){.language = "python"};
+		memcpy(f.identity, code.digest, DIGEST_SIZE);
+	}
 	function_encode(out, &f);
+}
+
+/* train({"lr": LR, "seed": SEED}, data=REF): the reference comes last, as in a command it does not. */
+static void make_call(struct buf *out, const struct work *w)
+{
+	struct arg options[] = {
+		{.type = ARG_INT, .name = "lr", .name_size = 2, .i = (int64_t)w->lr},
+		{.type = ARG_INT, .name = "seed", .name_size = 4, .i = (int64_t)w->seed}};
+	struct arg map = {.type = ARG_MAP, .items = options, .count = 2};
+	struct arg ref = {.type = ARG_REF,
+			  .name = "data",
+			  .name_size = 4,
+			  .content.type = CONTENT_JSON};
+	struct call_args call = {.positional = &map,
+				 .positional_count = 1,
+				 .keywords = &ref,
+				 .keyword_count = 1};
+	sample_digest(ref.content.digest, "data", w->data);
+	cr_assert_eq(call_args_encode(out, &call), 0);
 }
 
 static void make_args(struct buf *out, const struct work *w)
@@ -58,7 +83,10 @@ static void make_args(struct buf *out, const struct work *w)
 	struct args args = {
 		.values = values, .value_count = 2, .inputs = &input, .input_count = 1};
 	sample_digest(input.content.digest, "data", w->data);
-	args_encode(out, &args);
+	if (calls)
+		make_call(out, w);
+	else
+		args_encode(out, &args);
 }
 
 /* A commit of @w at @index of batch @batch. Return: its number. */
@@ -156,6 +184,21 @@ Test(nearest, code_and_input_both)
 	uint64_t new = add_sweep(&(struct work){.version = 2, .data = 2}, 2, 3000);
 	struct work w = {.version = 2, .data = 2, .seed = 123};
 	cr_assert_eq(find(&w, 2, 123, new + 123), old + 123);
+}
+
+Test(nearest, of_calls_as_of_commands)
+{
+	calls = true;
+	uint64_t old = add_sweep(&(struct work){.version = 1, .data = 1}, 1, 300);
+	uint64_t new = add_sweep(&(struct work){.version = 2, .data = 2}, 2, 3000);
+	uint64_t newest = add_sweep(&(struct work){.version = 2, .data = 3}, 3, 3000);
+	struct work w = {.version = 2, .data = 2, .seed = 123};
+	cr_assert_eq(find(&w, 2, 123, new + 123), old + 123, "code and input");
+	w.data = 3;
+	w.seed = 250;
+	cr_assert_eq(find(&w, 3, 250, newest + 250), new + 250, "another input");
+	w = (struct work){.version = 3, .data = 3, .seed = 77};
+	cr_assert_eq(find(&w, 4, 77, 0), newest + 77, "other code");
 }
 
 Test(nearest, a_new_value_is_compared_with_its_neighbour_of_the_batch_before)
