@@ -112,7 +112,7 @@ static void run(struct runner *r, const struct frame_call *call,
 				 &t->info.checkpoint);
 	t->info.directory = directory ? directory : r->state.task.path;
 	if (status < 0) {
-		task_fail(t, "refused", "failed", "cannot enter the task's folder: %s",
+		task_fail(t, "load", "load", "cannot enter the task's folder: %s",
 			  strerror(-status));
 		return;
 	}
@@ -146,19 +146,20 @@ int runner_call(struct runner *r, const struct frame_call *call)
 		return RUNNER_EXIT_PROTOCOL;
 	}
 	begin(r, call);
-	if (!task_begin(t, call, r->channel.descriptors, descriptors, r->results,
-			r->inline_max)) {
-		r->calling = true; /* a library may call exit() when it is opened */
-		struct library *lib = libraries_open(&r->libraries, call->load);
-		r->calling = false;
-		if (!lib)
-			task_fail(t, "load", "load",
-				  "the worker never loaded this source");
-		else if (!lib->function)
-			task_fail(t, lib->kind, "load", "%s", buf_cstr(&lib->problem));
-		else
-			run(r, call, lib->function);
+	if (task_begin(t, call, r->channel.descriptors, descriptors, r->results,
+		       r->inline_max)) {
+		fprintf(stderr, "cashet-runner-c: %s\n", buf_cstr(&t->message));
+		return RUNNER_EXIT_PROTOCOL;
 	}
+	r->calling = true; /* a library may call exit() when it is opened */
+	struct library *lib = libraries_open(&r->libraries, call->load);
+	r->calling = false;
+	if (!lib)
+		task_fail(t, "load", "load", "the worker never loaded this source");
+	else if (!lib->function)
+		task_fail(t, lib->kind, "load", "%s", buf_cstr(&lib->problem));
+	else
+		run(r, call, lib->function);
 	int status = answer(r);
 	task_end(t);
 	channel_drop(&r->channel, descriptors);
