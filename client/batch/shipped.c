@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SHOWN 200
+#define SAID_MAX 20 /* warnings of a batch */
 
 int shipping_init(struct shipping *s, const struct describe_options *options,
 		  struct err *e)
@@ -55,10 +56,16 @@ static bool is_new(struct shipping *s, const char *what)
 	return true;
 }
 
-static void say(struct shipping *s, const struct buf *text)
+/* say() - what is shared by many files is said once, and no more than can be read. */
+static void say(struct shipping *s, struct buf *text)
 {
-	if (!text->failed && s->warn)
-		s->warn(s->warn_arg, (const char *)text->data);
+	const char *line = buf_cstr(text);
+	if (text->failed || !s->warn || s->said > SAID_MAX || !is_new(s, line))
+		return;
+	if (s->said++ == SAID_MAX)
+		line = "there are more warnings: cashet describe FILE shows those of one "
+		       "file";
+	s->warn(s->warn_arg, line);
 }
 
 void shipping_warn(struct shipping *s, const struct described *d)
@@ -75,7 +82,6 @@ void shipping_warn(struct shipping *s, const struct described *d)
 		if (w->line && w->column)
 			buf_printf(&text, ":%u", w->column);
 		buf_printf(&text, ": %s", w->message);
-		buf_cstr(&text);
 		say(s, &text);
 	}
 }
@@ -88,7 +94,6 @@ static void warn_bytes(struct shipping *s, const struct spec_code *code, const c
 		return;
 	buf_printf(&text, "%.*s is hashed by its bytes, comments too: %s", SHOWN,
 		   code->path, why);
-	buf_cstr(&text);
 	say(s, &text);
 }
 
@@ -104,7 +109,6 @@ static void warn_no_program(struct shipping *s, const struct spec_code *code,
 		   "what they "
 		   "import is not shipped: %s",
 		   SHOWN, code->path, why);
-	buf_cstr(&text);
 	say(s, &text);
 }
 
@@ -128,8 +132,7 @@ bool shipped_crowded(struct shipping *s, const struct files_item *item, const ch
 		   "\"%.*s\" has %u scripts, more than %d: they are hashed by their "
 		   "bytes, comments too",
 		   SHOWN, path, scripts, SHIPPED_SCRIPTS_MAX);
-	if (is_new(s, buf_cstr(&text)))
-		say(s, &text);
+	say(s, &text);
 	return true;
 }
 

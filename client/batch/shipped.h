@@ -45,6 +45,7 @@ struct shipping {
 	struct shipped **items;
 	uint32_t count, capacity;
 	struct map warned; /* what has been warned of */
+	uint32_t said;	   /* lines so far */
 	bool no_program;   /* that has been said */
 };
 

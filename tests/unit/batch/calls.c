@@ -279,6 +279,29 @@ Test(batch_calls, code_is_hashed_by_what_it_means)
 			"f.py:3:5: a name that is computed\n");
 }
 
+Test(batch_calls, a_warning_is_said_once_and_twenty_are_enough)
+{
+	CLEANUP_BUF struct buf text = {0}, file = {0};
+	buf_add_str(&text, "version: 1\ntasks:\n");
+	for (int i = 0; i < 30; i++) {
+		buf_printf(&text, "  a%d: {call: w.py:f%d}\n  b%d: {call: w.py:same}\n",
+			   i, i, i);
+		buf_printf(&file, "f%d: # of %d\n", i, i);
+	}
+	buf_add_str(&file, "same: # of all\n");
+	sample_write("w.py", buf_cstr(&file));
+	sample_write("b.yaml", buf_cstr(&text));
+	warned[0] = '\0';
+	struct batch_options options = {.path = "b.yaml", .warn = note_warning};
+	cr_assert_str_empty(sample_run(&options, NULL));
+	size_t lines = 0;
+	for (const char *at = warned; *at; at++)
+		lines += *at == '\n';
+	cr_expect_eq(lines, 21u, "%s", warned);
+	cr_expect(strstr(warned, "w.py:3:5: of all\n"), "%s", warned);
+	cr_expect(strstr(warned, "there are more warnings"), "%s", warned);
+}
+
 Test(batch_calls, scripts_of_a_large_folder_are_hashed_by_their_bytes)
 {
 	const char *dump;

@@ -16,7 +16,7 @@
 unsigned fake_runs;
 
 struct entry {
-	char key[600], *file, *function;
+	char key[600], *file, *function, *shown;
 	bool done;
 	struct described d;
 	struct described_parameter parameters[MANY];
@@ -88,7 +88,13 @@ int describer_want(struct describer *d, const struct describe_target *t,
 	strcpy(n->key, key);
 	n->file = keep(d, key, strcspn(key, ":"));
 	n->function = t->function ? keep(d, t->function, strlen(t->function)) : NULL;
-	n->d.target = keep(d, t->file, strlen(t->file));
+	n->shown = keep(d, t->file, strlen(t->file));
+	n->d.target = n->shown;
+	if (t->function) {
+		char target[700];
+		snprintf(target, sizeof target, "%s:%s", t->file, t->function);
+		n->d.target = keep(d, target, strlen(target));
+	}
 	n->d.version = "3.11.7";
 	n->d.unit.language = (char *)describe_language(t->file);
 	return 0;
@@ -148,7 +154,7 @@ static void fail(struct entry *n, const char *name, const char *message, uint32_
 	n->d.error = (struct described_warning){.name = name,
 						.subject = "",
 						.message = message,
-						.file = n->d.target,
+						.file = n->shown,
 						.line = line,
 						.column = line ? 7 : 0};
 }
@@ -179,7 +185,7 @@ static void read_signature(struct describer *d, struct entry *n, char *line)
 		*warning = '\0';
 		n->warning = (struct described_warning){
 			"computed-name", "x", keep(d, warning + 3, strlen(warning + 3)),
-			n->d.target,	 3,   5};
+			n->shown,	 3,   5};
 		n->d.warnings = &n->warning;
 		n->d.warning_count = 1;
 	}
