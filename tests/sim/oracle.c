@@ -138,7 +138,9 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 		broken(s, "worker %u is oversubscribed: %llu of %llu", fx->worker,
 		       (unsigned long long)view.used[0],
 		       (unsigned long long)s->workers[owner - 1].cpus);
-	oracle_check_room(s, p, owner - 1);
+	if (s->number[owner - 1] ==
+	    fx->worker) /* not one that it was under another key */
+		oracle_check_room(s, p, owner - 1);
 	p->over = false;
 	p->granted = lease->epoch;
 	p->granted_boot = s->boot;

@@ -84,7 +84,8 @@ static void start_what_fits(struct sim *s, uint32_t number)
 		used += h->assignment.cpus;
 		h->started = true;
 		fair_started(s, number, h);
-		if (h->assignment.kind == KIND_SLOW)
+		/* What is not there is found before it runs. */
+		if (h->assignment.kind == KIND_SLOW && !blob_missing(s, &h->assignment))
 			duration += rng_below(&s->choice, 90) * NS_PER_S;
 		sim_at(s, duration, A_WORKER_DONE, number, h->assignment.lease.epoch);
 	}
