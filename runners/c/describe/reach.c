@@ -456,6 +456,19 @@ static void name_visited(struct reaching *r)
 
 /* ---- one node after the other */
 
+/* name_alias() - __attribute__((alias("other"))). */
+static void name_alias(struct reaching *r, const struct statement *s)
+{
+	for (uint32_t i = s->first; i < s->last && !r->status; i++) {
+		const struct token *t = &r->text->tokens[i];
+		if (t->kind != C_TOKEN_STRING || t->size < 3)
+			continue;
+		char *word = arena_copy(&r->d->arena, t->text + 1, t->size - 2);
+		uint32_t atom = atoms_find(&r->d->atoms, word);
+		r->status = refer_name(r, SPACE_ORDINARY, atom, NULL);
+	}
+}
+
 static void reach_statement(struct reaching *r, struct buf *own_text)
 {
 	const struct statement *s = &r->u->statements[r->d->nodes[r->node].number];
@@ -467,6 +480,8 @@ static void reach_statement(struct reaching *r, struct buf *own_text)
 	}
 	macros_pragmas(r->u, s->file, r->text->tokens[s->first].start, own_text);
 	canon_statement(r->u, s, own_text, name, r);
+	if (s->is_alias)
+		name_alias(r, s);
 	name_visited(r);
 }
 

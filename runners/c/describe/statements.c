@@ -183,17 +183,32 @@ static void note_words(struct unit *u, struct statement *s)
 	}
 }
 
-/* note_constructor() - attributes are where the words are looked for. */
-static void note_constructor(struct unit *u, struct statement *s)
+static bool is_alias(const char *word)
+{
+	static const char *const words[] = {"alias",	 "__alias__",  "ifunc",
+					    "__ifunc__", "weak",       "__weak__",
+					    "weakref",	 "__weakref__"};
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (!strcmp(word, words[i]))
+			return true;
+	return false;
+}
+
+/* note_attributes() - they stand in front of a body. */
+static void note_attributes(struct unit *u, struct statement *s)
 {
 	const struct unit_file *f = &u->files[s->file];
 	for (uint32_t i = s->first; s->has_attributes && i < s->last; i++) {
 		const struct token *t = &f->text->tokens[i];
-		if (t->atom && is_code(f, i) && macros_is_constructor(t->text))
-			s->is_effect = true;
+		if (t->atom && is_code(f, i)) {
+			s->is_effect |= macros_is_constructor(t->text);
+			s->is_alias |= is_alias(t->text);
+		}
 		if (is_mark(t, '{'))
-			return;
+			break;
 	}
+	for (uint32_t i = 0; s->is_alias && i < s->declaration_count; i++)
+		u->declarations[s->declarations + i].defines = true;
 }
 
 /* add_statement() - of declarations @from to @to, which end at byte @end. */
@@ -223,7 +238,7 @@ static void add_statement(struct unit *u, uint32_t from, uint32_t to, uint32_t e
 		s.last = last_of(f, s.last, next);
 	*after = s.last;
 	note_words(u, &s);
-	note_constructor(u, &s);
+	note_attributes(u, &s);
 	mem_grow(u->statements, u->statement_count, u->statement_capacity);
 	u->statements[u->statement_count++] = s;
 }
