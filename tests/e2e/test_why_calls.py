@@ -2,6 +2,7 @@
 
 One chain of calls, changed step by step in one store: each step says what changed, and nothing else."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -206,6 +207,19 @@ class Told(CallsTest):
         self.assertIn("file   helpers.py", self.ok("show", report, "--store", other).out)
         self.assertEqual(self.ok("fsck", "--read-data", "100", "--json", "--store", other)
                          .json["problems"], 0)
+
+
+class Kept(CallsTest):
+    def test_a_waiting_task_needs_the_files_of_its_source(self):
+        self.site.broker()
+        self.ok("submit", self.write(), "--detach")
+        self.ok("clear", "--yes")
+        self.assertEqual(self.ok("fsck", "--json").json["problems"], 0)
+        digest = hashlib.sha256(HELPERS.encode()).hexdigest()
+        os.unlink(os.path.join(self.site.store, "objects", digest[:2], digest[2:]))
+        found = self.site.run("fsck", "--json").json["findings"]
+        self.assertEqual([(f["kind"], f["blob"]) for f in found if f["kind"] != "counters-wrong"],
+                         [("input-missing", digest)] * 3, found)
 
 
 if __name__ == "__main__":

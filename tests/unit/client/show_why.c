@@ -172,3 +172,38 @@ Test(show_why, hits_and_waits_are_short)
 	expect(&w, "READY  all workers that could run it are busy\n"
 		   "  it will run: forced (--force, or cache: force)\n");
 }
+
+Test(show_why, functions_by_source)
+{
+	struct cashet_why w = sample();
+	struct cashet_change changes[] = {
+		change(CASHET_SOURCE, CASHET_CHANGED, "", "", ""),
+		change(CASHET_PARAM, CASHET_SAME, "lr", "0.1", "0.1"),
+		change(CASHET_DEFINITION, CASHET_CHANGED, "load", "", ""),
+		change(CASHET_PACKAGE, CASHET_CHANGED, "numpy", "1.0", "2.0"),
+		change(CASHET_FLAGS, CASHET_CHANGED, "", "-O2", "-O3"),
+		change(CASHET_INTERPRETER, CASHET_ADDED, "", "", "3.11"),
+		change(CASHET_LAYOUT, CASHET_CHANGED, "train.py", "", ""),
+		change(CASHET_LAYOUT, CASHET_CHANGED, "data.py", "", ""),
+	};
+	changes[2].where = "helpers.py:load()  line 31 changed";
+	w.changes = changes;
+	w.change_count = ARRAY_LEN(changes);
+	expect(&w,
+	       "RAN  fingerprint 9c1e:7700 differs from 4af09d1c... (2 days ago) in:\n"
+	       "  function  helpers.py:load()  line 31 changed        <- cause\n"
+	       "  package   numpy  1.0 -> 2.0                         <- cause\n"
+	       "  cflags    -O2 -> -O3                                <- cause\n"
+	       "  python    3.11 (new)                                <- cause\n"
+	       "  params    lr           unchanged\n"
+	       "  not a cause: what differs in train.py, data.py (comments, layout, what "
+	       "is "
+	       "not reached)\n");
+	/* nothing of it counts: the function is the same */
+	changes[0].how = CASHET_SAME;
+	w.changes = changes;
+	w.change_count = 2;
+	expect(&w, "RAN  fingerprint 9c1e:7700 differs from 4af09d1c... (2 days ago)\n"
+		   "  function  unchanged\n"
+		   "  params    lr  unchanged\n");
+}
