@@ -111,6 +111,15 @@ def where(i):
             sorted(os.listdir("."))]
 
 
+def resumes(i):
+    print("attempt", os.environ["CASHET_ATTEMPT"])
+    path = Path(os.environ["CASHET_CHECKPOINT"], "at")
+    if path.exists():
+        return path.read_text()
+    path.write_text("half")
+    raise RuntimeError("once")
+
+
 def huge(n):
     return [0] * n
 
@@ -258,6 +267,12 @@ class Calls(unittest.TestCase):
         self.site.write("own.py", "def helper(x):\n    return x + 2\n\ndef f(x):\n    return helper(x)\n")
         self.assertEqual(self.call("own.py:f", 1)["cached"], False)
         self.assertEqual(json.loads(self.get()), 3)
+
+    def test_the_next_attempt_finds_what_the_last_one_kept(self):
+        task = self.call("lib.py:resumes", 1, retries=1)
+        self.assertEqual(task["attempts"], 2)
+        self.assertEqual(json.loads(self.get()), "half")
+        self.assertEqual(self.get(stream="stdout"), "attempt 2\n")
 
     def test_scripts_and_c_files_of_commands(self):
         self.site.write("cmd/run.py", "import part\nprint(part.x())\n")

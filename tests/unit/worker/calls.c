@@ -107,6 +107,39 @@ Test(calls, many_small_ones_are_queued_ahead_and_each_is_answered_once)
 	fake_stop(&f);
 }
 
+Test(calls, get_devices_and_secrets_as_commands_do)
+{
+	struct fake f;
+	setenv("TOKEN_OF_TEST", "hush", 1);
+	calls_start(&f);
+	Cashet__Resource gpu = CASHET__RESOURCE__INIT, *resources[1] = {&gpu};
+	char *secrets[] = {"TOKEN_OF_TEST"};
+	Cashet__Options options = CASHET__OPTIONS__INIT;
+	gpu.name = "gpus";
+	gpu.milli = 2000;
+	options.resources = resources;
+	options.n_resources = 1;
+	options.secrets = secrets;
+	options.n_secrets = 1;
+	const struct fake_task task = {.options = &options};
+	for (int i = 0; i < 2; i++) {
+		Cashet__Outcome *o = whole_outcome(&f, calls_run_with(&f, "env", &task));
+		const char *text = calls_result(&f, o);
+		cr_assert_not_null(strstr(text, "CUDA_VISIBLE_DEVICES=3,5\n"), "%s",
+				   text);
+		cr_assert_not_null(strstr(text, "TOKEN_OF_TEST=hush\n"), "%s", text);
+	}
+	secrets[0] = "NO_SUCH_SECRET";
+	Cashet__Outcome *o = whole_outcome(&f, calls_run_with(&f, "env", &task));
+	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__FAILED);
+	cr_assert_eq(strncmp(o->error, "secret NO_SUCH_SECRET on worker tester: ", 40), 0,
+		     "%s", o->error);
+	o = whole_outcome(&f, calls_run(&f, "env"));
+	cr_assert_null(strstr(calls_result(&f, o), "TOKEN_OF_TEST"));
+	cr_assert_null(strstr(calls_result(&f, o), "CUDA"));
+	fake_stop(&f);
+}
+
 Test(calls, an_interpreter_is_a_path_or_a_name_that_the_worker_maps)
 {
 	struct fake f;
