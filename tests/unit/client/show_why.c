@@ -195,7 +195,7 @@ Test(show_why, functions_by_source)
 	       "  package   numpy  1.0 -> 2.0                         <- cause\n"
 	       "  cflags    -O2 -> -O3                                <- cause\n"
 	       "  python    3.11 (new)                                <- cause\n"
-	       "  params    lr           unchanged\n"
+	       "  params    lr     unchanged\n"
 	       "  not a cause: what differs in train.py, data.py (comments, layout, what "
 	       "is "
 	       "not reached)\n");
