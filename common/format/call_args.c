@@ -398,6 +398,13 @@ static void format_text(struct buf *out, const char *text, size_t size)
 	json_string_n(&j, text, size);
 }
 
+static void format_digest(struct buf *out, const struct arg *a)
+{
+	buf_add_str(out, "(");
+	format_hex(out, a->content.digest, SHOWN_DIGEST);
+	buf_add_str(out, ")");
+}
+
 static void format_items(struct buf *out, const struct arg *a)
 {
 	buf_add_str(out, a->type == ARG_MAP ? "{" : "[");
@@ -442,11 +449,10 @@ void arg_format(struct buf *out, const struct arg *a)
 	case ARG_FILE:
 		buf_add(out, a->data, a->size);
 		buf_add_str(out, " ");
-		__attribute__((fallthrough));
+		format_digest(out, a);
+		return;
 	case ARG_REF:
-		buf_add_str(out, "(");
-		format_hex(out, a->content.digest, SHOWN_DIGEST);
-		buf_add_str(out, ")");
+		format_digest(out, a);
 		return;
 	}
 }
