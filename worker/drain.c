@@ -61,6 +61,7 @@ void worker_drain(struct worker *w, enum drain drain, uint64_t deadline_ns,
 	w->drain = drain;
 	w->beat_ns = w->now_ns;
 	schedule_hand_back(w, true);
+	pool_quit(w);
 	struct list *at, *next;
 	if (drain == DRAIN_HARD)
 		list_for_each_safe (at, next, &w->attempts.lists[ATTEMPT_RUNNING])

@@ -243,7 +243,7 @@ static void try_call(struct worker *w, struct attempt *a, struct pass *pass)
 		return;
 	case POOL_NO_SLOT:
 		if (w->slots.starting < STARTING_MAX)
-			slots_request(&w->slots);
+			pool_request_slot(w);
 		pass->closed = true;
 		return;
 	}
@@ -277,7 +277,7 @@ static void try_start(struct worker *w, struct attempt *a, struct pass *pass)
 	}
 	give_back_grant(w, a);
 	if (w->slots.starting < STARTING_MAX)
-		slots_request(&w->slots);
+		pool_request_slot(w);
 	pass->closed = true;
 }
 

@@ -228,13 +228,22 @@ static int place_all(struct runner *r, struct attempt *a, const struct frame_ans
 	return rc;
 }
 
+static int take_dir(struct worker *w, struct attempt *a)
+{
+	int rc = dirs_take(&w->dirs, &a->dir);
+	if (rc < 0)
+		a->dir = NULL;
+	else
+		dir_mark_start(a->dir);
+	return rc;
+}
+
 static void report_large(struct worker *w, struct runner *r, struct attempt *a,
 			 const struct frame_answer *f, const struct buf *more)
 {
 	char *result = NULL;
-	int rc = a->dir ? 0 : dirs_take(&w->dirs, &a->dir);
+	int rc = a->dir ? 0 : take_dir(w, a);
 	if (rc < 0) {
-		a->dir = NULL;
 		finish_lost(w, a, "making a directory for a result", rc);
 		return;
 	}

@@ -258,6 +258,13 @@ static uint64_t idle_memory(const struct pool *p)
 	return sum;
 }
 
+void pool_request_slot(struct worker *w)
+{
+	struct runner *r;
+	if (!slots_request(&w->slots) && (r = longest_idle(&w->pool)))
+		quit(w, r);
+}
+
 void pool_make_room(struct worker *w, const struct resources *want)
 {
 	uint64_t cpus = resources_get(&w->capacity.total, "cpus") / 1000;
@@ -272,16 +279,11 @@ void pool_make_room(struct worker *w, const struct resources *want)
 		quit(w, r);
 }
 
-void pool_quit(struct worker *w, bool all)
+void pool_quit(struct worker *w)
 {
 	struct list *at, *next;
-	list_for_each_safe (at, next, &w->pool.runners) {
-		struct runner *r = container_of(at, struct runner, link);
-		if (r->state == RUNNER_READY)
-			quit(w, r);
-		else if (all && r->state != RUNNER_DYING)
-			runner_kill(w, r, NULL);
-	}
+	list_for_each_safe (at, next, &w->pool.runners)
+		quit(w, container_of(at, struct runner, link));
 }
 
 /* Return: when to look again. */

@@ -34,6 +34,9 @@ void pool_init(struct pool *p);
 void pool_fini(struct worker *w);
 /** pool_give() - find a runner for a call that is WAITING or PREPARED. */
 enum pool_answer pool_give(struct worker *w, struct attempt *a);
+/** pool_request_slot() - one more slot process; if there can be no more, the runner that has been idle
+ * for longest gives up its own. */
+void pool_request_slot(struct worker *w);
 /** pool_make_room() - idle runners end, if what they keep is wanted by something else. */
 void pool_make_room(struct worker *w, const struct resources *want);
 void pool_flush(struct worker *w);
@@ -43,5 +46,5 @@ uint64_t pool_timers(struct worker *w);
  * POOL_PAUSE_NS: to be woken by each answer would cost more than the calls. */
 bool pool_is_deep(const struct pool *p);
 void pool_readable(struct worker *w, uint32_t number);
-/** pool_quit() - runners that idle end now; with @all, those that have calls, too. */
-void pool_quit(struct worker *w, bool all);
+/** pool_quit() - runners that idle end now. */
+void pool_quit(struct worker *w);

@@ -335,8 +335,10 @@ static void start(struct worker *w, struct check *c)
 		return;
 	}
 	int rc = dirs_take(&w->dirs, &c->dir);
-	if (rc == 0)
+	if (rc == 0) {
+		dir_mark_start(c->dir);
 		rc = write_description(c);
+	}
 	if (rc < 0) {
 		if (rc == -ENOSPC || rc == -EDQUOT)
 			worker_disk_full(w, "checking a source");
@@ -381,7 +383,7 @@ void sources_start(struct worker *w)
 			continue;
 		if (!w->slots.idle) {
 			if (!w->slots.starting)
-				slots_request(&w->slots);
+				pool_request_slot(w);
 			return;
 		}
 		start(w, c);

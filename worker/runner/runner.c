@@ -192,9 +192,10 @@ static uint32_t load_of(struct runner *r, const struct check *c)
 	return r->load_last = number;
 }
 
+/* At most what a text16 can be. */
 static struct frame_bytes bytes_of(const char *text)
 {
-	return (struct frame_bytes){(const uint8_t *)text, strlen(text)};
+	return (struct frame_bytes){(const uint8_t *)text, strnlen(text, UINT16_MAX)};
 }
 
 static uint64_t expected_ns(const struct attempt *a)

@@ -289,7 +289,7 @@ static void keep_few(struct worker *w)
 	struct list *at, *next;
 	list_for_each_safe (at, next, &w->sources.places) {
 		struct source_place *p = container_of(at, struct source_place, link);
-		if (w->sources.place_count <= SOURCES_IDLE_MAX)
+		if (w->sources.place_count < SOURCES_MAX)
 			return;
 		if (is_idle(p))
 			remove_place(w, p);
@@ -403,7 +403,6 @@ static struct source_place *new_place(struct worker *w, const struct worker_func
 	list_init(&p->checks);
 	list_add_tail(&w->sources.places, &p->link);
 	w->sources.place_count++;
-	keep_few(w);
 	return p;
 }
 
@@ -436,8 +435,10 @@ struct check *sources_get(struct worker *w, const struct worker_function *f,
 			  struct kind *kind)
 {
 	struct source_place *p = find_place(&w->sources, f->source_key);
-	if (!p)
+	if (!p) {
+		keep_few(w); /* before it is there: nobody uses it yet */
 		p = new_place(w, f);
+	}
 	list_del(&p->link);
 	list_add_tail(&w->sources.places, &p->link);
 	struct check *c = find_check(p, kind, f->f.version);

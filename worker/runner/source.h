@@ -9,7 +9,7 @@
  *   BAD       it can never run here; kept for BAD_NS, then looked at again
  *   FAILED    no fault of its own (blob missing, disk full): forgotten with its last user
  *
- * Those in use are counted; of the others SOURCES_IDLE_MAX are kept. Thread: the loop's. */
+ * The least recently used go when there are SOURCES_MAX, but never one in use. Thread: the loop's. */
 #pragma once
 
 #include "common/format/source.h"
@@ -18,7 +18,7 @@
 #include "worker/runner/kind.h"
 #include "worker/slots.h"
 
-#define SOURCES_IDLE_MAX 128
+#define SOURCES_MAX 128 /* more only while that many are in use */
 
 struct worker;
 struct worker_function;

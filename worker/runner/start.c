@@ -179,6 +179,7 @@ static int make_dir(struct worker *w, struct runner *r)
 		r->dir = NULL;
 		return rc;
 	}
+	dir_mark_start(r->dir);
 	if (asprintf(&results, "%s/results", r->dir->paths[DIR_SELF]) < 0)
 		abort();
 	return mkdir(results, 0700) < 0 ? -errno : 0;
