@@ -30,7 +30,7 @@ int cas_dir_put_open(struct cas *cas, struct cas_put **putp)
 		return -EROFS;
 	struct dir_put *put = mem_alloc(sizeof *put);
 	put->dir = d;
-	put->fd = put->source_fd = -1;
+	put->fd = put->source_fd = put->source.fd = -1;
 	put->kept = DIRECT_KEPT;
 	*putp = &put->put;
 	return 0;

@@ -610,6 +610,8 @@ CONTRACT(what_was_acknowledged_after_a_claim_is_there_while_others_remove_it)
 		cr_assert_eq(cas_has(f->cas, r.digest, NULL), 0, "round %u", i);
 		claim(&r, false);
 	}
+	pthread_mutex_lock(&r.lock);
 	r.over = true;
+	pthread_mutex_unlock(&r.lock);
 	cr_assert_eq(pthread_join(thread, NULL), 0);
 }
