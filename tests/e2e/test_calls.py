@@ -128,6 +128,16 @@ def show(*args, **kwargs):
     return repr((args, sorted(kwargs.items())))
 
 
+def paths(*, folder, big, n=0):
+    return [sorted(p.name for p in folder.iterdir()), folder.name, big.read_text()]
+
+
+def odd(i):
+    if i % 2 == 0:
+        raise ValueError(i)
+    return i
+
+
 def train(data, lr=0.1, *, epochs=3):
     return {"loss": lr * epochs + sum(data)}
 
@@ -395,6 +405,22 @@ tasks: {t: {call: lib.py:huge, args: [100000000], resources: {memory: 200M}}}
         self.assertEqual(result["counts"]["executed"], 7)
         self.assertEqual([json.loads(self.get(1 + 2 * i)) for i in range(3)],
                          [repr(((), [("x", x), ("y", 0)])) for x in (None, [1, 2], {"k": "v"})])
+
+    def test_folders_paths_of_workers_and_those_that_succeeded(self):
+        self.site.write("in/a.txt", "a")
+        self.site.write("in/b.txt", "b")
+        big = self.site.write("big.txt", "big")
+        other = self.site.write("moved.txt", "other")
+        text = """
+  s: {call: lib.py:odd, sweep: {params: {i: {range: [0, 6]}}}}
+  p: {call: lib.py:paths, kwargs: {folder: {file: in}, big: {path: %s, as: v1}}}
+  t: {call: lib.py:total, args: [{ref: s.*, failed: skip}]}
+"""
+        self.submit(text % big, code=1)
+        self.assertEqual(json.loads(self.get(6)), [["a.txt", "b.txt"], "in", "big"])
+        self.assertEqual(json.loads(self.get(7)), {"total": 9.0, "count": 3})
+        again = self.submit(text % other, code=1)  # another place of the same content
+        self.assertTrue(again["tasks"][6]["cached"])
 
     def test_lines_are_calls_too(self):
         path = self.site.write("calls.jsonl", "".join(json.dumps(line) + "\n" for line in (
