@@ -22,6 +22,9 @@ int convert_fail(struct converter *v, size_t index, const char *fmt, ...)
 	va_start(args, fmt);
 	buf_vprintf(&text, fmt, args);
 	va_end(args);
+	/* Of a call alone nobody asks which task it is. */
+	if (v->count == 1 && v->tasks[index].call)
+		return err_set(v->e, ERR_USAGE, "%s", buf_cstr(&text));
 	return err_set(v->e, ERR_USAGE, "task %zu (\"%s\"): %s", index,
 		       convert_title(&v->tasks[index]), buf_cstr(&text));
 }

@@ -177,6 +177,9 @@ int follow_batch(struct cli *cli, const char *batch, bool submitted, uint64_t ti
 /** follow_outcome() - exit code of an ended batch. */
 int follow_outcome(const struct cashet_counts *counts);
 
+/** get_result() - as `cashet get` writes it. Return: the exit code. */
+int get_result(struct cli *cli, const struct cashet_result *r);
+
 /* ---- the commands ---- */
 
 int cmd_submit(struct cli *cli);

@@ -2,13 +2,9 @@
 #include "client/cli/arguments.h"
 #include "client/cli/show_why.h"
 #include "client/cli/submitting.h"
-#include "client/cli/terminal.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define SHOWN_MAX (64u << 10) /* bytes of a result that a terminal gets unasked */
 
 static int set_isolation(struct cli *cli, struct cashet_task *task)
 {
@@ -50,38 +46,28 @@ static int make_task(struct arguments *a, struct cashet_task *task)
 	return code;
 }
 
-/* show_result() - below the table, for people: what is small, and text. */
-static int show_result(struct cli *cli, const char *batch)
+static int print_result(struct cli *cli, const char *batch)
 {
 	struct cashet_results *results;
 	const struct cashet_result *r;
 	struct cashet_error e;
 	if (cashet_result_one(cli->c, batch, 0, &results, &r, &e))
 		return cli_fail(cli, &e);
-	const struct cashet_content *content = &r->result;
-	bool shown =
-		content->size <= SHOWN_MAX && (content->type == CASHET_CONTENT_JSON ||
-					       content->type == CASHET_CONTENT_FILE);
-	int code = 0;
-	if (shown) {
-		struct terminal t = {.fd = STDOUT_FILENO, .refuse_binary = true};
-		shown = !cashet_get_blob(cli->c, content->digest, terminal_write, &t, &e);
-		if (shown)
-			terminal_end(&t);
-		else if (!t.is_binary)
-			code = cli_fail(cli, &e);
-		shown = shown && !t.is_binary;
-		terminal_fini(&t);
-	}
-	if (shown && content->size && code == 0) {
-		CLEANUP_BUF struct buf end = {0};
-		buf_add_str(&end, "\n"); /* JSON has no line end of its own */
-		code = content->type == CASHET_CONTENT_JSON ? cli_write(cli, &end) : 0;
-	} else if (!shown && code == 0) {
-		cli_note(cli, "its result: cashet get %.*s:0", SHORT_HASH, batch);
-	}
+	int code = get_result(cli, r);
 	cashet_results_close(results);
 	return code;
+}
+
+/* Standard output is the result and nothing else: x=$(cashet submit f.py:f 3). */
+static int follow(struct cli *cli, const char *batch)
+{
+	struct cashet_counts counts;
+	bool paused = false;
+	cli->name_is_chatter = true;
+	int code = follow_batch(cli, batch, true, 0, &counts, &paused);
+	if (code == 0)
+		code = follow_outcome(&counts);
+	return code ? code : print_result(cli, batch);
 }
 
 static int submit(struct cli *cli, const struct cashet_task *task,
@@ -97,10 +83,7 @@ static int submit(struct cli *cli, const struct cashet_task *task,
 		return cli_fail(cli, &e);
 	if (s->detach)
 		return submitting_name(cli, batch);
-	int code = submitting_follow(cli, batch, true);
-	if (code == 0 && cli->tty_out && !s->json)
-		code = show_result(cli, batch);
-	return code;
+	return s->json ? submitting_follow(cli, batch, true) : follow(cli, batch);
 }
 
 int submit_call(struct cli *cli, const struct cashet_submit_options *options)

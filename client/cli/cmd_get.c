@@ -132,6 +132,10 @@ static int write_terminal(struct cli *cli, const struct cashet_content *content)
 	bool failed =
 		cashet_get_blob(cli->c, content->digest, terminal_write, &t, &e) != 0;
 	int end = failed ? 0 : terminal_end(&t);
+	if (!failed && !end && !t.is_binary && content->type == CASHET_CONTENT_JSON) {
+		buf_add_byte(&out, '\n'); /* it has none of its own */
+		code = cli_write(cli, &out);
+	}
 	/* What a function returned has no line end of its own. */
 	if (!failed && !end && content->type == CASHET_CONTENT_JSON && t.text.size &&
 	    t.text.data[t.text.size - 1] != '\n')
@@ -332,6 +336,11 @@ static int get(struct cli *cli, const struct cashet_result *r)
 	if (code || !s->json)
 		return code;
 	return json_got(cli, r, choice ? NULL : &chosen, path);
+}
+
+int get_result(struct cli *cli, const struct cashet_result *r)
+{
+	return get(cli, r);
 }
 
 int cmd_get(struct cli *cli)

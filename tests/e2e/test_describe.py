@@ -226,7 +226,7 @@ class Calling(unittest.TestCase):
         self.submit("f.py:odd", "5", "--detach", "--json")
         self.site.run("wait")
         self.assertEqual(self.call("f.py:seen", "--kw", "x=ref::0")[1], {"x": ["tuple", "(5, {5})"]})
-        self.submit("f.py:raw", "2")
+        self.submit("f.py:raw", "2", "--json")
         self.assertEqual(self.call("f.py:seen", "ref::0")[0], [["bytes", repr(b"\0\xff\0\xff")]])
         self.assertIn("no commit begins with ffff", self.submit("f.py:seen", "ref:ffff", code=5).err)
 
@@ -259,13 +259,22 @@ class Calling(unittest.TestCase):
         self.assertIn("1 cached", self.submit("f.py:add", "55", "2", "--dry-run").out)
         self.assertIn("1 would run", self.submit("f.py:add", "55", "3", "--dry-run").out)
 
+    def test_standard_output_is_the_result_alone(self):
+        self.assertEqual(self.submit("f.py:add", "1", "1").out, '{"sum":2,"scaled":2.0}')
+        done = subprocess.run([os.path.join(BIN, "cashet"), "submit", "f.py:raw", "2", "-q"],
+                              stdin=subprocess.DEVNULL, capture_output=True, cwd=self.site.dir,
+                              env=self.site.env(), timeout=PATIENCE)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"\0\xff\0\xff", b""))
+        self.assertRegex(self.submit("f.py:add", "1", "1", "--detach").out, r"^[0-9a-f]{8}\n$")
+
     def test_a_failure_is_exit_1(self):
         done = self.submit("f.py:picky", "--", "-3", code=1)
         self.assertIn("ValueError: no -3", done.err)
+        self.assertEqual(done.out, "")
 
     def test_a_terminal_is_shown_the_result(self):
         for call, shown in ((["f.py:add", "1", "1"], '{"sum":2,"scaled":2.0}'),
-                            (["f.py:raw", "3"], "its result: cashet get")):
+                            (["f.py:raw", "3"], "binary, 6 B")):
             master, slave = pty.openpty()
             subprocess.run([os.path.join(BIN, "cashet"), "submit", *call], stdout=slave, stderr=slave,
                            stdin=subprocess.DEVNULL, check=True, cwd=self.site.dir,
