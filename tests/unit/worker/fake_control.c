@@ -165,7 +165,8 @@ static void take(struct fake *f, const Cashet__Envelope *e)
 		take_heartbeat(f, e->heartbeat);
 		break;
 	case CASHET__ENVELOPE__BODY_HANDBACK:
-		for (size_t i = 0; i < e->handback->n_leases && f->handback_count < ARRAY_LEN(f->handed_back);
+		for (size_t i = 0; i < e->handback->n_leases &&
+				   f->handback_count < ARRAY_LEN(f->handed_back);
 		     i++)
 			f->handed_back[f->handback_count++] =
 				e->handback->leases[i]->epoch;
