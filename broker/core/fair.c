@@ -89,8 +89,8 @@ static struct worker *choose(const struct core *core, const struct queue *q)
 
 static void keep(struct core *core, struct queue *q)
 {
-	room_next_round(core,
-			exec_at(core, q->head)); /* who had no room may be the last */
+	/* Who had no room for it may be the last one there. */
+	room_next_round(core, exec_at(core, q->head));
 	struct worker *w = choose(core, q);
 	q->since = core->grants; /* where none is, it is not looked for at each step */
 	if (!w)
