@@ -129,9 +129,11 @@ static int add_item(struct items *m, char *text, size_t size, struct cashet_erro
 
 static int read_piece(struct items *m, struct cashet_error *e)
 {
-	memmove(m->in.data, m->in.data + m->at, m->in.size - m->at);
-	m->in.size -= m->at;
-	m->at = 0;
+	if (m->at) {
+		memmove(m->in.data, m->in.data + m->at, m->in.size - m->at);
+		m->in.size -= m->at;
+		m->at = 0;
+	}
 	uint8_t *to = buf_reserve(&m->in, PIECE + 1);
 	struct pollfd item = {.fd = m->fd, .events = POLLIN};
 	ssize_t n = -1;
@@ -154,8 +156,8 @@ static int next_item(struct items *m, bool *endp, struct cashet_error *e)
 {
 	size_t searched = 0;
 	for (;;) {
-		char *text = (char *)m->in.data + m->at;
 		size_t size = m->in.size - m->at;
+		char *text = size ? (char *)m->in.data + m->at : NULL;
 		char *end = size > searched
 				    ? memchr(text + searched, '\n', size - searched)
 				    : NULL;
@@ -189,8 +191,9 @@ int items_read(void *arg, void *out, size_t size, size_t *gotp, struct cashet_er
 	}
 	while (!end && m->out.size - m->given < size) {
 		/* What has come is sent on, before a slow writer is waited for. */
+		size_t left = m->in.size - m->at;
 		if (m->out.size > m->given &&
-		    !memchr((char *)m->in.data + m->at, '\n', m->in.size - m->at))
+		    (!left || !memchr(m->in.data + m->at, '\n', left)))
 			break;
 		int code = next_item(m, &end, e);
 		if (code)
