@@ -184,9 +184,9 @@ static void check_condition(struct unit *u, const struct text *t, uint32_t hash)
 		const struct token *token = &t->tokens[i];
 		if (token->atom && among(compilers, ARRAY_LEN(compilers), token->text))
 			describer_warn(u->d, "compiler-used", token->text, t, token,
-				       "it is decided here as clang has it; the worker's "
-				       "compiler may "
-				       "decide otherwise");
+				       "%s is asked here as libclang has it; the "
+				       "worker's compiler may answer otherwise",
+				       token->text);
 	}
 }
 

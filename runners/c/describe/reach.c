@@ -268,9 +268,9 @@ static int refer_undefined(struct reaching *r, const uint32_t *list, size_t coun
 	if (!r->d->flags->links_others)
 		return fail_undefined(r, d, name);
 	const struct text *t = r->u->files[d->file].text;
-	describer_warn(r->d, "undefined-function", name, t,
-		       &t->tokens[text_at(t, d->start)],
-		       "a library has to define it: what it does there does not count");
+	describer_warn(
+		r->d, "undefined-function", name, t, &t->tokens[text_at(t, d->start)],
+		"a library has to define %s: what it does there does not count", name);
 	return 0;
 }
 
@@ -311,11 +311,12 @@ static void warn_word(struct reaching *r, const struct token *t)
 {
 	if (t->text[0] == '_' && among(places, ARRAY_LEN(places), t->text))
 		describer_warn(r->d, "place-used", t->text, r->text, t,
-			       "where the source stands, or when it is compiled, does "
-			       "not count");
+			       "%s: where the source stands, or when it is compiled, "
+			       "does not count",
+			       t->text);
 	else if (t->text[0] == 'd' && among(loaders, ARRAY_LEN(loaders), t->text))
 		describer_warn(r->d, "native-library", t->text, r->text, t,
-			       "what it loads does not count");
+			       "%s: what it loads does not count", t->text);
 }
 
 static bool is_member(const struct token *previous)

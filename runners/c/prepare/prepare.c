@@ -223,6 +223,22 @@ static int make_key(struct job *p, const struct cashet_arg *row,
 	return 0;
 }
 
+/* refuse_compiler() - first the line that says what is wrong, for lists; then all of it. */
+static int refuse_compiler(struct job *p, struct buf *said)
+{
+	static const char *const marks[] = {" error: ", "undefined reference",
+					    "cannot find"};
+	const char *all = buf_cstr(said), *at = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(marks) && !at; i++)
+		at = strstr(all, marks[i]);
+	while (at && at > all && at[-1] != '\n')
+		at--;
+	if (!at)
+		return refuse(p, "compile", "%s", all);
+	at += !strncmp(at, "./", 2) ? 2 : 0;
+	return refuse(p, "compile", "%.*s\n\n%s", (int)strcspn(at, "\n"), at, all);
+}
+
 static int build(struct job *p, const struct cashet_arg *row, const struct flags *flags,
 		 const char *function, const uint8_t key[DIGEST_SIZE])
 {
@@ -249,7 +265,7 @@ static int build(struct job *p, const struct cashet_arg *row, const struct flags
 	int status = compile_run(&c, &said);
 	free(sources);
 	if (status)
-		refuse(p, "compile", "%s", buf_cstr(&said));
+		refuse_compiler(p, &said);
 	else if ((status = cache_put(&p->cache, key, c.output, &p->library)) < 0)
 		refuse(p, "compile", "cannot keep the library in %s: %s", p->cache.dir,
 		       strerror(-status));

@@ -183,18 +183,16 @@ const char *args_label(const struct cashet_arg *arg)
 static void expected(const struct cashet_arg *arg, const char *what)
 {
 	if (arg->type == CASHET_TYPE_MISSING)
-		task_fail(arg->task, "exception", "argument",
-			  "argument %s is missing (%s expected)", args_label(arg), what);
+		task_fail(arg->task, "exception", "argument %s is missing (%s expected)",
+			  args_label(arg), what);
 	else
-		task_fail(arg->task, "exception", "argument",
-			  "argument %s: %s expected, %s given", args_label(arg), what,
-			  cashet_type_name(arg->type));
+		task_fail(arg->task, "exception", "argument %s: %s expected, %s given",
+			  args_label(arg), what, cashet_type_name(arg->type));
 }
 
 static void wrong(const struct cashet_arg *arg, const char *why)
 {
-	task_fail(arg->task, "exception", "argument", "argument %s: %s", args_label(arg),
-		  why);
+	task_fail(arg->task, "exception", "argument %s: %s", args_label(arg), why);
 }
 
 /* known() - its type, for which a JSON result has to be read. */

@@ -93,16 +93,14 @@ const void *blobs_data(struct cashet_task *t, struct task_blob *blob)
 		return blob->data =
 			       arena_copy(&t->arena, from->bytes.data, from->bytes.size);
 	if (from->descriptor >= t->descriptor_count) {
-		task_fail(t, "refused", "arguments",
-			  "the call came without a descriptor");
+		task_fail(t, "refused", "the call came without a descriptor");
 		return NULL;
 	}
 	void *data = mmap(NULL, from->size, PROT_READ, MAP_PRIVATE,
 			  t->descriptors[from->descriptor], (off_t)from->offset);
 	if (data == MAP_FAILED) {
-		task_fail(t, "exception", "memory",
-			  "cannot map %zu bytes of an argument: %s", (size_t)from->size,
-			  strerror(errno));
+		task_fail(t, "exception", "cannot map %zu bytes of an argument: %s",
+			  (size_t)from->size, strerror(errno));
 		return NULL;
 	}
 	remember(t, data, from->size);

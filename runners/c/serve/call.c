@@ -48,7 +48,7 @@ static void add_error(struct buf *out, const struct runner *r)
 	json_key(&j, "kind");
 	json_string(&j, t->failed_kind);
 	json_key(&j, "type");
-	json_string(&j, t->failed_type);
+	json_null(&j); /* the message says it all */
 	json_key(&j, "message");
 	json_string_n(&j, (const char *)t->message.data, t->message.size);
 	json_key(&j, "traceback");
@@ -112,7 +112,7 @@ static void run(struct runner *r, const struct frame_call *call,
 				 &t->info.checkpoint);
 	t->info.directory = directory ? directory : r->state.task.path;
 	if (status < 0) {
-		task_fail(t, "load", "load", "cannot enter the task's folder: %s",
+		task_fail(t, "load", "cannot enter the task's folder: %s",
 			  strerror(-status));
 		return;
 	}
@@ -155,9 +155,9 @@ int runner_call(struct runner *r, const struct frame_call *call)
 	struct library *lib = libraries_open(&r->libraries, call->load);
 	r->calling = false;
 	if (!lib)
-		task_fail(t, "load", "load", "the worker never loaded this source");
+		task_fail(t, "load", "the worker never loaded this source");
 	else if (!lib->function)
-		task_fail(t, lib->kind, "load", "%s", buf_cstr(&lib->problem));
+		task_fail(t, lib->kind, "%s", buf_cstr(&lib->problem));
 	else
 		run(r, call, lib->function);
 	int status = answer(r);
@@ -181,7 +181,7 @@ void runner_exiting(struct runner *r, int status)
 	r->calling = false;
 	r->exit_status = status & 0xff;
 	r->task.failed = false; /* this is what happened last */
-	task_fail(&r->task, "exit", "exit", "the function called exit(%d)", status);
+	task_fail(&r->task, "exit", "the function called exit(%d)", status);
 	if (r->is_child)
 		runner_report(r);
 	int ended = answer(r);

@@ -26,14 +26,11 @@ struct report {
 	int32_t kind;	      /* enum task_result */
 	int32_t in_file;      /* the result */
 	uint64_t size;	      /* of the result */
-	char failed_kind[16]; /* texts that are static in the child */
-	char failed_type[16];
-	uint64_t text_size; /* what follows: the message, or the result */
+	char failed_kind[16]; /* static in the child */
+	uint64_t text_size;   /* what follows: the message, or the result */
 };
 
 static const char *const kinds[] = {"exception", "result", "exit", "refused"};
-static const char *const types[] = {"failed", "argument", "arguments", "memory",
-				    "result", "exit",	  "json"};
 
 /* known() - the same text, static here. */
 static const char *known(const char *const *list, size_t count, const char *text)
@@ -63,8 +60,6 @@ _Noreturn void runner_report(struct runner *r)
 	if (t->failed) {
 		snprintf(report.failed_kind, sizeof report.failed_kind, "%s",
 			 t->failed_kind);
-		snprintf(report.failed_type, sizeof report.failed_type, "%s",
-			 t->failed_type);
 	}
 	fflush(stdout);
 	fflush(stderr);
@@ -102,11 +97,9 @@ static int read_report(struct runner *r, int fd)
 		return 1;
 	text.size = report.text_size;
 	report.failed_kind[sizeof report.failed_kind - 1] = '\0';
-	report.failed_type[sizeof report.failed_type - 1] = '\0';
 	if (report.failed) {
 		r->exit_status = report.exit_status;
-		task_fail(t, known(kinds, ARRAY_LEN(kinds), report.failed_kind),
-			  known(types, ARRAY_LEN(types), report.failed_type), "%s",
+		task_fail(t, known(kinds, ARRAY_LEN(kinds), report.failed_kind), "%s",
 			  buf_cstr(&text));
 		return 0;
 	}
@@ -122,13 +115,11 @@ static void ended(struct runner *r, int report, int status)
 	struct cashet_task *t = &r->task;
 	if (WIFSIGNALED(status)) {
 		r->signal = WTERMSIG(status);
-		task_fail(t, "signal", "signal",
-			  "the function was killed by signal %d (%s)", r->signal,
-			  strsignal(r->signal));
+		task_fail(t, "signal", "the function was killed by signal %d (%s)",
+			  r->signal, strsignal(r->signal));
 	} else if (WEXITSTATUS(status) || read_report(r, report)) {
 		r->exit_status = WEXITSTATUS(status);
-		task_fail(t, "exit", "exit",
-			  "the function ended its process with status %d",
+		task_fail(t, "exit", "the function ended its process with status %d",
 			  r->exit_status);
 	}
 }
@@ -140,8 +131,7 @@ void runner_fork(struct runner *r, cashet_function *function)
 	pid_t parent = getpid();
 	r->report = memfd_create("cashet-report", MFD_CLOEXEC);
 	if (r->report < 0) {
-		task_fail(&r->task, "exception", "memory", "cannot fork: %s",
-			  strerror(errno));
+		task_fail(&r->task, "exception", "cannot fork: %s", strerror(errno));
 		return;
 	}
 	fflush(stdout);
@@ -149,8 +139,7 @@ void runner_fork(struct runner *r, cashet_function *function)
 	if (child == 0)
 		be_child(r, function, parent);
 	if (child < 0)
-		task_fail(&r->task, "exception", "memory", "cannot fork: %s",
-			  strerror(errno));
+		task_fail(&r->task, "exception", "cannot fork: %s", strerror(errno));
 	else {
 		while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR)
 			continue;

@@ -16,13 +16,13 @@
 
 static void fail(struct cashet_task *t, const char *what)
 {
-	task_fail(t, "result", "result", "%s", what);
+	task_fail(t, "result", "%s", what);
 }
 
 static void fail_errno(struct cashet_task *t, const char *what)
 {
-	task_fail(t, "result", "result", "cannot %s the result (%ju bytes so far): %s",
-		  what, (uintmax_t)t->size, strerror(errno));
+	task_fail(t, "result", "cannot %s the result (%ju bytes so far): %s", what,
+		  (uintmax_t)t->size, strerror(errno));
 }
 
 /* begin() - a result of this kind, or more of it. Return: 0 or 1. */

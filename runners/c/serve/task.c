@@ -10,24 +10,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-void task_vfail(struct cashet_task *t, const char *kind, const char *type,
-		const char *format, va_list args)
+void task_vfail(struct cashet_task *t, const char *kind, const char *format, va_list args)
 {
 	if (t->failed)
 		return;
 	t->failed = true;
 	t->failed_kind = kind;
-	t->failed_type = type;
 	buf_reset(&t->message);
 	buf_vprintf(&t->message, format, args);
 }
 
-void task_fail(struct cashet_task *t, const char *kind, const char *type,
-	       const char *format, ...)
+void task_fail(struct cashet_task *t, const char *kind, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	task_vfail(t, kind, type, format, args);
+	task_vfail(t, kind, format, args);
 	va_end(args);
 }
 
@@ -59,8 +56,7 @@ int task_begin(struct cashet_task *t, const struct frame_call *call,
 				     .attempt = call->attempt};
 	blobs_read(t, call);
 	if (args_read(t, call->args.data, call->args.size)) {
-		task_fail(t, "refused", "arguments",
-			  "the arguments of the call are malformed");
+		task_fail(t, "refused", "the arguments of the call are malformed");
 		return 1;
 	}
 	return t->failed;
@@ -69,7 +65,7 @@ int task_begin(struct cashet_task *t, const struct frame_call *call,
 void task_finish(struct cashet_task *t, int status)
 {
 	if (status)
-		task_fail(t, "exception", "failed", "the function returned %d", status);
+		task_fail(t, "exception", "the function returned %d", status);
 	result_finish(t);
 	t->in_file = !t->failed && t->fd >= 0;
 }
@@ -100,7 +96,7 @@ int cashet_fail(struct cashet_task *t, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
-	task_vfail(t, "exception", "failed", format, args);
+	task_vfail(t, "exception", format, args);
 	va_end(args);
 	return 1;
 }

@@ -48,7 +48,6 @@ struct cashet_task {
 	/* failing */
 	bool failed;
 	const char *failed_kind; /* static: "exception" or "result" */
-	const char *failed_type; /* static */
 	struct buf message;
 
 	/* the result; result.c, json.c */
@@ -78,11 +77,11 @@ void task_finish(struct cashet_task *t, int status);
 void task_end(struct cashet_task *t);
 void task_fini(struct cashet_task *t);
 
-/** task_fail() - the first message counts. @kind, @type: static, see docs/runners.md. */
-void task_fail(struct cashet_task *t, const char *kind, const char *type,
-	       const char *format, ...) PRINTF(4, 5);
-void task_vfail(struct cashet_task *t, const char *kind, const char *type,
-		const char *format, va_list args) PRINTF(4, 0);
+/** task_fail() - the first message counts. @kind: static, see docs/runners.md. */
+void task_fail(struct cashet_task *t, const char *kind, const char *format, ...)
+	PRINTF(3, 4);
+void task_vfail(struct cashet_task *t, const char *kind, const char *format, va_list args)
+	PRINTF(3, 0);
 
 /* ---- args.c */
 
