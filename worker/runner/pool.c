@@ -16,7 +16,12 @@
 
 #define STARTING_MAX 16
 #define ENDED_NS NS_PER_S /* from the end of the stream to that of the process */
-#define EXIT_STALE 71	  /* of a runner that can serve no more calls as a fresh one */
+#define RUNNER_CLOSED                                                                    \
+	"the function closed a descriptor that is not its own: the runner's channel"
+/* Of a runner: */
+#define EXIT_MALFORMED 70 /* a frame that is not as it should be; its log says which */
+#define EXIT_STALE 71	  /* it can serve no more calls as a fresh one */
+#define EXIT_CLOSED 72	  /* the call has closed its channel */
 
 void pool_init(struct pool *p)
 {
@@ -68,6 +73,11 @@ static const char *fault_of(const struct runner *r, const struct slot_report *s,
 		snprintf(text, size,
 			 "cashet-runner-%s did not start: killed by signal %d", language,
 			 WTERMSIG(s->status));
+	else if (WIFEXITED(s->status) && WEXITSTATUS(s->status) == EXIT_MALFORMED)
+		snprintf(text, size, "cashet-runner-%s does not understand the call",
+			 language);
+	else if (WIFEXITED(s->status) && WEXITSTATUS(s->status) == EXIT_CLOSED)
+		return RUNNER_CLOSED;
 	else
 		return NULL;
 	return text;
@@ -322,9 +332,7 @@ static uint64_t check(struct worker *w, struct runner *r)
 		if (w->now_ns < due_ns)
 			return due_ns;
 		runner_kill(w, r,
-			    r->quit_ns ? "the runner does not quit"
-				       : "the function closed a descriptor that is not "
-					 "its own: the runner's channel");
+			    r->quit_ns ? "the runner does not quit" : RUNNER_CLOSED);
 		return TIME_NEVER;
 	}
 	return TIME_NEVER;

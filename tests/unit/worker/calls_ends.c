@@ -62,6 +62,13 @@ Test(calls, a_runner_that_breaks_the_protocol_is_replaced)
 	calls_fail(&f, "closes",
 		   "the function closed a descriptor that is not its own: the runner's "
 		   "channel");
+	calls_fail(&f, "closed_it",
+		   "the function closed a descriptor that is not its own: the runner's "
+		   "channel");
+	Cashet__Outcome *o =
+		calls_fail(&f, "understands_nothing",
+			   "cashet-runner-fake does not understand the call");
+	cr_assert_str_eq(calls_err(&f, o), "a frame of 3 bytes\n");
 	calls_fail(&f, "lies_about_size",
 		   "the runner's result is not the file that it said");
 	calls_fail(&f, "link", "the runner's result is not the file that it said");
