@@ -776,9 +776,9 @@ enum cashet_component {			/* what a fingerprint consists of */
 			/* of functions by source, and of code that counts by its meaning: */
 			CASHET_SOURCE, /* what code it is; CHANGED: see what follows. No cause itself */
 			CASHET_INTERPRETER, /* the version that the task asks for */
-			CASHET_DEFINITION,  /* a function, class, variable that it reaches */
-			CASHET_PACKAGE,	    /* its version */
-			CASHET_FLAGS,	    /* of the compiler */
+			CASHET_DEFINITION, /* a function, class, variable that it reaches */
+			CASHET_PACKAGE,	   /* its version */
+			CASHET_FLAGS,	   /* of the compiler */
 			CASHET_LAYOUT, /* a file that differs in nothing that counts: no cause */
 };
 enum cashet_how { CASHET_SAME, CASHET_CHANGED, CASHET_ADDED, CASHET_REMOVED };
@@ -792,7 +792,8 @@ struct cashet_change {
 	/* CODE, DEFINITION: "train.py:load()  line 31 changed", by a lexical look; "" if none was
 	 * possible */
 	const char *where;
-	const char *file; /* DEFINITION, LAYOUT: where it is, or was, within the source; or NULL */
+	const char *
+		file; /* DEFINITION, LAYOUT: where it is, or was, within the source; or NULL */
 	uint32_t line;
 	bool only_comments; /* CODE: nothing but comments and white space, which count */
 	/* INPUT: the task of the batch that gave it; of a list the first one */

@@ -303,7 +303,8 @@ int clean(struct cashet_task *task)
 	cashet_json_bool(task, m != 0);
 	cashet_json_bool(task, home && strcmp(home, "/nowhere"));
 	cashet_json_bool(task, !getenv("MESSED") && getenv("PATH"));
-	cashet_json_bool(task, term.sa_handler == SIG_DFL && interrupt.sa_handler == SIG_DFL);
+	cashet_json_bool(task,
+			 term.sa_handler == SIG_DFL && interrupt.sa_handler == SIG_DFL);
 	cashet_json_bool(task, !sigismember(&mask, SIGTERM));
 	cashet_json_bool(task, alarm(0) == 0);
 	cashet_json_bool(task, fcntl(0, F_GETFD) >= 0);
