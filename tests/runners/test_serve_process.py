@@ -312,6 +312,28 @@ class Environment(ServeTest):
         load = worker.load(self.path("s"), name="f", packages=[{"name": "Fancy", "version": "1.3"}])
         self.assertIn("Fancy 1.2", worker.call(load).error["message"])
 
+    def test_a_package_of_another_version_needs_a_fresh_runner(self):
+        python = self.environment()
+        self.install("Fancy", "1.2", {"fancy.py": "n = 1\n"})
+        self.write({"s/train.py": "def f(): return __import__('fancy').n\n"})
+        site = self.path("venv", SITE)
+        for isolation in BOTH:
+            worker = Worker(python=python)
+            self.addCleanup(worker.close)
+            old = worker.load(self.path("s"), name="f", packages=[{"name": "fancy", "version": "1.2"}])
+            self.assertEqual(worker.call(old, isolation=isolation).value, b"1")
+            os.rename(os.path.join(site, "Fancy-1.2.dist-info"), os.path.join(site, "Fancy-1.3.dist-info"))
+            self.install("Fancy", "1.3", {"fancy.py": "n = 2\n"})
+            new = {"name": "f", "packages": [{"name": "fancy", "version": "1.3"}]}
+            worker.begin(worker.load(self.path("s"), **new), isolation=isolation)
+            self.assertIsNone(worker.frame())
+            self.assertEqual(worker.close(), 71)
+            worker = Worker(python=python)
+            self.addCleanup(worker.close)
+            self.assertEqual(worker.call(worker.load(self.path("s"), **new), isolation=isolation).value, b"2")
+            os.rename(os.path.join(site, "Fancy-1.3.dist-info"), os.path.join(site, "Fancy-1.2.dist-info"))
+            self.install("Fancy", "1.2", {"fancy.py": "n = 1\n"})
+
     def test_the_seed_of_hashes_is_the_tasks(self):
         self.write({"s/train.py": "import os, sys\ndef f():\n    return [hash('x'), sys.path, sorted(n for n in os.environ if 'PYTHON' in n or 'SEED' in n)]\n"})
         said = []

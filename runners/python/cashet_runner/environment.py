@@ -60,6 +60,18 @@ def distributions():
     return found
 
 
+def stamps(folders):
+    """What changes when a package is installed in one of @folders, or removed."""
+    found = []
+    for folder in folders:
+        try:
+            st = os.stat(folder)
+            found.append((st.st_ino, st.st_mtime_ns))
+        except OSError:
+            found.append(None)
+    return found
+
+
 def described(path):
     """(name, version) that a .dist-info or .egg-info says."""
     for file in (os.path.join(path, "METADATA"), os.path.join(path, "PKG-INFO"), path):

@@ -73,6 +73,8 @@ class Server:
         self.loads, self.sources, self.warm = {}, {}, {}
         self.place = self.process = self.flush = self.installed = None
         self.seen, self.cpu = 0, cpu_clock()
+        self.imported, self.searched = False, list(sys.path)
+        self.stamps = environment.stamps(self.searched)
 
     # ---- the loop ----
 
@@ -223,7 +225,7 @@ class Server:
             kind, data = encode(result)
             del result
             return kind, self.place.result(call.id, data)
-        except Malformed:
+        except (Malformed, Spoilt):
             raise
         except Refused as e:
             return 0, failures.report("refused", str(e))
@@ -258,6 +260,7 @@ class Server:
         if load.version and version != load.version and not version.startswith(load.version + "."):
             raise Refused("it was described for Python %s; this is %s, %s" % (load.version, version, sys.executable))
         self.compare(load.packages)
+        self.imported = True
         try:
             module = self.views.load(load.module, load.file)
         finally:
@@ -277,6 +280,11 @@ class Server:
         wanted = [(name, version) for name, version in packages if version is not None]
         if not wanted:
             return
+        stamps = environment.stamps(self.searched)
+        if stamps != self.stamps:
+            if self.imported:  # perhaps what was there before
+                raise Spoilt("packages were installed or removed while it ran")
+            self.stamps, self.installed = stamps, None
         if self.installed is None:
             self.installed = environment.distributions()
         here = [(name, self.installed.get(environment.plain(name))) for name, _ in wanted]
@@ -289,6 +297,8 @@ class Server:
         try:
             self.resolve(load)
             return None
+        except Spoilt:
+            raise
         except Refused as e:
             return failures.report("refused", str(e))
         except BaseException as e:

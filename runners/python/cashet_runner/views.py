@@ -22,7 +22,7 @@ modules = sys.modules
 
 
 class Spoilt(Exception):
-    """Another source cannot be served any more by this process."""
+    """This process cannot serve the source that comes next; a fresh one can."""
 
 
 class View:
