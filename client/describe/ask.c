@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #define ANSWER_MAX (64u << 20)
+#define STATUS_WRONG_CALL 2
 #define TIME_NS (120 * NS_PER_S)
 #define TIME_TARGET_NS (100 * NS_PER_MS)
 
@@ -148,11 +149,45 @@ static void add_end(struct buf *text, const struct process_end *end)
 		buf_add_str(text, " did not answer");
 }
 
+/* is_refusal() - a flag or an interpreter that it does not take: what is wrong is the call, not the program. */
+static bool is_refusal(const struct process_end *end)
+{
+	return end->has_status && WIFEXITED(end->status) &&
+	       WEXITSTATUS(end->status) == STATUS_WRONG_CALL && !end->output.size &&
+	       end->said.size;
+}
+
+/* refused() - with its own words, but for whose they are and where there are more. */
+static void refused(struct describer *d, struct describe_group *g,
+		    const struct process_end *end)
+{
+	CLEANUP_BUF struct buf text = {0};
+	const char *name = g->items[0]->language->program;
+	first_line(&end->said, &text);
+	const char *words = buf_cstr(&text);
+	if (!strncmp(words, name, strlen(name)) &&
+	    !strncmp(words + strlen(name), ": ", 2))
+		words += strlen(name) + 2;
+	char *more = strstr(words, "; cashet-runner-");
+	if (more)
+		*more = '\0';
+	describe_no_program(d, g, "refused", words,
+			    g->python ? "--python or python: names an interpreter, of "
+					"Python 3.9 or newer"
+				      : "");
+	for (size_t i = 0; i < g->count; i++)
+		g->items[i]->d.no_program = g->python != NULL;
+}
+
 /* went_wrong() - there is no answer, or none that can be read. */
 static void went_wrong(struct describer *d, struct describe_group *g,
 		       const struct process_end *end, const char *wrong)
 {
 	CLEANUP_BUF struct buf text = {0};
+	if (!wrong && is_refusal(end)) {
+		refused(d, g, end);
+		return;
+	}
 	buf_add_str(&text, g->program);
 	if (wrong)
 		buf_printf(&text, " gave an answer that cannot be read: %s", wrong);

@@ -244,6 +244,24 @@ Test(describe, one_that_dies_says_what_it_said)
 		   "needs Python 3.9");
 }
 
+Test(describe, one_that_refuses_the_call_says_why)
+{
+	const char *const flags[] = {"-fplugin=x"};
+	const struct describe_target t = {
+		.file = "f.c", .function = "f", .flags = flags, .flag_count = 1};
+	uint32_t number;
+	write_text(
+		"bin/cashet-runner-c",
+		"#!/bin/sh\necho 'cashet-runner-c: not this flag; cashet-runner-c help "
+		"says more' >&2; exit 2\n");
+	chmod("bin/cashet-runner-c", 0755);
+	cr_assert_eq(describer_want(d, &t, &number, &e), 0);
+	cr_assert_eq(describer_run(d, &e), 0);
+	cr_expect_eq(describe_fail(describer_get(d, number), &e), ERR_USAGE);
+	cr_expect_str_eq(e.what, "f.c:f: not this flag");
+	cr_expect_str_eq(e.next, "");
+}
+
 Test(describe, one_that_is_killed)
 {
 	fails_with("#!/bin/sh\nkill -9 $$\n", "signal 9");
