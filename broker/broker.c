@@ -459,6 +459,8 @@ void broker_free(struct broker *b)
 {
 	if (!b)
 		return;
+	if (b->stop && !b->exit_code)
+		store_mark_end(b);
 	life_fini(b);
 	care_stop(b);
 	query_stop(b);

@@ -167,6 +167,8 @@ void broker_stop(struct broker *b);
 
 /* ---- store.c: the directory, its lock and its sockets' names ---- */
 int store_open(struct broker *b, struct err *e);
+/** store_mark_end() - while its sockets are still there: this broker ends because it was meant to. */
+void store_mark_end(struct broker *b);
 void store_close(struct broker *b);
 /** store_socket() - heap: path of the control socket in run/, or where it had to move. */
 char *store_socket(struct broker *b, struct err *e);

@@ -1,7 +1,9 @@
 /* store.c - the store's directory: whose it is, and where its sockets are.
  *
- * DIR/run/lock is held for the life of the broker and names its pid. DIR/run/socket holds the path
- * of the control socket, since a path that is too long for a socket has to live elsewhere. */
+ * DIR/run/lock is held for the life of the broker and names its pid; a second line says that it has
+ * come to its end in an orderly manner, so that clients can tell that from a crash. DIR/run/socket
+ * holds the path of the control socket, since a path that is too long for a socket has to live
+ * elsewhere. */
 #include "broker/broker.h"
 
 #include "common/fs.h"
@@ -93,6 +95,13 @@ static int lock(struct broker *b, struct err *e)
 	err_next(e, "use that one (cashet broker status --store %s), or stop it: kill %d",
 		 b->store, pid);
 	return ERR_FAILED;
+}
+
+void store_mark_end(struct broker *b)
+{
+	static const char end[] = STORE_END_MARK "\n";
+	if (b->lock_fd >= 0 && fs_write_all(b->lock_fd, end, sizeof end - 1) < 0)
+		log_debug("end not marked", "store=%s", b->store);
 }
 
 int store_open(struct broker *b, struct err *e)

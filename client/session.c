@@ -8,6 +8,9 @@
 #include "client/local.h"
 #include "client/private_broker.h"
 #include "common/clock.h"
+#include "common/fs.h"
+#include "common/pure/mem.h"
+#include "proto/endpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +25,7 @@
 #define BACKOFF_LAST_NS (500 * NS_PER_MS)
 #define BACKOFF_DRAINING_NS (200 * NS_PER_MS) /* what it runs has to end first */
 #define SHORT_LIFE_NS                                                                    \
-	(2 * NS_PER_S) /* of a private broker that was started, answered and went */
+	(2 * NS_PER_S) /* of a private broker that was started, answered and broke down */
 #define SHORT_LIVES_MAX 20
 #define HANDSHAKES_MAX 3 /* that failed without a reason, before the keys are blamed */
 
@@ -84,6 +87,19 @@ void handle_present(struct cashet *c)
 	}
 }
 
+/* Did the private broker that was lost come to its end as it should, asked to by a client of another
+ * version, say? It has marked its lock, which the next one will not have taken yet. */
+static bool has_ended_well(const struct cashet *c)
+{
+	CLEANUP_BUF struct buf text = {0};
+	CLEANUP_FREE char *path = NULL;
+	if (c->where.url || asprintf(&path, "%s/run/lock", c->where.dir) < 0)
+		return false;
+	return fs_read_file(path, 4096, &text) == 0 &&
+	       text.size > strlen(STORE_END_MARK) &&
+	       memmem(text.data, text.size, STORE_END_MARK, strlen(STORE_END_MARK));
+}
+
 static void drop(struct cashet *c)
 {
 	if (c->transport)
@@ -91,7 +107,8 @@ static void drop(struct cashet *c)
 	c->transport = NULL;
 	uint64_t now = clock_mono_ns();
 	if (c->greeted) {
-		bool is_short = !c->turned_away && now - c->began_ns < SHORT_LIFE_NS;
+		bool is_short = !c->turned_away && now - c->began_ns < SHORT_LIFE_NS &&
+				!has_ended_well(c);
 		c->short_lives = is_short ? c->short_lives + 1 : 0;
 		c->lost_ns = now;
 	}

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 #define ENDPOINT_PORT 7410
+#define STORE_END_MARK                                                                   \
+	"ended" /* in a store's run/lock, behind the pid of a broker that was meant to end */
 #define ENDPOINT_HANDSHAKE_MS 3000
 
 /** endpoint_check() - tcp://HOST:PORT or ipc://PATH. Return: 0, or ERR_USAGE in @e. */
