@@ -52,7 +52,7 @@ const struct command command_table[] = {
 			"Nothing runs before the last line was read.",
 		.examples =
 			"cashet map score.py:score --over items.jsonl -o scores.jsonl\n"
-			"cashet map f.py:f --over - --kw scale=0.5 < numbers",
+			"cashet map f.py:f --over - --kw scale=0.5",
 		.options = OPTIONS_MAP | OPTIONS_SUBMIT | OPTIONS_DETACH | OPTIONS_CALL |
 			   OPTIONS_DESCRIBE,
 		.least = 1,

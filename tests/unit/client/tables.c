@@ -95,7 +95,7 @@ Test(tables, examples_can_be_typed)
 			char line[256], *argv[32], *save;
 			int argc = 0;
 			size_t used = 0, size = strcspn(at, "\n");
-			snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n|<>)"),
+			snprintf(line, sizeof line, "%.*s", (int)strcspn(at, "\n|>)"),
 				 at);
 			at += size + (at[size] == '\n');
 			char *from = strstr(line, "cashet ");
