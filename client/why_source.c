@@ -333,6 +333,8 @@ static int look_at_code(struct sides *s, size_t number)
 {
 	struct cashet_change *c = &(*s->changes)[number];
 	const char *name = c->name;
+	bool same_mode = c->old.type == c->now.type;
+	size_t before = *s->count;
 	struct wheres w = {.path = name};
 	const struct source_unit *old = unit_of(&s->old, name),
 				 *now = unit_of(&s->now, name);
@@ -351,6 +353,9 @@ static int look_at_code(struct sides *s, size_t number)
 			buf_printf(&w.text, "; and %zu more", w.count - WHERE_MAX);
 		c->where = texts_add(s->texts, &w.text);
 		r = c->where ? 0 : handle_no_memory(s->e);
+	} else if (!r && same_mode && *s->count > before) {
+		c->how =
+			CASHET_SAME; /* but for what it reaches, which is told by itself */
 	}
 	buf_fini(&w.text);
 	if (!r && s->diffs)

@@ -116,6 +116,18 @@ class Why(WhyTest):
         self.assertTrue(change["only_comments"])
         self.assertIn("only comments/whitespace", self.site.run("why", f"{again['batch']}:1").out)
 
+    def test_what_a_script_reaches_is_the_cause_and_the_script_is_none(self):
+        train = "import scale\n" + TRAIN.replace("lr * len", "lr * scale.FACTOR * len")
+        self.site.write("scale.py", "FACTOR = 1\n")
+        self.submit(train=train)
+        self.site.write("scale.py", "FACTOR = 2\n")
+        for text in (train, train.replace("# careful", "# so careful")):
+            said = self.site.run(self.sweep(train=text), "--dry-run", program="cashet-submit")
+            self.assertIn("scale.py:FACTOR  line 1 changed", said.out)
+            self.assertNotIn("train.py ", said.out)
+        why = self.why_task(self.submit(train=text))
+        self.assertEqual(self.causes(why), [("definition", "FACTOR")])
+
     def test_a_changed_value_is_named(self):
         self.submit()
         again = self.submit(lrs="[0.1, 0.3]")
