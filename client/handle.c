@@ -120,7 +120,6 @@ int handle_open(struct cashet **cp, const struct cashet_options *options, struct
 	c->connect_ns = options->connect_ns ? options->connect_ns : HANDLE_CONNECT_NS;
 	c->interrupted = options->interrupted;
 	c->interrupted_arg = options->interrupted_arg;
-	c->lost_ns = clock_mono_ns();
 	process_instance(c->instance);
 	int r = open_into(c, options, e);
 	if (r) {

@@ -76,8 +76,9 @@ struct cashet {
 	uint64_t heard_ns;  /* anything, in this session */
 	uint64_t pumped_ns; /* when we last looked */
 	uint64_t ping_ns;   /* when the next is due */
-	uint64_t lost_ns;   /* since when there has been no greeted session */
-	uint64_t retry_ns;  /* begin no session before */
+	uint64_t
+		lost_ns; /* since when a session has been wanted in vain; 0: not yet, greeted */
+	uint64_t retry_ns; /* begin no session before */
 	uint64_t backoff_ns;
 	uint32_t
 		short_lives; /* in a row: brokers that went soon after they had answered */

@@ -310,6 +310,8 @@ static int get_session(struct cashet *c, uint64_t until_ns, uint64_t patience_ns
 		       struct err *e)
 {
 	uint64_t now = clock_mono_ns();
+	if (!c->lost_ns)
+		c->lost_ns = now; /* the first attempt: what came before was no waiting */
 	if (now < c->retry_ns) {
 		uint64_t pause =
 			least(c->retry_ns, until_ns > now ? until_ns : now) - now;

@@ -55,7 +55,7 @@ void direct_tail_add(struct direct_tail *tail, uint64_t at, const struct iovec *
 	for (int i = 0; i < count; i++) {
 		const uint8_t *from = parts[i].iov_base;
 		uint64_t end = at + parts[i].iov_len;
-		if (end > boundary) {
+		if (parts[i].iov_len && end > boundary) {
 			uint64_t skip = at < boundary ? boundary - at : 0;
 			memcpy(tail->bytes + (at + skip) % DIRECT_ALIGN, from + skip,
 			       parts[i].iov_len - skip);

@@ -98,7 +98,9 @@ tasks:
         store = os.path.join(folder, "store")
         self.site.submit(file, "--store", store)
         until(lambda: not processes_with(store), "the private broker to leave")
-        mount("-o", "remount,ro", folder)
+        # One that is ending has no command line any more, but its files.
+        until(lambda: subprocess.run(["mount", "-o", "remount,ro", folder], stderr=subprocess.DEVNULL)
+              .returncode == 0, "the file system to be left alone")
         for done in (self.site.run(file, "--store", store, program="cashet-submit"),
                      self.site.run("--store", store, program="cashet-broker")):
             self.refused(done, store, "ead-only file system")
