@@ -228,5 +228,11 @@ int submitting_refuse_call(struct cli *cli)
 		return cli_usage(cli, next,
 				 "arguments are for functions, and %.200s names none",
 				 cli->words.items[0]);
+	if (describe_language(cli->words.items[0]))
+		return cli_usage(
+			cli, next,
+			"%.200s is a source, and no batch file: say which of its "
+			"functions is called",
+			cli->words.items[0]);
 	return 0;
 }

@@ -240,6 +240,8 @@ class Calling(unittest.TestCase):
                 (["f.py:nope"], "defines no nope"),
                 (["gone.py:f"], "there is no such file"),
                 (["f.py:add", "99999999999999999999"], "does not fit"),
+                (["f.py:add", "1e400"], "floats end at"),
+                (["f.py"], "say which of its functions"),
                 (["f.py:add", "[1,"], "not valid JSON"),
                 (["f.py:add", "@gone.txt"], "gone.txt"),
                 (["f.py:add", "1", "--kw", "x"], "--kw takes NAME=VALUE"),
