@@ -242,6 +242,8 @@ class Warnings(RunnerTest):
                 ("getattr(b, x)", "import b", "computed-name", "getattr"),
                 ("(lambda: getattr(x, x))", "", "computed-name", "getattr"),
                 ("globals()[x]", "", "computed-name", "globals"),
+                ("sys.modules['b'].n", "import sys", "computed-name", "sys.modules"),
+                ("known.get(x)", "from sys import modules as known", "computed-name", "sys.modules"),
                 ("eval(x)", "", "runs-text", "eval"), ("exec(x)", "", "runs-text", "exec"),
                 ("compile(x, '', 'exec')", "", "runs-text", "compile"),
                 ("runpy.run_path(x)", "import runpy", "runs-text", "runpy.run_path"),

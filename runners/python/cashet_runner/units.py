@@ -22,6 +22,9 @@ class Unit:
         return self.module.statements[self.index]
 
     def external(self, target, node):
+        if target.dotted not in self.externals and (target.dotted + ".").startswith("sys.modules."):
+            self.warn("computed-name", "sys.modules", "a module that is taken out of sys.modules "
+                      "does not count", node)
         self.externals.setdefault(target.dotted, (target, node))
 
     def warn(self, name, subject, message, node):
