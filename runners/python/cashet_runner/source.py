@@ -1,7 +1,7 @@
 """A source file, from bytes to a tree, with an error of our own for everything that can be wrong with it.
 
 Decoding follows PEP 263 by hand: the interpreter's own would say less about where a bad byte is, and says it
-differently in each version. The tree is made by compile(); nothing that comes out of it is ever run.
+differently in each version. The tree is made by compile() with the flag that stops it there: no code.
 """
 
 import ast
@@ -132,9 +132,7 @@ def place(data, at):
 def parse(text, file):
     """The tree. Whatever the parser does instead becomes a Problem."""
     try:
-        tree = compile(text, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-        check(tree, file)
-        return tree
+        return compile(text, file, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
     except SyntaxError as e:
         message = e.msg or "not understood"
         if "nested" in message or "too complex" in message:
@@ -145,15 +143,6 @@ def parse(text, file):
         raise too_deep(file) from None
     except (ValueError, OverflowError) as e:
         raise Problem("syntax", str(e), file) from None
-
-
-def check(tree, file):
-    """What only the compiler finds: a return outside of a function, a name that is global too late. Its code
-    is thrown away unrun."""
-    try:
-        compile(tree, file, "exec", dont_inherit=True)
-    except (RecursionError, MemoryError, ValueError, OverflowError):
-        pass  # the importer may have more room
 
 
 def too_deep(file, line=0, column=0):
