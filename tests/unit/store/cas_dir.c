@@ -266,13 +266,11 @@ Test(cas_dir, what_a_crash_left_in_tmp_is_gone_after_opening)
 {
 	struct err e = {0};
 	struct cas_put *put = NULL;
-	enum {
-		SIZE = 12 << 20
-	}; /* more than may be on its way: some of it has been written */
-	uint8_t *data = random_bytes(SIZE), name[DIGEST_SIZE];
+	size_t size = 12 << 20; /* more than is on its way at a time */
+	uint8_t *data = random_bytes(size), name[DIGEST_SIZE];
 	cr_assert_eq(cas_put(cas, "hello", 5, NULL, name), 0);
 	cr_assert_eq(cas_put_open(cas, &put), 0);
-	cr_assert_eq(cas_put_write(put, data, SIZE), 0);
+	cr_assert_eq(cas_put_write(put, data, size), 0);
 	cr_assert_eq(files_in("tmp"), 1);
 	struct cas *after = NULL; /* as if the process had died */
 	cr_assert_eq(cas_open_dir(&after, folder, &e), 0, "%s", e.what);
