@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ORPHANS_AT_ONCE 256
 #define ORPHAN_NS (60 * NS_PER_S)
 
 static void free_def(struct broker *b, struct function_def *def);
@@ -228,23 +229,29 @@ static bool client_is_here(struct broker *b, const struct batch *batch)
 	return false;
 }
 
+static struct batch *find_orphan(struct broker *b)
+{
+	struct list *at;
+	list_for_each (at, &b->batches.unsealed) {
+		struct batch *batch = container_of(at, struct batch, unsealed);
+		if (client_is_here(b, batch))
+			batch->orphan_ns = b->now;
+		else if (b->now - batch->orphan_ns >= ORPHAN_NS)
+			return batch;
+	}
+	return NULL;
+}
+
 void batches_orphans(struct broker *b)
 {
-	struct list *at, *next;
-	list_for_each_safe (at, next, &b->batches.unsealed) {
-		struct batch *batch = container_of(at, struct batch, unsealed);
-		if (client_is_here(b, batch)) {
-			batch->orphan_ns = b->now;
-			continue;
-		}
-		if (b->now - batch->orphan_ns < ORPHAN_NS)
-			continue;
+	struct batch *batch;
+	/* The list may look quite different after each; what is left is seen to in a second. */
+	for (int i = 0; i < ORPHANS_AT_ONCE && (batch = find_orphan(b)); i++) {
 		log_info("batch discarded",
 			 "batch=%llu why=its client left before the end",
 			 (unsigned long long)batch->number);
 		struct core_event event = {.type = CORE_EV_BATCH_DISCARD,
 					   .batch = batch->number};
 		broker_step(b, &event);
-		return; /* the list may look quite different now; the rest in a second */
 	}
 }

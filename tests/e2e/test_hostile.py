@@ -262,9 +262,15 @@ class Hostile(SiteTest):
         peer.hello()
         for i in range(2000):
             peer.say(zmtp.SUBMIT_CHUNK, pb((1, os.urandom(16)), (2, 0), (3, pb((1, "b")))), i + 1)
-            if i % 100 == 99:
+            if i % 20 < 19:
+                continue
+            try:
                 peer.say(zmtp.PING, pb((1, i)), 1 << 40)
                 peer.hear(zmtp.PONG)
+            except (ConnectionError, socket.timeout):  # too slow: what was durable late came at once
+                peer.close()
+                peer = self.peer()
+                peer.hello()
         peer.close()
         self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], [])
         self.assert_unharmed()

@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import time
 
 GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 16 + b"\0" + b"\0" * 31
 CLIENT, WORKER = 0, 1
@@ -133,10 +134,12 @@ class Peer:
             out += bytes([2 | (i + 1 < len(frames))]) + struct.pack(">Q", len(body)) + body
         self.s.sendall(out)
 
-    def recv(self):
-        """The next message, all its frames; commands (ZMTP heartbeats) are answered."""
+    def recv(self, end=float("inf")):
+        """The next message, all its frames; commands (ZMTP heartbeats) are answered until @end."""
         frames = []
         while True:
+            if time.monotonic() > end:
+                raise socket.timeout("nothing but heartbeats")
             flags, body = self.frame()
             if flags & 4:
                 if body.startswith(b"\x04PING"):
@@ -153,9 +156,10 @@ class Peer:
         self.send(pb((1, serial), (what, body)))
 
     def hear(self, *wanted):
-        """Skip messages until one of `wanted`; its (kind, fields)."""
+        """Skip messages until one of `wanted`; its (kind, fields). Heartbeats are no answer: not for ever."""
+        end = time.monotonic() + 20
         while True:
-            envelope = unpb(self.recv()[0])
+            envelope = unpb(self.recv(end)[0])
             for kind in wanted:
                 if kind in envelope:
                     return kind, unpb(envelope[kind][0])
