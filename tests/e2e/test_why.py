@@ -95,7 +95,7 @@ class Why(WhyTest):
         self.assertRegex(lines[3], r"^  params    lr seed +unchanged$")
         # The same by the commit's hash.
         commit = again["tasks"][1]["commit"]
-        said = lambda text: re.sub(r"\(.* ago\)", "(AGO)", text)
+        said = lambda text: re.sub(r"\((.* ago|just now)\)", "(AGO)", text)
         self.assertEqual(said(self.site.run("why", commit[:10]).out), said(text))
 
     def test_a_comment_does_not_count_unless_bytes_do(self):
