@@ -7,13 +7,29 @@ import subprocess
 import sys
 import unittest
 
-from runner import PROGRAM, RunnerTest, answer, start
+from runner import PROGRAM, RunnerTest, answer, pythons, start
 
 DEEP = "def f():\n    return "
 
 # file, content, error, line, column (0: not said by every version)
 BAD = [
     ("syntax.py", "x = 1\ndef f(:\n    return 1\n", "syntax", 2, 7),
+    # what only the second half of the compiler refuses
+    ("return.py", "def f():\n    return 1\n\n\nreturn 3\n", "syntax", 5, 1),
+    ("in_class.py", "class f:\n    x = 'é'; return 1\n", "syntax", 2, 14),
+    ("break.py", "def f():\n    'é'; break\n", "syntax", 2, 10),
+    ("continue.py", "if f:\n    continue\n", "syntax", 2, 5),
+    ("nonlocal.py", "def f(): pass\nnonlocal x\n", "syntax", 2, 1),
+    ("unbound.py", "def f():\n    nonlocal x\n", "syntax", 2, 5),
+    ("twice.py", "x = 1\ndef f(a, b, a): pass\n", "syntax", 2, 0),
+    ("await.py", "def f():\n    await g()\n", "syntax", 2, 5),
+    ("yield.py", "def f(): pass\nx = yield 1\n", "syntax", 2, 5),
+    ("from.py", "async def f():\n    yield from x\n", "syntax", 2, 5),
+    ("global.py", "def f():\n    'éé'; x = 1; global x\n", "syntax", 2, 18),
+    ("constant.py", "def f():\n    __debug__ = 1\n", "syntax", 2, 5),
+    ("future.py", "x = 1\nfrom __future__ import annotations\ndef f(): pass\n", "syntax", 2, 1),
+    ("except.py", "def f():\n    try: pass\n    except: pass\n    except E: pass\n", "syntax", 0, 0),
+    ("stars.py", "def f():\n    a, *b, *c = x\n", "syntax", 2, 5),
     ("indent.py", "def f():\n    x\n  y\n", "syntax", 3, 0),
     ("open.py", "def f():\n    return (1,\n", "syntax", 2, 0),
     ("number.py", DEEP + "9" * 5000 + "\n", None, 0, 0),
@@ -78,6 +94,25 @@ class Hostile(RunnerTest):
         self.write({"train.py": "from helpers import g\ndef f(): return g()\n", "helpers.py": "def g(:\n"})
         row = self.describe("train.py:f")
         self.assertEqual((row["error"]["file"], row["error"]["line"]), (self.path("helpers.py"), 1))
+        self.write({"helpers.py": "def g(): pass\n\nreturn 1\n"})
+        error = self.describe("train.py:f")["error"]
+        self.assertEqual((error["name"], error["file"], error["line"], error["column"]),
+                         ("syntax", self.path("helpers.py"), 3, 1))
+
+    def test_what_only_the_compiler_refuses_is_refused_by_every_python(self):
+        wrong = [(name, content, line, column) for name, content, _, line, column in BAD[1:16]]
+        self.write({name: content for name, content, *_ in wrong})
+        for minor, path in pythons():
+            rows = answer("describe", *[self.path(name) + ":f" for name, *_ in wrong], python=path)["targets"]
+            for (name, _, line, column), row in zip(wrong, rows):
+                with self.subTest(name, python=minor):
+                    error = row["error"]
+                    self.assertEqual((error["name"], error["file"]), ("syntax", self.path(name)))
+                    self.assertGreater(min(error["line"], error["column"]), 0)
+                    if line:
+                        self.assertEqual(error["line"], line)
+                    if column:
+                        self.assertEqual(error["column"], column)
 
     def test_what_is_no_file(self):
         os.mkdir(self.path("folder.py"))

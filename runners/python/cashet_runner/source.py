@@ -1,7 +1,8 @@
 """A source file, from bytes to a tree, with an error of our own for everything that can be wrong with it.
 
 Decoding follows PEP 263 by hand: the interpreter's own would say less about where a bad byte is, and says it
-differently in each version. The tree is made by compile() with the flag that stops it there: no code.
+differently in each version. The tree is made by compile(), which never runs anything; what only its second half
+refuses (a return outside of a function) is found by going through that too, and throwing the code away.
 """
 
 import ast
@@ -30,15 +31,31 @@ class Source:
         self.text = decode(data, file)
         self._lines = None
         self.tree = parse(self.text, file)
+        self._check()
 
     def column(self, node):
         """Where @node begins, in characters from 1: the tree counts bytes from 0."""
+        return self._characters(node.lineno, getattr(node, "col_offset", 0))
+
+    def _characters(self, line, offset):
+        """The column, from 1, of byte @offset of @line."""
         if self._lines is None:
             self._lines = self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        offset = getattr(node, "col_offset", 0)
-        if node.lineno > len(self._lines):
+        if line > len(self._lines):
             return offset + 1
-        return len(self._lines[node.lineno - 1].encode("utf-8")[:offset].decode("utf-8", "replace")) + 1
+        return len(self._lines[line - 1].encode("utf-8", "replace")[:offset].decode("utf-8", "replace")) + 1
+
+    def _check(self):
+        """Problem if Python would refuse to import it, although there is a tree. An importer may have more room than
+        there is here, so what is too deep is left to it."""
+        try:
+            compile(self.text, self.file, "exec", dont_inherit=True)
+        except SyntaxError as e:  # its place is in bytes; Python 3.9 does not know some
+            known = bool(e.lineno)
+            raise Problem("syntax", said(e), self.file, e.lineno if known else 0,
+                          self._characters(e.lineno, max((e.offset or 1) - 1, 0)) if known else 0) from None
+        except (RecursionError, MemoryError, ValueError, OverflowError):
+            pass
 
 
 def read(file):
@@ -137,12 +154,15 @@ def parse(text, file):
         message = e.msg or "not understood"
         if "nested" in message or "too complex" in message:
             raise too_deep(file, e.lineno or 0, e.offset or 0) from None
-        raise Problem("syntax", "%s (as Python %d.%d reads it)" % ((message,) + sys.version_info[:2]),
-                      file, e.lineno or 1, e.offset or 1) from None
+        raise Problem("syntax", said(e), file, e.lineno or 1, e.offset or 1) from None
     except (RecursionError, MemoryError):
         raise too_deep(file) from None
     except (ValueError, OverflowError) as e:
         raise Problem("syntax", str(e), file) from None
+
+
+def said(e):
+    return "%s (as Python %d.%d reads it)" % ((e.msg or "not understood",) + sys.version_info[:2])
 
 
 def too_deep(file, line=0, column=0):

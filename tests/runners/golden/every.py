@@ -43,7 +43,7 @@ def texts(a, b=3, w=4):
 def collections(a):
     x = [], [1, *a], (), (1,), (*a, 2), {1}, {*a, 1}, {}, {1: 2, **a, "x": 3}
     y = [i for i in a], {i for i in a if i if not i}, {i: j for i, j in a for k in j}, (i for i in a), [[j for j in i] for i in a]
-    z = [k := 1, (n := len(a)) > 1], [last := i for i in a], [i async for i in a] if False else None
+    z = [k := 1, (n := len(a)) > 1], [last := i for i in a]
     return x, y, z, k, n, last
 
 
@@ -103,7 +103,7 @@ async def coroutines(a):
     else:
         pass
     async with a as b, b:
-        return [i async for i in a], {await i for i in a}, [await i for i in a if await i]
+        c = [i async for i in a], {await i for i in a}, [await i for i in a if await i]
     await asyncio.sleep(0)
     yield 1
 

@@ -3,7 +3,7 @@ def entry(a, *b: *tuple):
     try:
         a[*b], a[1, *b], a[*b, :]
     except* (ValueError, TypeError) as e:
-        return e
+        a = e
     except* OSError:
         pass
     else:
