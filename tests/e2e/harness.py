@@ -8,6 +8,7 @@ CASHET_BIN is the folder of the programs.
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -65,17 +66,37 @@ def processes_with(text):
     return found
 
 
+taken = []  # names of the ports that are ours, until this process ends
+
+
 def free_port():
-    """A TCP port p with p and p + 1 free just now."""
+    """A TCP port p with p and p + 1 free: none that the kernel gives to others, and of all tests that run
+    at once ours alone."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        first = int(f.read().split()[0])
     while True:
-        with socket.socket() as a, socket.socket() as b:
-            a.bind(("127.0.0.1", 0))
-            port = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-                return port
-            except (OSError, OverflowError):
-                continue
+        port = random.SystemRandom().randrange(*((10000, first - 1) if first > 12000 else (61000, 65535)), 2)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0cashet-test-port-{port}")
+            for p in (port, port + 1):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", p))
+        except OSError:
+            name.close()
+            continue
+        taken.append(name)
+        return port
+
+
+def with_enough_time(attempt, first=0.5):
+    """attempt(seconds) with limits that grow until one is enough: it returns False if the time was too
+    short for what should happen in it. For limits of tasks on a machine of any speed."""
+    seconds = first
+    while attempt(seconds) is False:
+        seconds *= 4
+        if seconds > PATIENCE:
+            raise AssertionError(f"{seconds / 4:g} s were not enough")
 
 
 class Run:

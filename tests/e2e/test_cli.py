@@ -185,6 +185,7 @@ tasks:
         self.assertIn("submit", self.cashet("help").out)
 
     def test_status_and_workers(self):
+        self.site.variables["CASHET_PRIVATE_IDLE"] = "600"
         self.sweep()
         self.assertTrue(self.cashet("broker", "status", "--json").json["private"])
         self.assertEqual(self.cashet("worker", "ls", "--json").json["workers"][0]["name"], "local")
@@ -275,13 +276,16 @@ tasks:
                         .replace("run: [cat, '${inputs.f}']", "run: 'cp ${inputs.f} ${outputs.o}'"))
         last = None
         for _ in range(3):  # the broker of the removed one goes, and takes nothing of the new one
-            result = self.site.submit(self.site.path("s.yaml"), timeout=20)
+            result = self.site.submit(self.site.path("s.yaml"))
             self.assert_counts(result, executed=1)
             until(lambda: not last or not alive(last), "the broker of the removed store to end")
             last = self.cashet("broker", "status", "--json").json["pid"]
             self.assertTrue(os.path.exists(self.site.path(".cashet/run/worker.pid")))
-            self.assertEqual(len(self.cashet("get", f"{result['batch']}:0", timeout=15).out), 5000)
-            shutil.rmtree(self.site.path(".cashet"))
+            self.assertEqual(len(self.cashet("get", f"{result['batch']}:0").out), 5000)
+            store = self.site.path(".cashet")
+            os.rename(store, self.site.path("gone"))  # at once; below, what is in it may still change
+            until(lambda: shutil.rmtree(self.site.path("gone"), ignore_errors=True) or
+                  not os.path.exists(self.site.path("gone")), "the store to be removed")
 
     def test_sockets_that_were_removed_are_made_anew_by_the_broker_that_lives(self):
         self.site.write("f.txt", "x" * 5000)
@@ -292,8 +296,7 @@ tasks:
 """ % self.site.path("go"))
         for store in (self.site.path("here"), self.site.path("d" * 90)):
             with self.subTest(store=store):
-                env = {"CASHET_DIR": store}
-                self.site.variables = env
+                self.site.variables = {"CASHET_DIR": store, "CASHET_PRIVATE_IDLE": "600"}
                 running = self.site.start_submit(self.site.path("s.yaml"), "--force")
                 until(lambda: self.site.run("ps").out.count("running"), "the task to run")
                 pid = self.cashet("broker", "status", "--json").json["pid"]

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import unittest
 
-from harness import BIN, Process, SiteTest, free_port, main, until
+from harness import BIN, PATIENCE, Process, SiteTest, free_port, main, until
 
 ECHO = "version: 1\ntasks: {t: {run: [echo, hi]}}\n"
 
@@ -78,7 +78,7 @@ class Keys(SiteTest):
         url = f"tcp://127.0.0.1:{free_port()}"
         def starts(*options, **env):
             worker = subprocess.run([os.path.join(BIN, "cashet-worker"), "--broker", url, *options],
-                                    capture_output=True, text=True, env=self.site.env(**env), timeout=60)
+                                    capture_output=True, text=True, env=self.site.env(**env), timeout=PATIENCE)
             self.assertEqual((worker.returncode, worker.stdout), (4, ""), worker.stderr)
             return worker.stderr
         for word in ("cashet key new", "--role worker", "--insecure", "CASHET_INSECURE=1", url):
@@ -134,6 +134,7 @@ class Network(SiteTest):
     def test_garbage_from_a_stranger_has_no_effect_on_others(self):
         self.site.broker("--insecure", listen="tcp")
         self.site.worker()
+        before = self.refused()
         host, port = self.site.url[len("tcp://"):].split(":")
         greeting = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 16 + b"\0" + b"\0" * 31
         for body in (b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 200, b"\0" * 64):
@@ -153,7 +154,6 @@ class Network(SiteTest):
                 s.sendall(os.urandom(4096))
         self.assert_counts(self.site.submit(self.site.write("e.yaml", ECHO)), executed=1)
         # what libzmq did not let through is counted too, once it cannot be a handshake any more
-        before = self.refused()
         until(lambda: self.refused() >= before + 3, "three strangers to be counted")
 
     def test_more_work_than_workers_waits_for_one(self):
@@ -170,11 +170,11 @@ class Network(SiteTest):
 version: 1
 tasks:
   t:
-    run: "echo $CUDA_VISIBLE_DEVICES ; sleep 0.3"
+    run: "echo $CUDA_VISIBLE_DEVICES; echo >> %s; while test $(wc -l < %s) -lt 2; do sleep 0.05; done"
     env: {X: "${p.x}"}
     resources: {gpus: 1}
     sweep: {params: {x: [1, 2, 3, 4]}}
-""")
+""" % (self.site.path("began"), self.site.path("began")))
         result = self.site.submit(file)
         seen = {self.site.run("get", f"{result['batch']}:{i}").out.strip() for i in range(4)}
         self.assertEqual(seen, {"4", "7"})

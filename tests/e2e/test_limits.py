@@ -12,20 +12,23 @@ class FewOpenFiles(SiteTest):
         worker = self.site.worker("node-1", 4, prefix=self.limited(64))
         self.site.write("in.txt", "hello\n")
         deep = "/".join("d" * 60)
+        go = self.site.path("go")
         file = self.site.write("b.yaml", f"""
 version: 1
 tasks:
-  held: {{run: "sleep 0.3; echo ${{p.i}}", resources: {{cpus: 0.05}}, priority: 1,
+  held: {{run: "while ! test -e {go}; do sleep 0.1; done; echo ${{p.i}}", resources: {{cpus: 0.05}}, priority: 1,
          sweep: {{params: {{i: {{range: [0, 60]}}}}}}}}
   deep: {{run: "cp ${{inputs.f}} o; mkdir -p {deep}; echo ${{p.i}} > {deep}/x", resources: {{cpus: 0.05}},
          inputs: {{f: {{file: in.txt}}}}, outputs: {{o: o, d: d}},
          sweep: {{params: {{i: {{range: [0, 20]}}}}}}}}
   all: {{run: "cat ${{inputs.x}}", inputs: {{x: {{ref: "deep.*.o"}}}}}}
 """)
-        result = self.site.submit(file)
+        submit = self.site.start_submit(file)
+        until(lambda: "no more tasks at a time" in worker.text(), "the worker to be at its limit")
+        self.site.write("go", "")
+        result = submit.finish()
         self.assert_counts(result, total=81, executed=81)
         self.assertEqual({t["attempts"] for t in result["tasks"]}, {1})
-        self.assertIn("no more tasks at a time", worker.text())
         self.assertNotIn("Too many open files", worker.text())
 
     def test_too_few_are_refused_at_the_start(self):

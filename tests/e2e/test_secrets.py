@@ -107,15 +107,16 @@ class Canary(SecretsTest):
         pid = self.site.path("pid")
         running = self.site.start_submit(self.site.write("r.yaml", f"""
 version: 1
-tasks: {{r: {{run: "echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 600", secrets: [TOKEN]}}}}
+tasks: {{r: {{run: "echo $$ > {pid}; exec sleep 600", secrets: [TOKEN]}}}}
 """))
-        sleeper = int(until(lambda: self.site.read("pid"), "the task to run"))
+        until(lambda: self.site.read("pid").endswith("\n"), "the task to run")
+        sleeper = int(self.site.read("pid"))
         until(lambda: (sleeper, "environ") in self.processes(), "the task to have it")
         self.assertEqual(set(self.processes()), {(sleeper, "environ")})
         slots = [pid for pid in processes_with(self.site.dir) if self.name_of(pid) == "cashet-slot"]
         self.assertTrue(slots)
         for pid in slots:
-            self.assertFalse(CANARY.encode() in self.memory_of(pid), "a slot keeps it")
+            until(lambda: CANARY.encode() not in self.memory_of(pid), "a slot to forget it")
         self.assertEqual(self.holders(), [path])
         self.site.run("cancel", self.site.run("ps", "--json").json["batches"][0]["batch"])
         running.finish(code=None)

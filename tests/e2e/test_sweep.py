@@ -120,13 +120,15 @@ class Sweep(SiteTest):
         self.assertEqual({r["status"] for r in rows}, {"completed"})
 
     def test_ctrl_c_detaches_and_says_how_to_come_back(self):
-        file = self.site.write("slow.yaml", "version: 1\ntasks: {t: {run: [sleep, '2']}}\n")
+        file = self.site.write("slow.yaml", "version: 1\ntasks: {t: {run: 'while ! test -e %s; do sleep 0.05; "
+                               "done'}}\n" % self.site.path("go"))
         submit = self.site.start_submit(file)
         until(lambda: self.site.run("ps", "--json").code == 0 and
               self.site.run("ps", "--json").json["batches"], "the batch to show")
         submit.signal(signal.SIGINT)
         self.assertEqual(submit.wait(), 130)
         self.assertIn("cashet wait", submit.text())
+        self.site.write("go", "")
         self.assertEqual(self.site.run("wait").code, 0)
 
     def test_jsonl_of_many_tasks_runs_and_is_cached(self):

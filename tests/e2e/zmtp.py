@@ -5,6 +5,8 @@ import socket
 import struct
 import time
 
+from harness import PATIENCE
+
 GREETING = b"\xff" + b"\0" * 8 + b"\x7f\x03\x00NULL" + b"\0" * 16 + b"\0" + b"\0" * 31
 CLIENT, WORKER = 0, 1
 
@@ -93,7 +95,7 @@ class Peer:
             address = (host, int(port) + blobs)
         if receive_buffer:
             self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.s.settimeout(20)
+        self.s.settimeout(PATIENCE)
         self.s.connect(address)
         self.buffer = b""
         self.s.sendall(GREETING)
@@ -157,7 +159,7 @@ class Peer:
 
     def hear(self, *wanted):
         """Skip messages until one of `wanted`; its (kind, fields). Heartbeats are no answer: not for ever."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while True:
             envelope = unpb(self.recv(end)[0])
             for kind in wanted:
