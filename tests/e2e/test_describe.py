@@ -345,7 +345,7 @@ class Calling(unittest.TestCase):
             process.stdin.write(b"%d\n" % (1000000 + i))
             if i % 500 == 0:
                 process.stdin.flush()
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=PATIENCE * 3)
         self.assertEqual(process.returncode, 0, err)
         self.assertEqual([int(x) for x in out.split()], [(1000000 + i) ** 2 for i in range(2000)])
 
