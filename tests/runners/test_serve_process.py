@@ -24,7 +24,8 @@ SPOILS = [  # what is done to descriptors and streams
     "os.dup2(os.open('/dev/null', os.O_WRONLY), 1); print('lost')", "sys.stdout.close()", "sys.stderr.close()",
     "sys.stdout = None", "sys.stdout = sys.stderr = io.StringIO()", "sys.stdout.detach()", "del sys.stdout",
     "sys.__stdout__ = None", "os.close(0)", "os.ftruncate(1, 1000)", "os.unlink('../out')", "os.path.exists('../err') and os.rename('../err', '../gone')",
-    "os.lseek(1, 500, 0)", "fcntl.fcntl(1, fcntl.F_SETFL, 0)",
+    "os.close(1); sys.stdout.write('kept')", "sys.stdout.close(); os.close(1)",
+    "os.dup2(os.open('/dev/full', os.O_WRONLY), 1); sys.stdout.write('kept')", "os.lseek(1, 500, 0)", "fcntl.fcntl(1, fcntl.F_SETFL, 0)",
 ]
 
 
@@ -76,6 +77,16 @@ class Output(ServeTest):
                 if "../" in body:
                     found = self.call(self.load(self.HEAD + body + "; os.write(1, b'x' * 5000); os.write(2, b'y' * 5000)\n"))
                     self.assertEqual((found.out, found.err), (b"x" * 5000, b"y" * 5000))
+
+    def test_printing_where_nothing_can_be_printed_is_an_exception_of_the_call(self):
+        good = self.load("def f(): print('after')\n")
+        for spoil, error in (("os.close(1)", "Bad file descriptor"), ("os.dup2(os.open('/dev/full', os.O_WRONLY), 1)", "No space left")):
+            load = self.load(self.HEAD + spoil + "; print('lost')\n")
+            for isolation in BOTH:
+                found = self.call(load, isolation=isolation)
+                self.assertEqual((found.letter, found.error and found.error["kind"]), ("E", "exception"), (spoil, found))
+                self.assertIn(error, found.error["message"])
+                self.assertEqual(self.call(good).out, b"after\n")
 
     def test_a_thread_that_prints_while_it_ends_disturbs_nobody(self):
         self.write({"s/train.py": "import threading\ndef f():\n    t = threading.Thread(target=lambda: print('t'))\n    t.start()\n"})

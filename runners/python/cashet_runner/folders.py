@@ -197,18 +197,31 @@ class Place:
         """Python's own files for the two. Lines are written at once: a crash leaves what was printed."""
         out, err = self.out_text, self.err_text
         if out is None or out.closed or err.closed:
+            self.put_descriptors_back()
             self.out_text = open(1, "w", 1, encoding="utf-8", errors="surrogateescape", closefd=False)
             self.err_text = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
         sys.stdout = sys.__stdout__ = self.out_text
         sys.stderr = sys.__stderr__ = self.err_text
 
+    def put_descriptors_back(self):
+        self.out.size()
+        self.err.size()
+
     def flush(self):
         """Writes out what was printed, and puts the two back."""
-        try:
-            self.out_text.flush()
-            self.err_text.flush()
-        except (ValueError, OSError, AttributeError):  # closed, detached
-            self.out_text = None
+        for again in (False, True):
+            try:
+                self.out_text.flush()
+                self.err_text.flush()
+                break
+            except OSError:  # a descriptor was closed, or is another file that takes nothing
+                if again:
+                    self.out_text = None
+                else:
+                    self.put_descriptors_back()
+            except (ValueError, AttributeError):  # closed, detached
+                self.out_text = None
+                break
         try:
             if sys.stdout is self.out_text and sys.stderr is self.err_text and self.out_text is not None:
                 return
