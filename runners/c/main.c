@@ -2,6 +2,7 @@
 #include "runners/c/describe/clang.h"
 #include "runners/c/describe/describe.h"
 #include "runners/c/prepare/prepare.h"
+#include "runners/c/serve/by_hand.h"
 #include "runners/c/serve/serve.h"
 #include "version.h"
 
@@ -13,6 +14,7 @@ static const char usage[] =
 	"usage: cashet-runner-c describe [--root DIR]... [--flag FLAG]... [--canonical] "
 	"TARGET...\n"
 	"       cashet-runner-c prepare [--cache DIR] SOURCE_DIR\n"
+	"       cashet-runner-c run FOLDER\n"
 	"       cashet-runner-c serve | version | help\n"
 	"\n"
 	"describe   says, as JSON, what FILE.c:FUNCTION is: its hash, what that is made "
@@ -26,6 +28,10 @@ static const char usage[] =
 	"input, one a line: -\n"
 	"prepare    checks a source against what its client said of it, and compiles it: "
 	"of workers\n"
+	"run        does one call that `cashet shell` has laid out in FOLDER, and prints "
+	"its "
+	"result: for\n"
+	"           debuggers, like gdb --args cashet-runner-c run ..\n"
 	"serve      calls functions of compiled sources: of workers, on descriptor 3\n"
 	"\n"
 	"Exit status: 0 if all targets could be described, 1 if not, 2 if this was "
@@ -56,6 +62,7 @@ static const struct command {
 } commands[] = {
 	{"describe", describe_command},
 	{"prepare", prepare_command},
+	{"run", by_hand_command},
 	{"serve", serve_command},
 	{"version", version},
 	{"--version", version},

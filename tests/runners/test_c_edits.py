@@ -1,9 +1,10 @@
-"""The table of c_edits.py, in both directions: from the program to its edited form, and back."""
+"""The tables of c_edits.py, in both directions: from the program to its edited form, and back; and of c_pairs.py."""
 
 import os
 import unittest
 
 from c_edits import CHANGE, EDITS, FILES, KEEP
+from c_pairs import PAIRS
 from c_runner import RunnerTest, answer
 
 
@@ -14,8 +15,8 @@ def edited(file, before, after):
 
 
 class Edits(RunnerTest):
-    def hashes(self, targets):
-        rows = answer(*targets)["targets"]
+    def hashes(self, targets, flags=()):
+        rows = answer(*(f"--flag={flag}" for flag in flags), *targets)["targets"]
         for row in rows:
             self.assertTrue(row["ok"], row)
         return [row["hash"] for row in rows]
@@ -35,6 +36,20 @@ class Edits(RunnerTest):
         changed = [found for (verdict, *_), found in zip(EDITS, forth) if verdict == CHANGE]
         self.assertEqual(len(set(changed)), len(changed), "two edits that differ have one hash")
 
+    def test_every_pair_has_one_hash_or_two_as_it_must(self):
+        for flags in sorted({tuple(flags) for *_, flags in PAIRS}):
+            rows = [row for row in PAIRS if tuple(row[4]) == flags]
+            targets = []
+            for verdict, what, *programs, _ in rows:
+                for n, program in enumerate(programs):
+                    folder = "%s %s %d" % (what, " ".join(flags).replace("/", ""), n)
+                    self.write(program, folder)
+                    targets.append(self.path(folder, "train.c:train"))
+            found = self.hashes(targets, flags)
+            for (verdict, what, *_), before, after in zip(rows, found[::2], found[1::2]):
+                with self.subTest(f"{what} must {verdict}"):
+                    (self.assertEqual if verdict == KEEP else self.assertNotEqual)(before, after)
+
     def test_the_hash_stays(self):
         """With it, all that users have cached. Another canonical form would be `cashet-c 2`."""
         self.write(FILES)
@@ -42,9 +57,9 @@ class Edits(RunnerTest):
                          ["22f56929ca298eba6ce9212e1f943beb12c10c13f409460d8be01f5fae211b0d"])
 
     def test_the_table_is_as_large_as_it_must_be(self):
-        verdicts = [verdict for verdict, *_ in EDITS]
+        verdicts = [verdict for verdict, *_ in EDITS + PAIRS]
         self.assertGreaterEqual(min(verdicts.count(KEEP), verdicts.count(CHANGE)), 30)
-        self.assertEqual(len({what for _, what, *_ in EDITS}), len(EDITS))
+        self.assertEqual(len({what for _, what, *_ in EDITS + PAIRS}), len(EDITS + PAIRS))
 
 
 if __name__ == "__main__":

@@ -116,6 +116,18 @@ static void write_line(struct writer *w, const struct text *t, uint32_t hash)
 	break_line(w);
 }
 
+/* write_event() - from here on a macro is another one; which, its own section says. */
+static void write_event(struct writer *w, const struct token *line)
+{
+	if (!line[1].atom)
+		return;
+	break_line(w);
+	buf_printf(w->out, "  #%s %s", line[0].text, line[1].text);
+	w->line_begins = false;
+	w->fn(w->arg, &line[1], NULL);
+	break_line(w);
+}
+
 static void write_tokens(struct writer *w, uint32_t file, uint32_t from, uint32_t to,
 			 int depth)
 {
@@ -140,6 +152,8 @@ static void write_tokens(struct writer *w, uint32_t file, uint32_t from, uint32_
 		else if (name &&
 			 (name == w->u->d->a_pragma_line || name == w->u->d->a_include))
 			write_line(w, f->text, i);
+		else if (name && (name == w->u->d->a_define || name == w->u->d->a_undef))
+			write_event(w, &t[1]);
 	}
 }
 
@@ -159,7 +173,7 @@ void canon_macro(struct unit *u, const struct macro *m, struct buf *out, canon_w
 		const struct text *t = u->files[def->file].text;
 		struct writer w = {.u = u, .out = out, .fn = fn, .arg = arg, .parens = 1};
 		uint32_t i = def->hash + 2;
-		buf_add_str(out, "  #define ");
+		buf_add_str(out, def->undoes ? "  #undef " : "  #define ");
 		buf_add(out, t->tokens[i].text, t->tokens[i].size);
 		if (t->tokens[++i].kind == C_TOKEN_CALL)
 			buf_add_byte(

@@ -23,6 +23,7 @@ void describer_init(struct describer *d, const struct flags *flags)
 		{&d->a_asm2, "__asm__"},
 		{&d->a_asm3, "__asm"},
 		{&d->a_define, "define"},
+		{&d->a_undef, "undef"},
 		{&d->a_include, "include"},
 		{&d->a_include_next, "include_next"},
 		{&d->a_pragma_line, "pragma"},

@@ -83,21 +83,27 @@ struct statement {
 	bool is_effect; /* counts whoever reaches it: a constructor, asm */
 	bool has_attributes;
 	bool is_alias; /* an attribute names what it is in a string, or lets it be undefined */
-	uint32_t node; /* 1 + number; 0: not reached */
+	uint32_t order; /* where it begins (order.c); 0: in many places */
+	uint32_t node;	/* 1 + number; 0: not reached */
 };
 
-struct define {
+struct define {		     /* or an #undef */
 	uint32_t file, hash; /* the token # */
-	uint32_t next;	     /* 1 + number of the next one with this name */
+	uint32_t order;	     /* where it stands (order.c) */
+	bool undoes;
+	uint32_t next; /* 1 + number of the next one with this name */
 };
 
 struct macro {
 	uint32_t atom;
-	uint32_t first, last; /* 1 + number of defines */
+	uint32_t first, last; /* 1 + number of defines, in the order in which they come */
 	bool is_effect;	      /* the system's headers may read it */
-	bool makes_text;      /* # in it, or in a macro that it names */
-	bool constructs;      /* attributes of that kind, in the same way */
-	bool checked;	      /* the two above are known */
+	bool is_flag;	      /* a flag defines it, too */
+	bool many;	 /* one of them stands in a file that is included many times */
+	bool makes_text; /* # in it, or in a macro that it names */
+	bool constructs; /* attributes of that kind, in the same way */
+	bool pastes;	 /* ## in it */
+	bool checked;	 /* the three above are known */
 	uint32_t node;
 };
 
@@ -110,12 +116,19 @@ struct unit_file {
 	uint32_t at;	   /* byte in that file */
 };
 
+struct inclusion {
+	uint32_t file;	     /* 1 + number */
+	uint32_t parent, at; /* as in struct unit_file */
+};
+
 struct unit {
 	struct describer *d;
 	const char *path;
 	CXTranslationUnit tu;
 	struct unit_file *files; /* the first is the .c file */
 	size_t file_count, file_capacity;
+	struct inclusion *inclusions;
+	size_t inclusion_count, inclusion_capacity;
 	struct declaration *declarations;
 	size_t declaration_count, declaration_capacity;
 	uint32_t *names[SPACE_COUNT]; /* by atom: 1 + number of its last declaration */
@@ -128,6 +141,10 @@ struct unit {
 	size_t macro_count, macro_capacity;
 	uint32_t *macro_of; /* by atom: 1 + number */
 	uint32_t macro_atoms;
+	uint32_t
+		system_first; /* order of the first #include of a header of the system's; 0: none */
+	uint32_t *asserts; /* order of each #include <assert.h> */
+	size_t assert_count, assert_capacity;
 	bool has_pragmas; /* that count for what stands behind them */
 
 	/* of one target */
@@ -151,6 +168,13 @@ struct node {
 
 /* Sections are what is left of nodes when those that stand in one place, in a header that several units
  * include, and say the same there, are one. */
+
+struct word {
+	bool said; /* it stands in a node that is reached */
+	uint32_t
+		unit; /* 1 + number of the active unit where it may be a name that another one defines;
+			* UINT32_MAX: of several */
+};
 
 struct section {
 	uint32_t node; /* the first one of it */
@@ -184,9 +208,12 @@ struct describer {
 
 	uint32_t *own_names; /* by atom: 1 + the node that declares it itself */
 	size_t own_name_count;
+	struct word *words; /* by atom: what the nodes say (later.c) */
+	size_t word_count;
 	/* atoms of words that mean something here */
 	uint32_t a_struct, a_union, a_enum, a_attribute, a_attribute2, a_pragma, a_asm,
-		a_asm2, a_asm3, a_define, a_include, a_include_next, a_pragma_line;
+		a_asm2, a_asm3, a_define, a_undef, a_include, a_include_next,
+		a_pragma_line;
 };
 
 void describer_init(struct describer *d, const struct flags *flags);
@@ -220,6 +247,19 @@ uint32_t unit_included(const struct unit *u, uint32_t file, uint32_t offset);
 /** unit_in_system() - is it declared by the system's headers, too? */
 bool unit_in_system(const struct unit *u, CXCursor cursor);
 
+/* ---- order.c: places of a unit in the order in which the compiler comes by */
+
+/** order_walk() - all tokens that are compiled, from 1; those of a file that is included many times once. */
+typedef int order_visit(struct unit *u, uint32_t file, uint32_t token, uint32_t order);
+int order_walk(struct unit *u, order_visit *fn);
+/** order_statements() - statement->order. */
+void order_statements(struct unit *u);
+/** order_include() - notes an #include of the system's, or of nothing known. */
+void order_include(struct unit *u, uint32_t file, uint32_t hash, uint32_t order);
+/** order_write() - of a node whose macros are all known: what they are where it stands, if
+ * that is not what is to be expected. */
+void order_write(struct describer *d, struct node *n);
+
 /* ---- statements.c */
 
 void statements_find(struct unit *u);
@@ -234,7 +274,10 @@ int macros_find(struct unit *u);
 struct macro *macros_get(struct unit *u, uint32_t atom);
 /** macros_check() - macro->makes_text and ->constructs. */
 void macros_check(struct unit *u, struct macro *m);
-bool macros_is_constructor(const char *word);
+/** macros_is_constructor() - does an attribute of this name make it count for everything? @in_attribute: it
+ * surely is one. */
+bool macros_is_constructor(const char *word, bool in_attribute);
+bool macros_is_paste(const struct token *t);
 /** macros_warn() - of conditions that another compiler may decide otherwise. */
 void macros_warn(struct unit *u);
 /** macros_body() - the token behind the parameters of a #define, whose name is @name; those are added to
@@ -248,6 +291,17 @@ void macros_pragmas(struct unit *u, uint32_t file, uint32_t offset, struct buf *
 
 /** reach() - all nodes from this function on. Return: 0 or 1: d->problem. */
 int reach(struct describer *d, struct unit *u, uint32_t statement);
+
+/** reach_refer() - @node names a macro or statement of its unit, too. */
+void reach_refer(struct describer *d, uint32_t node, bool is_macro, struct unit *u,
+		 uint32_t number);
+
+/* ---- later.c: names that show when all others are known */
+
+/** later_word() - a node says it. */
+struct word *later_word(struct describer *d, uint32_t atom);
+/** later_reach() - more nodes, if there are such names. */
+void later_reach(struct describer *d);
 
 /* ---- canon.c */
 

@@ -214,6 +214,8 @@ int flags_add(struct flags *f, const char *flag, const char *const *roots,
 	}
 	if (begins(flag, "-l"))
 		note_library(f, flag + 2);
+	if (begins(flag, "-std=") || !strcmp(flag, "-ansi"))
+		f->trigraphs = !begins(flag, "-std=gnu");
 	add(f, flag);
 	return 0;
 }
@@ -230,5 +232,7 @@ bool flags_is_parsed(const char *flag)
 	       !strcmp(flag, "-ansi") || !strcmp(flag, "-pthread") ||
 	       !strcmp(flag, "-ffast-math") || !strcmp(flag, "-fopenmp") ||
 	       !strcmp(flag, "-fsigned-char") || !strcmp(flag, "-funsigned-char") ||
-	       !strcmp(flag, "-fshort-enums");
+	       !strcmp(flag, "-fno-signed-char") || !strcmp(flag, "-fno-unsigned-char") ||
+	       !strcmp(flag, "-ffinite-math-only") || !strcmp(flag, "-fno-math-errno") ||
+	       begins(flag, "-fstack-protector") || !strcmp(flag, "-fshort-enums");
 }

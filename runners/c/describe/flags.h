@@ -11,6 +11,7 @@ struct flags {
 	const char **folders; /* of -I, absolute */
 	size_t folder_count, folder_capacity;
 	bool links_others; /* -lNAME that is not of the system's */
+	bool trigraphs;	   /* -std= of the standard's */
 };
 
 void flags_fini(struct flags *f);

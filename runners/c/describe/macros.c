@@ -47,7 +47,20 @@ static struct macro *add_macro(struct unit *u, uint32_t atom)
 	return &u->macros[u->macro_count - 1];
 }
 
-static void add_define(struct unit *u, uint32_t file, uint32_t hash)
+static bool is_of_flag(const struct unit *u, const char *name)
+{
+	size_t size = strlen(name);
+	for (size_t i = 0; i < u->d->flags->count; i++) {
+		const char *flag = u->d->flags->list[i];
+		if (!strncmp(flag, "-D", 2) && !strncmp(flag + 2, name, size) &&
+		    (!flag[2 + size] || strchr("=(", flag[2 + size])))
+			return true;
+	}
+	return false;
+}
+
+/* add_define() - a #define or #undef. */
+static void add_define(struct unit *u, uint32_t file, uint32_t hash, uint32_t order)
 {
 	const struct text *t = u->files[file].text;
 	const struct token *name = &t->tokens[hash + 2];
@@ -56,8 +69,14 @@ static void add_define(struct unit *u, uint32_t file, uint32_t hash)
 	struct macro *m = macros_get(u, name->atom);
 	if (!m)
 		m = add_macro(u, name->atom);
+	m->is_flag = is_of_flag(u, name->text);
+	m->many |= u->files[file].many;
 	mem_grow(u->defines, u->define_count, u->define_capacity);
-	u->defines[u->define_count++] = (struct define){.file = file, .hash = hash};
+	u->defines[u->define_count++] =
+		(struct define){.file = file,
+				.hash = hash,
+				.order = order,
+				.undoes = t->tokens[hash + 1].atom == u->d->a_undef};
 	if (m->last)
 		u->defines[m->last - 1].next = (uint32_t)u->define_count;
 	else
@@ -91,22 +110,31 @@ uint32_t macros_body(const struct text *t, uint32_t name, uint32_t *list, size_t
 	return i;
 }
 
-bool macros_is_constructor(const char *word)
+bool macros_is_constructor(const char *word, bool in_attribute)
 {
-	return !strcmp(word, "constructor") || !strcmp(word, "__constructor__") ||
-	       !strcmp(word, "destructor") || !strcmp(word, "__destructor__");
+	static const char *const run[] = {"constructor", "__constructor__", "destructor",
+					  "__destructor__"};
+	/* What nobody names is kept for somebody: the linker's sections, an asm. */
+	static const char *const kept[] = {"section",  "__section__", "used",
+					   "__used__", "retain",      "__retain__"};
+	return among(run, ARRAY_LEN(run), word) ||
+	       (in_attribute && among(kept, ARRAY_LEN(kept), word));
 }
 
 static void check_define(struct unit *u, struct macro *m, const struct define *def)
 {
 	const struct text *t = u->files[def->file].text;
+	bool in_attribute = false;
 	for (uint32_t i = def->hash + 3; t->tokens[i].kind != C_TOKEN_LINE_END; i++) {
 		const struct token *token = &t->tokens[i];
 		m->makes_text |= token->kind == C_TOKEN_MARK && token->size == 1 &&
 				 token->text[0] == '#';
+		m->pastes |= macros_is_paste(token);
 		if (!token->atom)
 			continue;
-		m->constructs |= macros_is_constructor(token->text);
+		in_attribute |= token->atom == u->d->a_attribute ||
+				token->atom == u->d->a_attribute2;
+		m->constructs |= macros_is_constructor(token->text, in_attribute);
 		struct macro *other = macros_get(u, token->atom);
 		if (!other || other == m)
 			continue;
@@ -114,6 +142,12 @@ static void check_define(struct unit *u, struct macro *m, const struct define *d
 		m->makes_text |= other->makes_text;
 		m->constructs |= other->constructs;
 	}
+}
+
+bool macros_is_paste(const struct token *t)
+{
+	return t->kind == C_TOKEN_MARK && ((t->size == 2 && !memcmp(t->text, "##", 2)) ||
+					   (t->size == 4 && !memcmp(t->text, "%:%:", 4)));
 }
 
 void macros_check(struct unit *u, struct macro *m)
@@ -146,36 +180,54 @@ static int check_include(struct unit *u, const struct text *t, uint32_t hash)
 	return 0;
 }
 
-static int read_line(struct unit *u, uint32_t file, uint32_t hash)
+/* is_tgmath() - it makes other functions of sqrt() and its like. */
+static bool is_tgmath(const struct token *name)
+{
+	return name->kind == C_TOKEN_HEADER && name->size == strlen("<tgmath.h>") &&
+	       !memcmp(name->text, "<tgmath.h>", name->size);
+}
+
+static int read_line(struct unit *u, uint32_t file, uint32_t hash, uint32_t order)
 {
 	const struct text *t = u->files[file].text;
 	const struct token *name = &t->tokens[hash + 1];
-	if (name->atom == u->d->a_define)
-		add_define(u, file, hash);
-	else if (name->atom == u->d->a_include || name->atom == u->d->a_include_next)
+	if (name->atom == u->d->a_define || name->atom == u->d->a_undef)
+		add_define(u, file, hash, order);
+	else if (name->atom == u->d->a_include || name->atom == u->d->a_include_next) {
+		u->has_pragmas |= is_tgmath(name + 1);
+		order_include(u, file, hash, order);
 		return check_include(u, t, hash);
-	else if (name->atom == u->d->a_pragma_line)
+	} else if (name->atom == u->d->a_pragma_line)
 		u->has_pragmas |= !is_quiet(name + 1, name + 2);
 	return 0;
+}
+
+/* is_character_name() - behind a backslash: the u00e9 of caf\u00e9. */
+static bool is_character_name(const struct token *t)
+{
+	return t->atom && !t->space_before && (t->text[0] == 'u' || t->text[0] == 'U') &&
+	       strspn(t->text + 1, "0123456789abcdefABCDEF") >= 4;
+}
+
+static int visit(struct unit *u, uint32_t file, uint32_t token, uint32_t order)
+{
+	const struct token *t = &u->files[file].text->tokens[token];
+	if (t->atom == u->d->a_pragma && t->atom)
+		u->has_pragmas = true;
+	if (t->kind == C_TOKEN_OTHER && t->text[0] == '\\' && is_character_name(&t[1]))
+		return describer_fail(u->d, "syntax", u->files[file].text->path, t->line,
+				      describer_column(u->files[file].text, t->start),
+				      "write the character itself: \\%s in a name is "
+				      "another name here",
+				      t[1].text);
+	return t->kind == C_TOKEN_HASH ? read_line(u, file, token, order) : 0;
 }
 
 int macros_find(struct unit *u)
 {
 	u->macro_atoms = u->d->atoms.count;
 	u->macro_of = arena_alloc(&u->d->arena, u->macro_atoms * sizeof *u->macro_of);
-	for (uint32_t file = 0; file < u->file_count; file++) {
-		const struct unit_file *f = &u->files[file];
-		for (uint32_t i = 0; f->text && i < f->text->count; i++) {
-			const struct token *t = &f->text->tokens[i];
-			if (f->off[i])
-				continue;
-			if (t->atom == u->d->a_pragma && t->atom)
-				u->has_pragmas = true;
-			if (t->kind == C_TOKEN_HASH && read_line(u, file, i))
-				return 1;
-		}
-	}
-	return 0;
+	return order_walk(u, visit);
 }
 
 static void check_condition(struct unit *u, const struct text *t, uint32_t hash)
@@ -213,8 +265,6 @@ void macros_warn(struct unit *u)
 
 static void add_pragma(const struct text *t, uint32_t hash, struct buf *out)
 {
-	if (is_quiet(&t->tokens[hash + 2], &t->tokens[hash + 3]))
-		return;
 	buf_add_str(out, "  under #");
 	for (uint32_t i = hash + 1; t->tokens[i].kind != C_TOKEN_LINE_END; i++) {
 		buf_add(out, t->tokens[i].text, t->tokens[i].size);
@@ -265,7 +315,10 @@ static void add_file(struct unit *u, uint32_t file, uint32_t offset, struct buf 
 		if (t->kind != C_TOKEN_HASH)
 			continue;
 		uint32_t name = f->text->tokens[i + 1].atom;
-		if (name == u->d->a_pragma_line && !is_inside(u, file, i))
+		if (name == u->d->a_pragma_line && !is_inside(u, file, i) &&
+		    !is_quiet(&t[2], &t[3]))
+			add_pragma(f->text, i, out);
+		if (name == u->d->a_include && is_tgmath(&t[2]))
 			add_pragma(f->text, i, out);
 		if (name != u->d->a_include)
 			continue;

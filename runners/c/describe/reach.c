@@ -3,6 +3,7 @@
 
 #include "common/pure/mem.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,6 +335,20 @@ static bool is_own(const struct reaching *r, uint32_t atom)
 	return atom < r->d->own_name_count && r->d->own_names[atom] == r->node + 1;
 }
 
+/* note_external() - another unit may have what this one only thinks that it knows: weak, of the system's */
+static void note_external(struct reaching *r, uint32_t atom)
+{
+	uint32_t unit = 1;
+	for (uint32_t n = statements_name(r->u, SPACE_ORDINARY, atom); n;
+	     n = r->u->declarations[n - 1].next)
+		if (!r->u->declarations[n - 1].is_external)
+			return;
+	while (r->d->active[unit - 1] != r->u)
+		unit++;
+	struct word *w = later_word(r->d, atom);
+	w->unit = !w->unit || w->unit == unit ? unit : UINT32_MAX;
+}
+
 static void name(void *arg, const struct token *t, const struct token *previous)
 {
 	struct reaching *r = arg;
@@ -341,6 +356,7 @@ static void name(void *arg, const struct token *t, const struct token *previous)
 	if (r->status)
 		return;
 	warn_word(r, t);
+	later_word(r->d, t->atom)->said = true;
 	struct macro *m = macros_get(r->u, t->atom);
 	if (m && !(r->param_count && is_own(r, t->atom)))
 		refer(r, r->u, true, (uint32_t)(m - r->u->macros));
@@ -348,8 +364,10 @@ static void name(void *arg, const struct token *t, const struct token *previous)
 	if (before &&
 	    (before == d->a_struct || before == d->a_union || before == d->a_enum))
 		r->status = refer_name(r, SPACE_TAG, t->atom, NULL);
-	else if (!is_member(previous) && !is_own(r, t->atom))
+	else if (!is_member(previous) && !is_own(r, t->atom)) {
+		note_external(r, t->atom);
 		r->status = refer_name(r, SPACE_ORDINARY, t->atom, NULL);
+	}
 }
 
 /* ---- what libclang knows better: which of its names a statement declares itself, and which it takes
@@ -470,6 +488,56 @@ static void name_alias(struct reaching *r, const struct statement *s)
 	}
 }
 
+static bool is_asm(const struct describer *d, uint32_t atom)
+{
+	return atom && (atom == d->a_asm || atom == d->a_asm2 || atom == d->a_asm3);
+}
+
+/* name_asm() - the functions and variables that an asm between these tokens may name. */
+static void name_asm(struct reaching *r, uint32_t first, uint32_t last)
+{
+	bool any = false;
+	for (uint32_t i = first; i < last && !r->status; i++) {
+		const struct token *t = &r->text->tokens[i];
+		any |= is_asm(r->d, t->atom);
+		if (!any || t->kind != C_TOKEN_STRING)
+			continue;
+		for (uint32_t at = 0, size; at < t->size && !r->status;
+		     at += size + !size) {
+			char word[128];
+			for (size = 0; at + size < t->size &&
+				       (t->text[at + size] == '_' ||
+					isalnum((unsigned char)t->text[at + size]));)
+				size++;
+			if (!size || size >= sizeof word)
+				continue;
+			memcpy(word, t->text + at, size);
+			word[size] = '\0';
+			r->status = refer_name(r, SPACE_ORDINARY,
+					       atoms_find(&r->d->atoms, word), NULL);
+		}
+	}
+}
+
+/* name_attributes() - a name in an attribute is never that of a member or a label. */
+static void name_attributes(struct reaching *r, const struct statement *s)
+{
+	size_t depth = 0;
+	bool begins = false;
+	for (uint32_t i = s->first; i < s->last && !r->status; i++) {
+		const struct token *t = &r->text->tokens[i];
+		bool mark = t->kind == C_TOKEN_MARK && t->size == 1;
+		if (mark && t->text[0] == '(' && (begins || depth))
+			depth++;
+		if (mark && t->text[0] == ')' && depth)
+			depth--;
+		if (depth && t->atom && is_own(r, t->atom))
+			r->status = refer_name(r, SPACE_ORDINARY, t->atom, NULL);
+		begins = t->atom &&
+			 (t->atom == r->d->a_attribute || t->atom == r->d->a_attribute2);
+	}
+}
+
 static void reach_statement(struct reaching *r, struct buf *own_text)
 {
 	const struct statement *s = &r->u->statements[r->d->nodes[r->node].number];
@@ -483,6 +551,9 @@ static void reach_statement(struct reaching *r, struct buf *own_text)
 	canon_statement(r->u, s, own_text, name, r);
 	if (s->is_alias)
 		name_alias(r, s);
+	name_asm(r, s->first, s->last);
+	if (s->has_attributes)
+		name_attributes(r, s);
 	name_visited(r);
 }
 
@@ -490,9 +561,16 @@ static void reach_macro(struct reaching *r, struct buf *own_text)
 {
 	struct macro *m = &r->u->macros[r->d->nodes[r->node].number];
 	const struct define *def = &r->u->defines[m->first - 1];
+	while (def->undoes && def->next)
+		def = &r->u->defines[def->next - 1];
 	r->text = r->u->files[def->file].text;
 	macros_body(r->text, def->hash + 2, r->params, PARAMS_MAX, &r->param_count);
 	canon_macro(r->u, m, own_text, name, r);
+	for (uint32_t n = m->first; n && !r->status; n = r->u->defines[n - 1].next) {
+		def = &r->u->defines[n - 1];
+		r->text = r->u->files[def->file].text;
+		name_asm(r, def->hash, text_line_end(r->text, def->hash));
+	}
 }
 
 static int reach_node(struct describer *d, uint32_t node)
@@ -506,6 +584,13 @@ static int reach_node(struct describer *d, uint32_t node)
 	d->nodes[node].own = own_text;
 	free(r.visited);
 	return r.status;
+}
+
+void reach_refer(struct describer *d, uint32_t node, bool is_macro, struct unit *u,
+		 uint32_t number)
+{
+	struct reaching r = {.d = d, .u = u, .node = node};
+	refer(&r, u, is_macro, number);
 }
 
 static void reach_effects(struct describer *d, struct unit *u)
@@ -529,6 +614,8 @@ int reach(struct describer *d, struct unit *u, uint32_t statement)
 	}
 	if (d->own_names)
 		memset(d->own_names, 0, d->own_name_count * sizeof *d->own_names);
+	if (d->words)
+		memset(d->words, 0, d->word_count * sizeof *d->words);
 	d->node_count = d->active_count = d->warning_count = 0;
 	activate(d, u);
 	node_of(d, u, false, statement);
@@ -538,7 +625,11 @@ int reach(struct describer *d, struct unit *u, uint32_t statement)
 				return 1;
 		for (size_t i = 0; i < d->active_count; i++)
 			reach_effects(d, d->active[i]);
+		if (next == d->node_count)
+			later_reach(d);
 	}
+	for (uint32_t i = 0; i < d->node_count; i++)
+		order_write(d, &d->nodes[i]);
 	for (size_t i = 0; i < d->active_count; i++)
 		if (d->active[i]->is_used)
 			macros_warn(d->active[i]);

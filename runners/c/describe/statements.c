@@ -159,7 +159,7 @@ static void note_words(struct unit *u, struct statement *s)
 {
 	const struct describer *d = u->d;
 	const struct unit_file *f = &u->files[s->file];
-	bool first = true;
+	bool first = true, has_body = false;
 	for (uint32_t i = s->first; i < s->last; i++) {
 		const struct token *t = &f->text->tokens[i];
 		if (!is_code(f, i))
@@ -168,8 +168,11 @@ static void note_words(struct unit *u, struct statement *s)
 		if (a &&
 		    (a == d->a_attribute || a == d->a_attribute2 || a == d->a_pragma))
 			s->has_attributes = true;
-		if (a && first && (a == d->a_asm || a == d->a_asm2 || a == d->a_asm3))
-			s->is_effect = true;
+		has_body |= is_mark(t, '{');
+		if (a && (a == d->a_asm || a == d->a_asm2 || a == d->a_asm3)) {
+			s->is_effect |= first;
+			s->is_alias |= !first && !has_body; /* int f(void) asm("g"); */
+		}
 		if (is_mark(t, '['))
 			s->has_attributes |=
 				i + 1 < s->last && is_mark(&f->text->tokens[i + 1], '[');
@@ -198,10 +201,13 @@ static bool is_alias(const char *word)
 static void note_attributes(struct unit *u, struct statement *s)
 {
 	const struct unit_file *f = &u->files[s->file];
+	bool in_attribute = false;
 	for (uint32_t i = s->first; s->has_attributes && i < s->last; i++) {
 		const struct token *t = &f->text->tokens[i];
 		if (t->atom && is_code(f, i)) {
-			s->is_effect |= macros_is_constructor(t->text);
+			in_attribute |= t->atom == u->d->a_attribute ||
+					t->atom == u->d->a_attribute2;
+			s->is_effect |= macros_is_constructor(t->text, in_attribute);
 			s->is_alias |= is_alias(t->text);
 		}
 		if (is_mark(t, '{'))

@@ -88,6 +88,24 @@ static int read_tokens(struct describer *d, struct text *t)
 	return status;
 }
 
+/* check_trigraphs() - where they have a meaning: they hide what is a comment, a text, a line. */
+static int check_trigraphs(struct describer *d, const struct text *t)
+{
+	const char *at = d->flags->trigraphs ? t->data : NULL, *end = t->data + t->size;
+	uint32_t line = 1;
+	for (; at && at + 2 < end; at++) {
+		line += *at == '\n';
+		if (at[0] == '?' && at[1] == '?' && strchr("=/'()!<>-", at[2]))
+			return describer_fail(
+				d, "syntax", t->path, line,
+				describer_column(t, (uint32_t)(at - t->data)),
+				"%.3s is a trigraph here: write the character that it "
+				"stands for, or give no -std, or one of gnu",
+				at);
+	}
+	return 0;
+}
+
 /* find_guard() - #ifndef X, #define X at the begin of the file. */
 static void find_guard(struct describer *d, struct text *t)
 {
@@ -125,7 +143,7 @@ struct text *text_get(struct describer *d, const char *path, const char *data,
 	d->texts[d->text_count++] = t;
 	d->bytes += size;
 	sha256_digest(data, size, t->digest);
-	if (read_tokens(d, t))
+	if (read_tokens(d, t) || check_trigraphs(d, t))
 		return NULL;
 	find_guard(d, t);
 	return t;

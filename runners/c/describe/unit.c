@@ -87,9 +87,9 @@ static uint32_t add_file(struct unit *u, CXFile cx)
 	return (uint32_t)++u->file_count;
 }
 
-static void included(CXFile cx, CXSourceLocation *stack, unsigned depth, CXClientData arg)
+static void add_included(struct unit *u, CXFile cx, CXSourceLocation *stack,
+			 unsigned depth)
 {
-	struct unit *u = arg;
 	uint32_t number = unit_file_of(u, cx);
 	if (number) {
 		u->files[number - 1].many = true;
@@ -106,24 +106,38 @@ static void included(CXFile cx, CXSourceLocation *stack, unsigned depth, CXClien
 	u->files[number - 1].at = offset;
 }
 
+static void included(CXFile cx, CXSourceLocation *stack, unsigned depth, CXClientData arg)
+{
+	struct unit *u = arg;
+	CXFile parent;
+	unsigned offset;
+	add_included(u, cx, stack, depth);
+	if (depth == 0)
+		return;
+	clang.getExpansionLocation(stack[0], &parent, NULL, NULL, &offset);
+	mem_grow(u->inclusions, u->inclusion_count, u->inclusion_capacity);
+	u->inclusions[u->inclusion_count++] =
+		(struct inclusion){unit_file_of(u, cx), unit_file_of(u, parent), offset};
+}
+
 uint32_t unit_included(const struct unit *u, uint32_t file, uint32_t offset)
 {
 	const struct text *t = u->files[file].text;
 	uint32_t hash = t->tokens[text_at(t, offset)].directive;
-	for (size_t i = 0; hash && i < u->file_count; i++)
-		if (u->files[i].parent == file + 1 &&
-		    u->files[i].at == t->tokens[hash - 1].start)
-			return (uint32_t)i + 1;
+	for (size_t i = 0; hash && i < u->inclusion_count; i++)
+		if (u->inclusions[i].parent == file + 1 &&
+		    u->inclusions[i].at == t->tokens[hash - 1].start)
+			return u->inclusions[i].file;
 	return 0;
 }
 
 /* settle_parent() - from somewhere in the line of its #include to the # of that line. */
-static void settle_parent(struct unit *u, struct unit_file *f)
+static void settle_parent(struct unit *u, uint32_t parent, uint32_t *at)
 {
-	const struct text *t = f->parent ? u->files[f->parent - 1].text : NULL;
-	uint32_t hash = t ? t->tokens[text_at(t, f->at)].directive : 0;
+	const struct text *t = parent ? u->files[parent - 1].text : NULL;
+	uint32_t hash = t ? t->tokens[text_at(t, *at)].directive : 0;
 	if (hash)
-		f->at = t->tokens[hash - 1].start;
+		*at = t->tokens[hash - 1].start;
 }
 
 /* read_file() - the text of a file of the user's. Return: 0 or 1. */
@@ -246,6 +260,7 @@ static int parse(struct unit *u)
 	static const char *const fixed[] = {"-x",
 					    "c",
 					    "-std=gnu17",
+					    "-O2", /* __OPTIMIZE__ is defined */
 					    "-fPIC",
 					    "-Wno-everything",
 					    "-Werror=implicit-function-declaration",
@@ -292,12 +307,15 @@ static int fill(struct unit *u)
 	if (check_diagnostics(u))
 		return 1;
 	for (size_t i = 0; i < u->file_count; i++) {
-		settle_parent(u, &u->files[i]);
+		settle_parent(u, u->files[i].parent, &u->files[i].at);
 		leave_out(u, &u->files[i]);
 	}
+	for (size_t i = 0; i < u->inclusion_count; i++)
+		settle_parent(u, u->inclusions[i].parent, &u->inclusions[i].at);
 	if (macros_find(u))
 		return 1;
 	statements_find(u);
+	order_statements(u);
 	return 0;
 }
 

@@ -159,7 +159,8 @@ static void add_all(struct words *w, const struct compile_job *job)
 			add(w, job->flags[i]);
 	add(w, "-isystem");
 	add(w, place_include());
-	add_two(w, "-ffile-prefix-map=", job->folder);
+	add_two(w,
+		job->by_hand ? "-fmacro-prefix-map=" : "-ffile-prefix-map=", job->folder);
 	w->list[w->count - 1] =
 		mem_resize(w->list[w->count - 1], strlen(w->list[w->count - 1]) + 3);
 	strcat(w->list[w->count - 1], "=.");

@@ -9,6 +9,7 @@ struct compile_job {
 	size_t source_count;
 	const char *const *flags; /* of the task, checked */
 	size_t flag_count;
+	bool by_hand;	      /* a debugger finds the files where they are */
 	const char *function; /* the only name that the library shows */
 	const char *script;   /* a path for the linker's list of names; removed again */
 	const char *output;

@@ -26,6 +26,7 @@ struct job {
 	char folder[PATH_MAX];	  /* absolute */
 	struct cashet_task reads; /* JSON is read as what tasks return is */
 	struct cache cache;
+	bool by_hand; /* whatever it is described as: somebody changes and debugs it */
 	struct buf library; /* its path */
 	const char *kind;   /* static; NULL: no error */
 	struct buf message;
@@ -130,6 +131,8 @@ static int compare(struct job *p, const char *name, const struct cashet_arg *uni
 {
 	if (!cashet_bool(cashet_member(row, "ok")))
 		return refuse_described(p, name, row);
+	if (p->by_hand)
+		return 0;
 	if (cashet_count(cashet_member(unit, "packages")) > 0)
 		return refuse(p, "packages",
 			      "%s was described with packages, and C has none", name);
@@ -212,6 +215,8 @@ static int make_key(struct job *p, const struct cashet_arg *row,
 	add_line(&all, buf_cstr(&version));
 	add_line(&all, function);
 	add_machine(&all, flags);
+	if (p->by_hand) /* its debugging information names the folder */
+		add_line(&all, p->folder);
 	for (size_t i = 0; i < flags->count; i++)
 		if (flags_is_identity(flags->list[i]))
 			add_line(&all, flags->list[i]);
@@ -252,6 +257,7 @@ static int build(struct job *p, const struct cashet_arg *row, const struct flags
 				.sources = sources,
 				.flags = flags->list,
 				.flag_count = flags->count,
+				.by_hand = p->by_hand,
 				.function = function};
 	for (size_t i = 0; i < count; i++) {
 		const struct cashet_arg *file = cashet_item(closure, i);
@@ -290,11 +296,9 @@ static int prepare_unit(struct job *p, const struct cashet_arg *unit)
 	return build(p, row, &call.flags, text(unit, "name"), key);
 }
 
-static int prepare(struct job *p, const char *cache)
+static int open_cache(struct job *p, const char *dir)
 {
-	const struct cashet_arg *units = NULL;
-	size_t count = 0;
-	int status = cache_open(&p->cache, cache);
+	int status = cache_open(&p->cache, dir);
 	if (status < 0)
 		return refuse(
 			p, "missing",
@@ -302,7 +306,14 @@ static int prepare(struct job *p, const char *cache)
 			"has to be "
 			"ours, and writable by nobody else; XDG_CACHE_HOME names another",
 			p->cache.dir, strerror(-status));
-	if (read_source(p, &units))
+	return 0;
+}
+
+static int prepare(struct job *p, const char *cache)
+{
+	const struct cashet_arg *units = NULL;
+	size_t count = 0;
+	if (open_cache(p, cache) || read_source(p, &units))
 		return 1;
 	for (size_t i = 0; i < cashet_count(units); i++) {
 		const struct cashet_arg *unit = cashet_item(units, i);
@@ -313,6 +324,29 @@ static int prepare(struct job *p, const char *cache)
 			return 1;
 	}
 	return count ? 0 : refuse(p, "missing", "the source has no function in C");
+}
+
+/* prepare_laid_out() - what `cashet shell` has laid out in @dir: call.json is the unit. */
+static int prepare_laid_out(struct job *p, const char *dir)
+{
+	CLEANUP_BUF struct buf path = {0};
+	CLEANUP_BUF struct buf json = {0};
+	p->by_hand = true;
+	buf_printf(&path, "%s/source", dir);
+	if (!realpath(buf_cstr(&path), p->folder))
+		return refuse(p, "missing", "there is no folder %s", buf_cstr(&path));
+	buf_reset(&path);
+	buf_printf(&path, "%s/call.json", dir);
+	int status = fs_read_file(buf_cstr(&path), SOURCE_JSON_MAX, &json);
+	if (status < 0)
+		return refuse(p, "missing", "cannot read %s: %s", buf_cstr(&path),
+			      strerror(-status));
+	const struct cashet_arg *unit = read_json(p, &json);
+	if (!unit)
+		return refuse(p, "missing", "%s is no JSON", buf_cstr(&path));
+	buf_reset(&path);
+	buf_printf(&path, "%s/library", dir);
+	return open_cache(p, buf_cstr(&path)) || prepare_unit(p, unit);
 }
 
 static int say(struct job *p)
@@ -346,7 +380,11 @@ static int say(struct job *p)
 int prepare_command(int argc, char **argv)
 {
 	const char *cache = NULL;
-	if (argc >= 2 && !strcmp(argv[0], "--cache")) {
+	bool laid_out = argc == 2 && !strcmp(argv[0], "--laid-out");
+	if (laid_out) {
+		argc--;
+		argv++;
+	} else if (argc >= 2 && !strcmp(argv[0], "--cache")) {
 		cache = argv[1];
 		argc -= 2;
 		argv += 2;
@@ -361,7 +399,9 @@ int prepare_command(int argc, char **argv)
 		return 2;
 	}
 	struct job p = {0};
-	if (!realpath(argv[0], p.folder))
+	if (laid_out)
+		prepare_laid_out(&p, argv[0]);
+	else if (!realpath(argv[0], p.folder))
 		refuse(&p, "missing", "there is no folder %s", argv[0]);
 	else
 		prepare(&p, cache);

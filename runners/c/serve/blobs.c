@@ -75,7 +75,7 @@ static struct task_blob *find(struct cashet_task *t, const struct content *conte
 	return NULL;
 }
 
-static void remember(struct cashet_task *t, void *data, size_t size)
+void task_remember(struct cashet_task *t, void *data, size_t size)
 {
 	struct task_mapping *m = arena_alloc(&t->arena, sizeof *m);
 	*m = (struct task_mapping){t->mappings, data, size};
@@ -103,7 +103,7 @@ const void *blobs_data(struct cashet_task *t, struct task_blob *blob)
 			  (size_t)from->size, strerror(errno));
 		return NULL;
 	}
-	remember(t, data, from->size);
+	task_remember(t, data, from->size);
 	return blob->data = data;
 }
 

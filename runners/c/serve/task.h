@@ -129,6 +129,9 @@ int blobs_arg(struct cashet_task *t, struct cashet_arg *arg,
 /** blobs_data() - its bytes; NULL if they cannot be read, then the task has failed. */
 const void *blobs_data(struct cashet_task *t, struct task_blob *blob);
 
+/** task_remember() - a mapping that ends with the task. */
+void task_remember(struct cashet_task *t, void *data, size_t size);
+
 /* ---- result.c */
 
 /** result_finish() - a result of nothing is null; what is large goes into its file. */
