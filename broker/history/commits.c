@@ -75,7 +75,7 @@ static bool is_beyond(struct walk *w, const struct history_commit *c)
 static bool fits(const struct walk *w, const struct commit *c)
 {
 	const Cashet__CommitsQuery *q = w->query;
-	if (*q->func && strcmp(q->func, c->name) != 0)
+	if (*q->func && !ledger_name_fits(c->name, q->func))
 		return false;
 	if (q->status && (q->status == 2) != (c->status == COMMIT_FAILED))
 		return false;
@@ -320,7 +320,7 @@ static int walk_journal(struct walk *w, struct err *e)
 	struct ledger_reader *r = history_reader(w->h);
 	int rc = q->bodies  ? ledger_each_commit(r, LEDGER_OLDEST_FIRST, q->before,
 						 take_row, w)
-		 : *q->func ? ledger_each_named(r, q->func, q->before, take_row, w)
+		 : *q->func ? ledger_each_called(r, q->func, q->before, take_row, w)
 			    : ledger_each_commit(r, LEDGER_NEWEST_FIRST, q->before,
 						 take_row, w);
 	return rc < 0 ? err_set(e, ERR_FAILED, "the store cannot be read: %s",

@@ -119,7 +119,8 @@ struct gap_add {
 enum gap_change { /* @number; @keys */
 		  /* of a current commit: what it had superseded is hidden with it */
 		  CHANGE_COMMIT_GONE =
-			  1, /* commit; hash, fingerprint, 8 of the name, 8 of each tag */
+			  1, /* commit; hash, fingerprint, 8 of the name; 8 of each tag,
+			      * and of what a function is called (tags.h) */
 		  CHANGE_DEMOTED = 2,	  /* commit; fingerprint */
 		  CHANGE_BLOB_GONE = 3,	  /* row; digest */
 		  CHANGE_BATCH_GONE = 4,  /* batch; id, 8 of each tag */

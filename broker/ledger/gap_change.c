@@ -24,6 +24,14 @@ static void put_tags(const struct maker *m, const uint8_t *keys, size_t size,
 		put(m, GAP_TAG, keys + at, 8, seq, true);
 }
 
+/* Which of them is a name is not said: what is in no list is taken out of none. */
+static void put_names(const struct maker *m, const uint8_t *keys, size_t size,
+		      uint64_t seq)
+{
+	for (size_t at = 0; at + 8 <= size; at += 8)
+		put(m, GAP_NAME, keys + at, 8, seq, true);
+}
+
 int gap_change(enum gap_change change, uint64_t number, const uint8_t *keys, size_t size,
 	       void (*fn)(void *arg, const struct gap_add *add), void *arg)
 {
@@ -43,6 +51,7 @@ int gap_change(enum gap_change change, uint64_t number, const uint8_t *keys, siz
 		put(&m, GAP_RUN, fingerprint, 8, number, true);
 		put(&m, GAP_NAME, name, 8, number, true);
 		put_tags(&m, name + 8, size - least, number);
+		put_names(&m, name + 8, size - least, number);
 		return 0;
 	case CHANGE_DEMOTED:
 		put(&m, GAP_FINGERPRINT, keys, DIGEST_SIZE, number, true);

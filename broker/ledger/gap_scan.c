@@ -90,6 +90,11 @@ static void put_commit(struct gap_scan *scan, struct gap_layer *layer, uint64_t 
 	gap_layer_put(layer, current ? GAP_FINGERPRINT : GAP_RUN, &entry);
 	name_key(entry.key, c.name);
 	gap_layer_put(layer, GAP_NAME, &entry);
+	const char *called = name_called(c.name);
+	if (!called)
+		return;
+	name_key(entry.key, called);
+	gap_layer_put(layer, GAP_NAME, &entry);
 }
 
 /* Columns: number, flag, 32 bytes of key. */

@@ -17,7 +17,7 @@
 
 #include "broker/ledger/gap.h"
 
-#define INDEX_VERSION 3 /* another one: thrown away and made again */
+#define INDEX_VERSION 4 /* another one: thrown away and made again */
 
 struct index {
 	sqlite3 *db;

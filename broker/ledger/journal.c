@@ -273,9 +273,15 @@ static void put_name(struct journal *j, const char *name, uint64_t seq)
 		free(j->name);
 		j->name = mem_strdup(name);
 		name_key(j->name_key, name);
+		const char *called = name_called(name);
+		if ((j->is_called = called))
+			name_key(j->called_key, called);
 	}
 	memcpy(key, j->name_key, sizeof key);
 	journal_put(j, GAP_NAME, key, sizeof key, seq, 0);
+	memcpy(key, j->called_key, sizeof key);
+	if (j->is_called)
+		journal_put(j, GAP_NAME, key, sizeof key, seq, 0);
 }
 
 int journal_insert_commit(struct journal *j, uint64_t seq, bool current, const void *body,

@@ -105,8 +105,9 @@ struct journal {
 	size_t end_count, end_capacity, lease_count, lease_capacity, ended_count,
 		ended_capacity, add_count, add_capacity;
 	struct buf body, row, arena, keys;
-	char *name; /* of the last commit, and its key */
-	uint8_t name_key[8];
+	char *name;			    /* of the last commit, and its key */
+	uint8_t name_key[8], called_key[8]; /* the second one if @name has it: tags.h */
+	bool is_called;
 	void *packer;	 /* zstd's */
 	struct gap *gap; /* asked whether a small blob is known to be damaged */
 	/* Digests of small blobs written lately: the same short output comes again and again. */

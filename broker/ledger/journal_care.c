@@ -117,6 +117,11 @@ static int remove_commit(struct journal *j, uint64_t seq)
 	buf_add(&j->keys, row.key, DIGEST_SIZE);
 	name_key(name, row.commit.name);
 	buf_add(&j->keys, name, sizeof name);
+	const char *called = name_called(row.commit.name);
+	if (called) {
+		name_key(name, called);
+		buf_add(&j->keys, name, sizeof name);
+	}
 	if (rc == SQLITE_OK)
 		rc = add_tags(j, seq, &j->keys);
 	for (size_t i = 0; i < ARRAY_LEN(deletes) && rc == SQLITE_OK; i++)

@@ -313,6 +313,12 @@ enum ledger_walk {
 /** ledger_each_commit() - in the order of numbers. @from: exclusive, 0: from the end. @walk: flags. */
 int ledger_each_commit(struct ledger_reader *r, unsigned walk, uint64_t from,
 		       ledger_commit_fn *fn, void *arg);
+/** ledger_name_fits() - is @wanted the @name of a task, or of a function by source what is behind its
+ * file: "train" of "train.py:train"? */
+bool ledger_name_fits(const char *name, const char *wanted);
+/** ledger_each_called() - as ledger_each_named(), of all names that ledger_name_fits(). */
+int ledger_each_called(struct ledger_reader *r, const char *wanted, uint64_t before,
+		       ledger_commit_fn *fn, void *arg);
 /** ledger_each_named() - commits of tasks of this name, newest first, below @before (0: all). */
 int ledger_each_named(struct ledger_reader *r, const char *name, uint64_t before,
 		      ledger_commit_fn *fn, void *arg);

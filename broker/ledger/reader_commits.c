@@ -146,6 +146,7 @@ int ledger_each_commit(struct ledger_reader *r, unsigned walk, uint64_t from,
 
 struct filter {
 	const char *name;   /* or: */
+	const char *called; /* as ledger_name_fits() says; or: */
 	const uint8_t *key; /* fingerprint */
 	struct buf arena;
 };
@@ -159,31 +160,84 @@ static bool passes(struct filter *f, const struct ledger_commit_row *row)
 		return false;
 	if (f->name)
 		return strcmp(c.name, f->name) == 0;
+	if (f->called)
+		return ledger_name_fits(c.name, f->called);
 	sha256_digest(c.args, c.args_size, args_hash);
 	pack_fingerprint(key, c.func_hash, args_hash);
 	return memcmp(key, f->key, DIGEST_SIZE) == 0;
 }
 
-/* each_of_list() - rows of the candidates that pass. Ends the list. */
-static int each_of_list(struct reader_list *list, struct filter *f, ledger_commit_fn *fn,
-			void *arg)
+bool ledger_name_fits(const char *name, const char *wanted)
+{
+	const char *called = name_called(name);
+	return !strcmp(name, wanted) || (called && !strcmp(called + 1, wanted));
+}
+
+struct lists { /* candidates of one or two lists, newest first */
+	struct reader_list list[2];
+	uint64_t seq[2]; /* the next one of each; 0: it has ended, or is none */
+};
+
+static int lists_next(struct lists *l, size_t number)
+{
+	int err = reader_list_next(&l->list[number], &l->seq[number]);
+	if (err)
+		l->seq[number] = 0;
+	return err < 0 ? err : 0;
+}
+
+/* each_of_lists() - rows of the candidates that pass. Ends the lists. */
+static int each_of_lists(struct lists *l, size_t count, struct filter *f,
+			 ledger_commit_fn *fn, void *arg)
 {
 	CLEANUP_BUF struct buf body = {0};
 	struct ledger_commit_row row;
-	uint64_t seq;
-	int err = 0, next;
-	while (!err && !(next = reader_list_next(list, &seq))) {
+	int err = 0;
+	for (size_t i = 0; i < count && !err; i++)
+		err = lists_next(l, i);
+	while (!err && (l->seq[0] || l->seq[1])) {
+		size_t newer = l->seq[1] > l->seq[0];
+		uint64_t seq = l->seq[newer];
 		buf_reset(&body);
-		int none = ledger_read_commit_row(list->r, seq, &body, &row);
+		int none = ledger_read_commit_row(l->list[newer].r, seq, &body, &row);
 		if (none < 0)
 			err = none;
 		else if (!none && passes(f, &row)) /* not removed, not a namesake's */
 			err = fn(arg, &row);
+		for (size_t i = 0; i < count && !err; i++)
+			if (l->seq[i] == seq)
+				err = lists_next(l, i);
 	}
-	if (!err && next < 0)
-		err = next;
 	buf_fini(&f->arena);
-	reader_list_end(list);
+	for (size_t i = 0; i < count; i++)
+		reader_list_end(&l->list[i]);
+	return err;
+}
+
+static int each_of_list(struct reader_list *list, struct filter *f, ledger_commit_fn *fn,
+			void *arg)
+{
+	struct lists l = {.list = {*list}};
+	return each_of_lists(&l, 1, f, fn, arg);
+}
+
+int ledger_each_called(struct ledger_reader *r, const char *wanted, uint64_t before,
+		       ledger_commit_fn *fn, void *arg)
+{
+	struct filter f = {.called = wanted};
+	struct lists l = {0};
+	CLEANUP_BUF struct buf called = {0};
+	uint8_t key[TAG_KEY_SIZE];
+	name_key(key, wanted);
+	int err = reader_list_begin(&l.list[0], r, GAP_NAME, key, before);
+	buf_printf(&called, ":%s", wanted);
+	name_key(key, buf_cstr(&called));
+	if (!err)
+		err = reader_list_begin(&l.list[1], r, GAP_NAME, key, before);
+	if (!err)
+		return each_of_lists(&l, 2, &f, fn, arg);
+	reader_list_end(&l.list[0]);
+	reader_list_end(&l.list[1]);
 	return err;
 }
 

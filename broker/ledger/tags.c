@@ -36,6 +36,12 @@ void name_key(uint8_t out[TAG_KEY_SIZE], const char *name)
 	memcpy(out, digest, TAG_KEY_SIZE);
 }
 
+const char *name_called(const char *name)
+{
+	const char *colon = strrchr(name, ':');
+	return colon && colon > name && colon[1] ? colon : NULL;
+}
+
 static void read_pair(const struct pb_field *pair, struct pb_field *key,
 		      struct pb_field *value)
 {

@@ -13,6 +13,9 @@ void tag_key(uint8_t out[TAG_KEY_SIZE], enum tag_of of, const void *key, size_t 
 	     const void *value, size_t value_size);
 /** name_key() - of a task's name. */
 void name_key(uint8_t out[TAG_KEY_SIZE], const char *name);
+/** name_called() - of a function by source, "train.py:train", what people call it: ":train", under which
+ * it is listed too; NULL: the name has no such part. Borrowed from @name. */
+const char *name_called(const char *name);
 /** tags_of_chunk() - append the keys of all tags in a packed SubmitChunk to @out, each once. */
 void tags_of_chunk(struct buf *out, const void *chunk, size_t size);
 /** tags_pack() - tags of an imported commit, as kept with it: Pairs of a packed Function. */

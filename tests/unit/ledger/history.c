@@ -176,6 +176,38 @@ Test(ledger_history, many_of_one_name_come_in_pages_and_may_be_stopped)
 	cr_assert(strncmp(buf_cstr(&all), "1050 1048 ", 10) == 0);
 }
 
+Test(ledger_history, a_function_is_found_without_its_file_beside_tasks_of_its_name)
+{
+	static const char *const names[] = {"f",   "a.py:f", "b.py:f",
+					    "f:g", "ff",     "a.py:ff"};
+	CLEANUP_BUF struct buf seen = {0};
+	for (int round = 0; round < 3; round++) {
+		struct ledger_reader *r = s.reader;
+		if (round == 0)
+			for (uint64_t seq = 1; seq <= 12; seq++)
+				put_now(seq, seq, names[seq % 6], true);
+		if (round == 1) { /* from the index alone, a program of its own */
+			store_wait_index(&s, 12);
+			cr_assert_eq(ledger_reader_open(&r, NULL, s.dir, NULL), 0);
+		}
+		if (round == 2)
+			remove_now(8);
+		buf_reset(&seen);
+		cr_assert_eq(ledger_each_called(r, "f", 0, keep_seq, &seen), 0);
+		cr_expect_str_eq(buf_cstr(&seen),
+				 round == 2 ? "12 7 6 2 1 " : "12 8 7 6 2 1 ");
+		buf_reset(&seen);
+		cr_assert_eq(ledger_each_called(r, "f", 7, keep_seq, &seen), 0);
+		cr_expect_str_eq(buf_cstr(&seen), "6 2 1 ");
+		buf_reset(&seen);
+		cr_assert_eq(ledger_each_called(r, "a.py:f", 0, keep_seq, &seen), 0);
+		cr_expect_str_eq(buf_cstr(&seen), "7 1 ");
+		cr_expect_str_eq(named(r, "f"), "12 6 ");
+		if (r != s.reader)
+			ledger_reader_close(r);
+	}
+}
+
 static int stop_at(void *arg, const struct ledger_commit_row *row)
 {
 	return row->seq == *(uint64_t *)arg ? 1 : 0;
