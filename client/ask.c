@@ -208,6 +208,8 @@ static int give_worker(const Cashet__WorkerRow *w,
 		.seen_ms_ago = w->seen_ms_ago,
 		.pid = w->pid,
 		.draining = w->draining,
+		.lost = w->lost,
+		.lost_in_ms = w->lost_in_ms,
 	};
 	if (wire_is(&w->key, KEY_SIZE))
 		memcpy(worker.key, w->key.data, KEY_SIZE);

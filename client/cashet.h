@@ -384,6 +384,7 @@ CASHET_API int cashet_describe(const struct cashet_describe *what,
 			       struct cashet_descriptions **dp,
 			       struct cashet_error *error);
 CASHET_API void cashet_descriptions_free(struct cashet_descriptions *d);
+/* cashet_describe_against(), with the history below: beside what a run had. */
 
 /* ---- waiting ---- */
 
@@ -524,6 +525,58 @@ CASHET_API int cashet_result_one(struct cashet *c, const char *batch, uint32_t i
 				 struct cashet_results **rp,
 				 const struct cashet_result **resultp,
 				 struct cashet_error *error);
+/* ---- what groups of tasks have in common ---- */
+
+struct cashet_grouping {
+	const char *const *by; /* names of parameters; none: all tasks are one group */
+	size_t by_count;
+	bool median; /* which keeps all numbers meanwhile */
+};
+
+struct cashet_summary { /* of the numbers of a metric; NaN where there is none */
+	uint64_t n;	/* how many */
+	double mean;
+	double std; /* of a sample (n - 1); of two numbers or more */
+	double min, max, sum;
+	double median; /* if asked for */
+};
+
+struct cashet_group {
+	const struct cashet_value *values; /* of the parameters, in their order */
+	uint64_t tasks, completed;
+	const struct cashet_summary
+		*metrics; /* as cashet_groups.metrics; of completed tasks */
+};
+
+struct cashet_grouped_metric {
+	const char *name;
+	uint64_t numbers; /* of all groups; and what is left out of them: */
+	uint64_t texts, not_finite;
+	uint32_t first;	   /* the first task that is left out so, */
+	const char *shown; /* and what it says */
+};
+
+struct cashet_groups {
+	/* By the first parameter, then the second, ...: by value if all its values are numbers, else
+	 * as they first came. 1 and 1.0 are one value; a text equals no number. */
+	const struct cashet_group *groups;
+	size_t group_count;
+	const struct cashet_grouped_metric *metrics; /* as they first came */
+	size_t metric_count;
+	const char *const *params; /* names of all parameters of all tasks */
+	size_t param_count;
+	uint64_t tasks, left_out; /* without one of the parameters */
+};
+
+/** cashet_groups() - the tasks of @results that were not read yet, all of them at first, in groups of the
+ * same values of parameters. Memory goes with groups times metrics. @how: NULL: one group.
+ * *@out: cashet_groups_free() it; it needs @results no more. */
+CASHET_API int cashet_groups(struct cashet_results *results,
+			     const struct cashet_grouping *how,
+			     struct cashet_groups **out, struct cashet_error *error);
+/** cashet_groups_free() - with all that it points to; NULL is fine. */
+CASHET_API void cashet_groups_free(struct cashet_groups *groups);
+
 /* ---- the best of a sweep ---- */
 
 struct cashet_best {
@@ -626,6 +679,10 @@ struct cashet_worker {
 	uint32_t running, queued;
 	uint64_t done, failed, seen_ms_ago, pid;
 	bool draining;
+	/* Of one that is silent: what it holds (@running, @queued) was given to others; or will be
+	 * in so long, if it stays silent. */
+	bool lost;
+	uint64_t lost_in_ms;
 };
 /** cashet_workers() - those that are connected, by name. @row: borrowed for the call; a non-zero return
  * ends the listing. */
@@ -704,7 +761,7 @@ struct cashet_filter { /* all that is given must hold; nothing given is CASHET_U
 	size_t commit_count;
 	const struct cashet_pair *tags; /* all of these; value NULL: any */
 	size_t tag_count;
-	const char *func;	/* name of the task */
+	const char *func;	/* name of the task, all of it */
 	const uint8_t *worker;	/* 32 bytes: its key */
 	const char *downstream; /* this commit and all that was made from it */
 };
@@ -1003,7 +1060,8 @@ struct cashet_commit {
 };
 
 struct cashet_commits_filter { /* all that is given must hold */
-	const char *func;      /* name of the task */
+	/* name of the task; of a function by source also without its file: "train" */
+	const char *func;
 	const struct cashet_pair
 		*tags; /* of any task that made the commit or hit it; value NULL: any */
 	size_t tag_count;
@@ -1101,6 +1159,32 @@ struct cashet_shown {
 CASHET_API int cashet_show(struct cashet *c, const char *what, struct cashet_shown **sp,
 			   struct cashet_error *error);
 CASHET_API void cashet_shown_free(struct cashet_shown *s);
+
+struct cashet_comparison { /* of a function as it is now with the one of a run */
+	/* It is the same function: definitions, packages that count, flags, the version that was
+	 * asked for. What else makes a task (arguments, env, salt) is not looked at. */
+	bool same;
+	const struct cashet_description *now;
+	const struct cashet_shown *then;
+	const struct cashet_source_unit *unit; /* of then->source */
+	/* From then to now, what differs only, with diffs of the files: DEFINITION, CODE, PACKAGE,
+	 * FLAGS, INTERPRETER; and LAYOUT, which does not count. */
+	const struct cashet_change *changes;
+	size_t change_count;
+};
+
+/** cashet_describe_against() - the one target of @what beside what the run @against had: a commit,
+ * BATCH:INDEX, or a pin. A script is compared with that of the same name, of a command. Flags of C that
+ * are not given are those of the run. *@out: cashet_comparison_free() it, before the handle.
+ * CASHET_USAGE: it cannot be described, or the run has nothing like it; CASHET_NOT_FOUND also when the
+ * source is not in the store any more. */
+CASHET_API int cashet_describe_against(struct cashet *c,
+				       const struct cashet_describe *what,
+				       const char *against,
+				       struct cashet_comparison **out,
+				       struct cashet_error *error);
+/** cashet_comparison_free() - with all that it points to; NULL is fine. */
+CASHET_API void cashet_comparison_free(struct cashet_comparison *comparison);
 
 struct cashet_node {
 	struct cashet_commit commit;

@@ -465,3 +465,24 @@ int source_changes(struct cashet_change **changesp, size_t *countp, struct texts
 	}
 	return r;
 }
+
+int source_compare(struct cashet_change **changesp, size_t *countp, struct texts *texts,
+		   const struct source_reader *reader, const struct source_pair *pair,
+		   struct err *e)
+{
+	const struct source_unit *old = &pair->old->units[pair->old_unit],
+				 *now = &pair->now->units[pair->now_unit];
+	struct sides s = {.old = *pair->old, /* borrowed */
+			  .now = *pair->now,
+			  .changes = changesp,
+			  .count = countp,
+			  .texts = texts,
+			  .reader = reader,
+			  .diffs = true,
+			  .e = e};
+	size_t first = *countp;
+	int r = 0;
+	if (memcmp(old->identity, now->identity, DIGEST_SIZE) != 0)
+		r = compare_units(&s, old, now);
+	return r ? r : compare_layout(&s, first);
+}

@@ -144,6 +144,9 @@ struct core_worker_view {
 	uint32_t running, queued;
 	uint64_t used[CORE_RESOURCES_MAX]; /* in the order of the worker's capacity */
 	bool gone, silent, draining;
+	/* when it is silent and loses its leases, if nothing is heard of it; of one that is
+	 * silent, when it did or before */
+	uint64_t lost_at;
 };
 int core_view_worker(const struct core *core, uint32_t worker,
 		     struct core_worker_view *view);

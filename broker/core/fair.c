@@ -7,7 +7,8 @@
  *
  *   ready      its queue has been given nothing for keep_after grants (core->grants - queue->since).
  *              The worker with the fewest leases of those that could hold it is kept (queue->kept,
- *              worker->kept_for), one for each queue. A higher priority may go before it on the
+ *              worker->kept_for), one for each queue; the queue that has waited longest chooses first,
+ *              and whoever finds none loses nothing of its age. A higher priority may go before it on the
  *              same worker, and it is the next there (queue->under): had it to wait anew elsewhere,
  *              a few of a higher priority would keep it from ever being served while small ones of
  *              its own are. Served elsewhere first, the queue lets go of its worker.
@@ -17,6 +18,8 @@
  * So a request is passed over at most keep_after times for each request that waits as it does, and then
  * as often as the credit of the worker let others wait there before. */
 #include "broker/core/parts.h"
+
+enum { KEEPS_AT_ONCE = 8 }; /* each looks at all workers */
 
 void fair_release(struct core *core, struct queue *q)
 {
@@ -87,12 +90,28 @@ static struct worker *choose(const struct core *core, const struct queue *q)
 	return best;
 }
 
+/* Of those that have been passed over often enough. Where none was to be kept, it is not looked for at
+ * each step. NULL: none. */
+static struct queue *longest_waiting(const struct core *core)
+{
+	struct queue *found = NULL;
+	uint32_t after = core->config.keep_after;
+	for (uint32_t i = 0; i < core->ready_count; i++) {
+		struct queue *q = core->ready[i];
+		if (q->count && !q->kept && core->grants - q->since >= after &&
+		    core->grants - q->looked >= after &&
+		    (!found || q->since < found->since) && !schedule_is_full(core, q))
+			found = q;
+	}
+	return found;
+}
+
 static void keep(struct core *core, struct queue *q)
 {
 	/* Who had no room for it may be the last one there. */
 	room_next_round(core, exec_at(core, q->head));
 	struct worker *w = choose(core, q);
-	q->since = core->grants; /* where none is, it is not looked for at each step */
+	q->looked = core->grants;
 	if (!w)
 		return;
 	q->kept = w;
@@ -107,9 +126,10 @@ void fair_run(struct core *core)
 		if (q->kept && (!q->count || schedule_is_full(core, q) ||
 				!could_serve(core, q->kept, q)))
 			fair_release(core, q);
-		if (q->count && !q->kept && !schedule_is_full(core, q) &&
-		    core->grants - q->since >= core->config.keep_after &&
-		    !PLANTED(PLANT_STARVED))
-			keep(core, q);
 	}
+	if (PLANTED(PLANT_STARVED))
+		return;
+	struct queue *q;
+	for (int n = 0; n < KEEPS_AT_ONCE && (q = longest_waiting(core)); n++)
+		keep(core, q);
 }

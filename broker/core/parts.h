@@ -238,6 +238,8 @@ void worker_timer(struct core *core, uint32_t number);
 void worker_update(struct core *core,
 		   struct worker *w); /* may it be granted something? */
 void worker_set_timer(struct core *core, struct worker *w);
+/** worker_lost_at() - when it loses its leases, if nothing is heard of it until then. */
+uint64_t worker_lost_at(const struct core *core, const struct worker *w);
 /** worker_settle() - after it joined again, leases that it did not claim never arrived, or are lost
  * with the process that it was. */
 void worker_settle(struct core *core, struct worker *w);

@@ -121,6 +121,7 @@ int core_view_worker(const struct core *core, uint32_t worker,
 		.gone = w->gone,
 		.silent = w->silent,
 		.draining = w->draining,
+		.lost_at = worker_lost_at(core, w),
 	};
 	for (uint32_t i = 0; i < w->capacity_count; i++)
 		view->used[i] = w->capacity[i].used;

@@ -54,16 +54,16 @@ void worker_update(struct core *core, struct worker *w)
 
 /* ---- time ---- */
 
+uint64_t worker_lost_at(const struct core *core, const struct worker *w)
+{
+	uint64_t silent = w->seen_at + core->config.heartbeat_ns,
+		 gone = w->gone_at + core->config.disconnect_ns;
+	return w->gone && gone < silent ? gone : silent;
+}
+
 static uint64_t next_check(const struct core *core, const struct worker *w)
 {
-	uint64_t at = TIME_NEVER;
-	if (w->silent)
-		at = w->silent_at + FORGET_NS;
-	else if (w->gone && w->gone_at + core->config.disconnect_ns <
-				    w->seen_at + core->config.heartbeat_ns)
-		at = w->gone_at + core->config.disconnect_ns;
-	else
-		at = w->seen_at + core->config.heartbeat_ns;
+	uint64_t at = w->silent ? w->silent_at + FORGET_NS : worker_lost_at(core, w);
 	return w->unsettled && w->settle_at < at ? w->settle_at : at;
 }
 

@@ -144,6 +144,9 @@ static void fill_row(struct broker *b, struct worker *w, Cashet__WorkerRow *row)
 	row->isolation = w->isolation;
 	bool silent = view.silent || !peer_get(b, w->peer);
 	row->state = (char *)(silent ? "silent" : row->draining ? "draining" : "ready");
+	row->lost = view.silent;
+	if (silent && !view.silent && view.lost_at > b->now)
+		row->lost_in_ms = (view.lost_at - b->now) / NS_PER_MS + 1;
 }
 
 void handle_workers(struct broker *b, struct peer *peer, const Cashet__Envelope *e)

@@ -3,6 +3,7 @@
  *	plain scalars, lists, maps       values, by the core schema of YAML 1.2
  *	{ref: T}  {ref: T.*, failed: skip}   what another task made
  *	{file: P}  {path: P, as: N}      a file or folder of here; a path that every worker has
+ *	{stored: DIGEST, type: json}     the result of an earlier task, which is in the store
  *	{bytes: BASE64}  {float: nan}    what YAML and JSON cannot write
  *	{value: ANY}                     ANY as it stands: no key in it means anything
  *	"${p.NAME}"                      a parameter of the sweep, typed; within a longer text, as text
@@ -11,6 +12,7 @@
 #include "client/batch/literal.h"
 #include "client/batch/scalar.h"
 #include "common/names.h"
+#include "common/pure/hex.h"
 #include "common/pure/sha256.h"
 #include "common/template.h"
 
@@ -22,10 +24,8 @@
 
 /* ---- what is not plain: inputs of the task, and holes */
 
-/* add_input() - @r->what becomes its name, for messages. */
-static int add_input(struct args_reader *r, const struct node *node,
-		     const char *otherwise, struct spec_member **memberp,
-		     uint32_t *numberp)
+static int new_input(struct args_reader *r, const struct node *node,
+		     struct spec_member **memberp, uint32_t *numberp)
 {
 	struct spec_task *t = r->task;
 	if (t->input_count == r->input_capacity) {
@@ -41,14 +41,20 @@ static int add_input(struct args_reader *r, const struct node *node,
 	struct spec_member *m = spec_take(r->s, 1, sizeof *m);
 	if (!m)
 		return ERR_FAILED;
-	int e = spec_read_member(r->s, node, r->what, otherwise, m);
-	if (e)
-		return e;
 	*numberp = t->input_count;
 	t->inputs[t->input_count++] = (struct spec_input){
 		.name = "value", .node = node, .members = m, .count = 1};
 	*memberp = m;
 	return 0;
+}
+
+/* add_input() - @r->what becomes its name, for messages. */
+static int add_input(struct args_reader *r, const struct node *node,
+		     const char *otherwise, struct spec_member **memberp,
+		     uint32_t *numberp)
+{
+	int e = new_input(r, node, memberp, numberp);
+	return e ? e : spec_read_member(r->s, node, r->what, otherwise, *memberp);
 }
 
 static int read_input(struct args_reader *r, const struct node *node, struct arg *out)
@@ -73,6 +79,51 @@ static int read_input(struct args_reader *r, const struct node *node, struct arg
 		out->size = strlen(m->file_name);
 		out->content = m->item->content;
 	}
+	return 0;
+}
+
+/* An item of which nothing is left to upload; the broker says if it is not there. */
+static int read_stored(struct args_reader *r, const struct node *node, struct arg *out)
+{
+	static const struct {
+		const char *name;
+		uint8_t type;
+	} types[] = {{"file", CONTENT_FILE},
+		     {"json", CONTENT_JSON},
+		     {"pickle", CONTENT_PICKLE},
+		     {"outputs", CONTENT_RESULT}};
+	const struct node *digest = node_find(node, "stored"),
+			  *type = node_find(node, "type");
+	struct spec_member *m;
+	uint32_t number;
+	const char *hex, *name;
+	size_t kind = 0;
+	int e = get_text(r->s->doc, digest, "stored", &hex);
+	if (!e)
+		e = get_text(r->s->doc, type, "type", &name);
+	if (!e)
+		e = new_input(r, node, &m, &number);
+	if (e)
+		return e;
+	if (!(m->item = spec_take(r->s, 1, sizeof *m->item)))
+		return ERR_FAILED;
+	m->kind = MEMBER_FILE;
+	m->node = node;
+	m->file_name = "value";
+	m->item->uploaded = true;
+	if (strlen(hex) != 2 * DIGEST_SIZE ||
+	    hex_decode(m->item->content.digest, DIGEST_SIZE, hex))
+		return doc_fail(r->s->doc, digest,
+				"%s: a digest is 64 hexadecimal digits", r->what);
+	while (kind < ARRAY_LEN(types) && strcmp(types[kind].name, name) != 0)
+		kind++;
+	if (kind == ARRAY_LEN(types))
+		return doc_fail(r->s->doc, type,
+				"%s: the type of a result is file, json, pickle or "
+				"outputs",
+				r->what);
+	m->item->content.type = types[kind].type;
+	*out = (struct arg){.type = ARG_REF, .size = number, .content = m->item->content};
 	return 0;
 }
 
@@ -304,7 +355,14 @@ static int read_float(struct args_reader *r, const struct node *node, struct arg
 	return e;
 }
 
-enum special { NO_SPECIAL, SPECIAL_INPUT, SPECIAL_BYTES, SPECIAL_FLOAT, SPECIAL_VALUE };
+enum special {
+	NO_SPECIAL,
+	SPECIAL_INPUT,
+	SPECIAL_STORED,
+	SPECIAL_BYTES,
+	SPECIAL_FLOAT,
+	SPECIAL_VALUE
+};
 
 /* special_of() - what a map means; a slip in one that means something is an error, not a map. */
 static int special_of(struct args_reader *r, const struct node *node,
@@ -321,6 +379,10 @@ static int special_of(struct args_reader *r, const struct node *node,
 	*specialp = NO_SPECIAL;
 	if (node->count == 2 && node_find(node, "path") && node_find(node, "as")) {
 		*specialp = SPECIAL_INPUT;
+		return 0;
+	}
+	if (node->count == 2 && node_find(node, "stored") && node_find(node, "type")) {
+		*specialp = SPECIAL_STORED;
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -357,6 +419,8 @@ static int read_map(struct args_reader *r, const struct node *node, uint32_t dep
 	switch (special) {
 	case SPECIAL_INPUT:
 		return read_input(r, node, out);
+	case SPECIAL_STORED:
+		return read_stored(r, node, out);
 	case SPECIAL_BYTES:
 		return read_bytes(r, only, out);
 	case SPECIAL_FLOAT:

@@ -134,29 +134,42 @@ static int from_json(struct arguments *a, const char *text, struct cashet_arg *t
 
 /* ---- what is not a value */
 
-static int from_ref(struct arguments *a, const char *what, struct cashet_arg *to)
+/* find_result() - @digest: of 65 bytes. Return: 0; an exit code, @e says why. */
+static int find_result(struct cashet *c, const char *what, char *digest,
+		       enum cashet_content_type *typep, struct cashet_error *e)
 {
 	struct cashet_results *results;
 	const struct cashet_result *r;
-	struct cashet_error e;
-	int code = 0;
-	if (cashet_commit_find(a->cli->c, what, &results, &r, &e))
-		return cli_fail(a->cli, &e);
+	int code = cashet_commit_find(c, what, &results, &r, e);
+	if (code)
+		return code;
+	*typep = r->result.type;
+	hex_encode(digest, r->result.digest, DIGEST_SIZE);
 	if (r->result.type == CASHET_CONTENT_NONE) {
-		struct err none;
-		err_set(&none, ERR_NOT_FOUND, "%.200s has no result: the task is %s",
-			what, cashet_status_name(r->status));
-		code = cli_fail_err(a->cli, &none);
-	} else {
-		char *digest = take(a, 1, CASHET_HEX_SIZE);
-		hex_encode(digest, r->result.digest, DIGEST_SIZE);
-		to->type = CASHET_ARG_SOURCE;
-		to->source = (struct cashet_source){.kind = CASHET_SOURCE_BLOB,
-						    .digest = digest,
-						    .content = r->result.type};
+		*e = (struct cashet_error){.code = code = CASHET_NOT_FOUND};
+		snprintf(e->what, sizeof e->what, "%.200s has no result: the task is %s",
+			 what, cashet_status_name(r->status));
 	}
 	cashet_results_close(results);
 	return code;
+}
+
+static int from_ref(struct arguments *a, const char *what, struct cashet_arg *to)
+{
+	enum cashet_content_type type;
+	struct cashet_error e;
+	char *digest = take(a, 1, CASHET_HEX_SIZE);
+	if (find_result(a->cli->c, what, digest, &type, &e))
+		return cli_fail(a->cli, &e);
+	to->type = CASHET_ARG_SOURCE;
+	to->source = (struct cashet_source){
+		.kind = CASHET_SOURCE_BLOB, .digest = digest, .content = type};
+	return 0;
+}
+
+bool argument_is_ref(const char *text)
+{
+	return strncmp(text, REF, sizeof REF - 1) == 0;
 }
 
 int argument_parse(struct arguments *a, const char *text, struct cashet_arg *to)
@@ -171,7 +184,7 @@ int argument_parse(struct arguments *a, const char *text, struct cashet_arg *to)
 						    .path = text + 1};
 		return 0;
 	}
-	if (strncmp(text, REF, sizeof REF - 1) == 0)
+	if (argument_is_ref(text))
 		return from_ref(a, text + sizeof REF - 1, to);
 	return from_scalar(a, text, to);
 }
@@ -230,24 +243,40 @@ static int plain_json(struct cli *cli, const char *text, struct json *j)
 	return 0;
 }
 
-static int value_json(struct cli *cli, const char *text, struct json *j)
+int argument_special(struct cashet *c, const char *text, struct json *j,
+		     struct cashet_error *e)
 {
-	if (strncmp(text, REF, sizeof REF - 1) == 0)
-		return cli_usage(cli,
-				 "give such a result to a file with cashet get, and pass "
-				 "@FILE",
-				 "map takes no results of earlier tasks");
-	if (*text != '@')
-		return plain_json(cli, text, j);
+	char digest[CASHET_HEX_SIZE];
+	enum cashet_content_type type = CASHET_CONTENT_NONE;
+	bool is_ref = argument_is_ref(text);
+	int code = is_ref ? find_result(c, text + sizeof REF - 1, digest, &type, e) : 0;
+	if (code)
+		return code;
 	json_object(j);
-	json_key(j, "file");
-	json_string(j, text + 1);
+	json_key(j, is_ref ? "stored" : "file");
+	json_string(j, is_ref ? digest : text + 1);
+	if (is_ref) {
+		json_key(j, "type");
+		json_string(j, type == CASHET_CONTENT_JSON     ? "json"
+			       : type == CASHET_CONTENT_PICKLE ? "pickle"
+			       : type == CASHET_CONTENT_RESULT ? "outputs"
+							       : "file");
+	}
 	json_end_object(j);
 	return 0;
 }
 
-int argument_json(struct cli *cli, const char *text, struct buf *out)
+static int value_json(struct arguments *a, const char *text, struct json *j)
 {
+	struct cashet_error e;
+	if (!argument_is_ref(text) && *text != '@')
+		return plain_json(a->cli, text, j);
+	return argument_special(a->cli->c, text, j, &e) ? cli_fail(a->cli, &e) : 0;
+}
+
+int argument_json(struct arguments *a, const char *text, struct buf *out)
+{
+	struct cli *cli = a->cli;
 	CLEANUP(doc_fini) struct doc doc = {0};
 	CLEANUP_BUF struct buf whole = {0};
 	struct json j;
@@ -261,8 +290,8 @@ int argument_json(struct cli *cli, const char *text, struct buf *out)
 	json_string_n(&j, text, size);
 	buf_add_str(out, ":");
 	json_init(&j, &whole);
-	int code = is_json(value) ? parse_json(cli, value, &doc)
-				  : value_json(cli, value, &j);
+	int code =
+		is_json(value) ? parse_json(cli, value, &doc) : value_json(a, value, &j);
 	if (code)
 		return code;
 	if (is_json(value)) {

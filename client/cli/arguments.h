@@ -21,6 +21,12 @@ void arguments_fini(struct arguments *a);
 int argument_parse(struct arguments *a, const char *text, struct cashet_arg *to);
 /** argument_keyword() - "NAME=VALUE". Return: as above. */
 int argument_keyword(struct arguments *a, const char *text, struct cashet_arg *to);
-/** argument_json() - @text, which stands for a value as above, as batch files write it, for kwargs.
- * Return: 0 or the exit code, printed: references are none there. */
-int argument_json(struct cli *cli, const char *text, struct buf *out);
+/** argument_json() - "NAME=VALUE" as batch files write it, for kwargs. Return: 0 or the exit code,
+ * printed. */
+int argument_json(struct arguments *a, const char *text, struct buf *out);
+/** argument_special() - ref:COMMIT or @FILE as batch files write it. @c: for the former.
+ * Return: 0; an exit code, @e says why. */
+int argument_special(struct cashet *c, const char *text, struct json *j,
+		     struct cashet_error *e);
+/** argument_is_ref() - does it need a connection? */
+bool argument_is_ref(const char *text);

@@ -91,10 +91,10 @@ void cli_look(struct cli *cli)
 	cli->color_err = wants_color(cli, cli->tty_err);
 }
 
-int cli_open(struct cli *cli, bool must_exist, bool no_wait)
+int cli_connect(const struct cli *cli, bool must_exist, bool no_wait, struct cashet **cp,
+		struct cashet_error *e)
 {
 	const struct settings *s = &cli->settings;
-	cli_look(cli);
 	struct cashet_options options = {
 		.broker = s->broker,
 		.store = s->store,
@@ -105,8 +105,14 @@ int cli_open(struct cli *cli, bool must_exist, bool no_wait)
 		.no_wait = no_wait,
 		.interrupted = cli_interrupted,
 	};
+	return cashet_open(cp, &options, e);
+}
+
+int cli_open(struct cli *cli, bool must_exist, bool no_wait)
+{
 	struct cashet_error e;
-	return cashet_open(&cli->c, &options, &e) ? cli_fail(cli, &e) : 0;
+	cli_look(cli);
+	return cli_connect(cli, must_exist, no_wait, &cli->c, &e) ? cli_fail(cli, &e) : 0;
 }
 
 void cli_note(const struct cli *cli, const char *fmt, ...)

@@ -70,6 +70,9 @@ int cli_slip(const struct cli *cli, struct err *e);
 /** cli_open() - connect as the settings say. @must_exist: a store that is not there is an error.
  * @no_wait: as in struct cashet_options. Return: 0 or the exit code, printed. */
 int cli_open(struct cli *cli, bool must_exist, bool no_wait);
+/** cli_connect() - one more connection; the caller closes it. Return: as cashet_open(). */
+int cli_connect(const struct cli *cli, bool must_exist, bool no_wait, struct cashet **cp,
+		struct cashet_error *e);
 /** cli_look() - what standard output and error are; part of cli_open(). */
 void cli_look(struct cli *cli);
 /** cli_note() - chatter: a line on standard error unless --quiet; escape what strangers wrote. */
@@ -104,8 +107,14 @@ void help_option_left(const struct option_row *row, char *out, size_t size);
 
 /* ---- how results look (show.c) ---- */
 
-/** show_value() - doubles to 6 digits, unless @exact; strings as they are, not escaped. */
-void show_value(struct buf *out, const struct cashet_value *value, bool exact);
+enum show_how {
+	SHOW_TABLE, /* doubles to 6 digits */
+	SHOW_FULL,
+	SHOW_CSV, /* and texts as they are */
+};
+/** show_value() - so that what differs looks different: a double has a point or an exponent, and a text
+ * that looks like a number, a truth value or nothing stands in quotes. Not escaped. */
+void show_value(struct buf *out, const struct cashet_value *value, enum show_how how);
 void show_double(struct buf *out, double value, bool exact);
 /** show_title() - "train[lr=0.1,seed=2]"; escaped. */
 void show_title(struct buf *out, const char *name, const struct cashet_param *params,
@@ -176,6 +185,11 @@ int follow_batch(struct cli *cli, const char *batch, bool submitted, uint64_t ti
 		 struct cashet_counts *counts, bool *pausedp);
 /** follow_outcome() - exit code of an ended batch. */
 int follow_outcome(const struct cashet_counts *counts);
+
+/** describe_against() - `describe --against`. Return: the exit code. */
+int describe_against(struct cli *cli, const struct cashet_describe *what);
+/** json_description() - one target, as `describe` gives it. */
+void json_description(struct json *j, const struct cashet_description *d);
 
 /** get_result() - as `cashet get` writes it. Return: the exit code. */
 int get_result(struct cli *cli, const struct cashet_result *r);

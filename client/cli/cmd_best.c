@@ -85,7 +85,7 @@ static int keep_row(void *arg, double value, const struct cashet_result *r)
 	item.params = mem_alloc((item.param_count + 1) * sizeof *item.params);
 	for (size_t i = 0; i < r->param_count; i++) {
 		CLEANUP_BUF struct buf text = {0};
-		show_value(&text, &r->params[i].value, false);
+		show_value(&text, &r->params[i].value, SHOW_TABLE);
 		uint32_t column = intern_find(&g->columns, r->params[i].name,
 					      strlen(r->params[i].name) + 1);
 		free(item.params[column]);

@@ -80,9 +80,27 @@ static void json_worker(struct json *j, const struct cashet_worker *w)
 	json_number(j, "done", w->done);
 	json_number(j, "failed", w->failed);
 	json_number(j, "seen_ms_ago", w->seen_ms_ago);
+	json_flag(j, "lost", w->lost);
+	json_key(j, "lost_in_ms");
+	if (w->lost_in_ms)
+		json_uint(j, w->lost_in_ms);
+	else
+		json_null(j);
 	json_resources(j, "capacity", w->capacity, w->capacity_count);
 	json_resources(j, "used", w->used, w->used_count);
 	json_end_object(j);
+}
+
+/* What becomes of the tasks of one that is silent, if it has any. */
+static void add_state(struct buf *out, const struct cashet_worker *w)
+{
+	buf_add_str(out, w->state);
+	if (!w->running && !w->queued)
+		return;
+	if (w->lost)
+		buf_add_str(out, ", leases ended");
+	else if (w->lost_in_ms)
+		buf_printf(out, ", leases end in %.1fs", (double)w->lost_in_ms / 1000);
 }
 
 static int list_worker(void *arg, const struct cashet_worker *w)
@@ -93,10 +111,11 @@ static int list_worker(void *arg, const struct cashet_worker *w)
 		json_worker(&l->json, w);
 		return 0;
 	}
-	CLEANUP_BUF struct buf resources = {0};
+	CLEANUP_BUF struct buf resources = {0}, state = {0};
 	add_resources(&resources, w);
+	add_state(&state, w);
 	table_cell(&l->table, w->name);
-	table_cell(&l->table, w->state);
+	table_cell(&l->table, buf_cstr(&state));
 	table_cell(&l->table, w->host);
 	table_cellf(&l->table, "%" PRIu32, w->running);
 	table_cellf(&l->table, "%" PRIu32, w->queued);

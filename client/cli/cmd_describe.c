@@ -259,7 +259,7 @@ static void json_definitions(struct json *j, const struct cashet_description *d)
 	json_end_array(j);
 }
 
-static void json_description(struct json *j, const struct cashet_description *d)
+void json_description(struct json *j, const struct cashet_description *d)
 {
 	json_object(j);
 	json_text(j, "target", d->target);
@@ -359,12 +359,14 @@ int cmd_describe(struct cli *cli)
 		.python = s->python,
 		.cflags = s->cflags.items,
 		.cflag_count = s->cflags.count,
-		.canonical = true,
+		.canonical = !s->against,
 		.interrupted = cli_interrupted,
 	};
 	struct cashet_descriptions *all;
 	struct cashet_error e;
 	cli_catch();
+	if (s->against)
+		return describe_against(cli, &what);
 	cli_look(cli);
 	if (cashet_describe(&what, &all, &e))
 		return cli_fail(cli, &e);

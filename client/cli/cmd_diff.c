@@ -193,6 +193,20 @@ static void add_output(const struct naming *n, const struct cashet_diff_output *
 	buf_add_byte(out, '\n');
 }
 
+void show_code_diff(struct buf *out, const struct cli *cli, const struct cashet_change *c)
+{
+	const char *what = c->component == CASHET_LAYOUT ? "nothing that counts in"
+			   : c->component == CASHET_CODE || c->file ? "code"
+								    : "text of";
+	if (!c->diff || !*c->diff)
+		return;
+	add_head(out, cli, "---", what,
+		 c->file    ? c->file
+		 : *c->name ? c->name
+			    : "the command");
+	add_text(out, cli, c->diff);
+}
+
 static void show_diff(struct buf *out, const struct cli *cli, const struct cashet_diff *d)
 {
 	add_run(out, &d->a, "-");
@@ -208,20 +222,8 @@ static void show_diff(struct buf *out, const struct cli *cli, const struct cashe
 	if (d->outputs_left_out)
 		buf_printf(out, "  and %llu files more\n",
 			   (unsigned long long)d->outputs_left_out);
-	for (size_t i = 0; i < d->change_count; i++) {
-		const struct cashet_change *c = &d->changes[i];
-		if (!c->diff || !*c->diff)
-			continue;
-		const char *what = c->component == CASHET_LAYOUT
-					   ? "nothing that counts in"
-				   : c->component == CASHET_CODE || c->file ? "code"
-									    : "text of";
-		add_head(out, cli, "---", what,
-			 c->file    ? c->file
-			 : *c->name ? c->name
-				    : "the command");
-		add_text(out, cli, c->diff);
-	}
+	for (size_t i = 0; i < d->change_count; i++)
+		show_code_diff(out, cli, &d->changes[i]);
 	for (size_t i = 0; i < d->output_count; i++) {
 		if (!d->outputs[i].diff || !*d->outputs[i].diff)
 			continue;

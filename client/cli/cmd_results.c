@@ -1,5 +1,4 @@
 /* cmd_results.c - results: which tasks' values are wanted and in which form. */
-#include "client/cli/aggregate.h"
 #include "client/cli/results.h"
 #include "client/cli/spool.h"
 
@@ -21,8 +20,6 @@ void met_fini(struct met *m)
 
 void met_note(struct met *m, const struct cashet_result *r)
 {
-	m->tasks++;
-	m->completed += r->status == CASHET_COMPLETED;
 	for (size_t i = 0; i < r->param_count; i++)
 		intern_add(&m->params, r->params[i].name, strlen(r->params[i].name) + 1);
 	for (size_t i = 0; i < r->metric_count; i++)
@@ -30,32 +27,29 @@ void met_note(struct met *m, const struct cashet_result *r)
 			   strlen(r->metrics[i].name) + 1);
 }
 
-static void met_list(struct buf *out, const struct intern *known)
+static bool is_among(const char *name, const char *const *known, size_t count)
 {
-	for (uint32_t i = 0; i < known->count; i++)
-		buf_printf(out, "%s%s", i ? ", " : "", intern_text(known, i));
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(name, known[i]))
+			return true;
+	return false;
 }
 
-int met_check(const struct cli *cli, const struct text_list *names,
-	      const struct intern *known, const char *what, const char *batch)
+int names_check(const struct cli *cli, const struct text_list *names,
+		const char *const *known, size_t count, const char *what,
+		const char *batch)
 {
 	for (size_t i = 0; i < names->count; i++) {
 		const char *name = names->items[i];
-		if (intern_find(known, name, strlen(name) + 1) != INTERN_NONE)
+		if (is_among(name, known, count))
 			continue;
-		const char **candidates =
-			mem_alloc((known->count + 1) * sizeof *candidates);
-		for (uint32_t k = 0; k < known->count; k++)
-			candidates[k] = intern_text(known, k);
-		const char *near = names_suggest(name, candidates, known->count);
-		free(candidates);
+		const char *near = names_suggest(name, known, count);
 		CLEANUP_BUF struct buf next = {0};
-		if (known->count) {
-			buf_add_str(&next, "there is: ");
-			met_list(&next, known);
-		} else {
+		buf_add_str(&next, count ? "there is: " : "");
+		for (size_t k = 0; k < count; k++)
+			buf_printf(&next, "%s%s", k ? ", " : "", known[k]);
+		if (!count)
 			buf_printf(&next, "no task has a %s so far", what);
-		}
 		return cli_usage(cli, buf_cstr(&next),
 				 "no task of batch %.*s has a %s \"%s\"%s%s%s",
 				 SHORT_HASH, batch, what, name,
@@ -63,6 +57,15 @@ int met_check(const struct cli *cli, const struct text_list *names,
 				 near ? "?" : "");
 	}
 	return 0;
+}
+
+int met_check(const struct cli *cli, const struct text_list *names,
+	      const struct intern *known, const char *what, const char *batch)
+{
+	CLEANUP_FREE const char **texts = mem_alloc((known->count + 1) * sizeof *texts);
+	for (uint32_t i = 0; i < known->count; i++)
+		texts[i] = intern_text(known, i);
+	return names_check(cli, names, texts, known->count, what, batch);
 }
 
 /* ---- what is asked for ---- */

@@ -124,7 +124,7 @@ static void add_args(const struct cli *cli, struct buf *out,
 	buf_add_str(out, "Args:\n");
 	for (size_t i = 0; i < r->param_count; i++) {
 		CLEANUP_BUF struct buf value = {0};
-		show_value(&value, &r->params[i].value, true);
+		show_value(&value, &r->params[i].value, SHOW_FULL);
 		buf_add_str(out, "  ");
 		show_text(cli, out, r->params[i].name);
 		buf_add_str(out, " = ");

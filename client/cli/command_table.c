@@ -195,11 +195,14 @@ const struct command command_table[] = {
 			"files that are shipped with it, what cannot be followed, and "
 			"the canonical form, which is what is hashed. A FILE alone is a "
 			"script, as code: of a command. Nothing of it is run; no broker "
-			"is asked.",
+			"is asked. With --against, what differs from what an earlier run "
+			"had: definitions with a diff of their files, packages, "
+			"flags.\n" NAMES_A_COMMIT,
 		.examples = "cashet describe train.py:train\n"
+			    "cashet describe train.py:train --against b7f3:8\n"
 			    "cashet describe train.c:train --cflag=-O3\n"
 			    "cashet describe train.py --json",
-		.options = OPTIONS_DESCRIBE,
+		.options = OPTIONS_DESCRIBE | OPTIONS_AGAINST,
 		.least = 1,
 		.most = 10000,
 		.run = cmd_describe,

@@ -20,9 +20,9 @@ static int item_fail(const struct items *m, uint64_t column, struct cashet_error
 		     const char *message, const char *next)
 {
 	e->code = CASHET_USAGE;
-	snprintf(e->what, sizeof e->what, "%s:%" PRIu64 ":%" PRIu64 ": %s", m->name,
-		 m->line, column ? column : 1, message);
-	snprintf(e->next, sizeof e->next, "%s", next);
+	snprintf(e->what, sizeof e->what, "%.250s:%" PRIu64 ":%" PRIu64 ": %.700s",
+		 m->name, m->line, column ? column : 1, message);
+	snprintf(e->next, sizeof e->next, "%.500s", next);
 	return CASHET_USAGE;
 }
 
@@ -89,6 +89,34 @@ static int add_arguments(struct items *m, struct json_reader *r)
 	return e ? e : json_next(r, &t);
 }
 
+static int find_with(struct items *m, struct cashet_error *e)
+{
+	return m->finder ? 0 : cli_connect(m->cli, true, true, &m->finder, e);
+}
+
+/* add_special() - @FILE or ref:COMMIT, the only argument. */
+static int add_special(struct items *m, const char *text, struct cashet_error *e)
+{
+	struct cashet_error why = {0};
+	struct json j;
+	int code = argument_is_ref(text) ? find_with(m, &why) : 0;
+	buf_add_str(&m->out, ",\"args\":[");
+	json_init(&j, &m->out);
+	if (!code)
+		code = argument_special(m->finder, text, &j, &why);
+	if (code) {
+		item_fail(m, 1, e, why.what, why.next);
+		return e->code = code;
+	}
+	buf_add_str(&m->out, "]");
+	if (m->keywords.size) {
+		buf_add_str(&m->out, ",\"kwargs\":{");
+		buf_add(&m->out, m->keywords.data, m->keywords.size);
+		buf_add_byte(&m->out, '}');
+	}
+	return 0;
+}
+
 static bool is_blank(const char *text, size_t size)
 {
 	return strspn(text, " \t\r") >= size;
@@ -97,7 +125,7 @@ static bool is_blank(const char *text, size_t size)
 /* add_item() - a line of items becomes one of the batch; a blank one too, so that numbers agree. */
 static int add_item(struct items *m, char *text, size_t size, struct cashet_error *e)
 {
-	CLEANUP(json_reader_fini) struct json_reader r;
+	CLEANUP(json_reader_fini) struct json_reader r = {0};
 	text[size] = '\0'; /* its line end, or behind the last one */
 	m->line++;
 	if (m->line == 1 && size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
@@ -112,9 +140,16 @@ static int add_item(struct items *m, char *text, size_t size, struct cashet_erro
 	}
 	if (size && text[size - 1] == '\r')
 		size--;
-	json_reader_init(&r, text, size);
+	while (size && strchr(" \t", text[size - 1]))
+		size--;
+	text[size] = '\0';
 	buf_add(&m->out, m->head.data, m->head.size);
-	if (add_arguments(m, &r)) {
+	json_reader_init(&r, text, size);
+	bool special = *text == '@' || argument_is_ref(text);
+	int code = special ? add_special(m, text, e) : 0;
+	if (code)
+		return code;
+	if (!special && add_arguments(m, &r)) {
 		char message[200];
 		snprintf(message, sizeof message, "not valid JSON: %s", r.message);
 		return item_fail(
@@ -210,6 +245,26 @@ int items_read(void *arg, void *out, size_t size, size_t *gotp, struct cashet_er
 	return 0;
 }
 
+static int add_keywords(struct items *m)
+{
+	const struct text_list *list = &m->cli->settings.keywords;
+	struct cli finder = *m->cli; /* that speaks with ours */
+	struct arguments a = {.cli = &finder};
+	struct cashet_error e;
+	int code = 0;
+	for (size_t i = 0; i < list->count && !code; i++) {
+		const char *value = strchr(list->items[i], '=');
+		if (value && argument_is_ref(value + 1) && find_with(m, &e))
+			return cli_fail(m->cli, &e);
+		finder.c = m->finder;
+		if (i)
+			buf_add_byte(&m->keywords, ',');
+		code = argument_json(&a, list->items[i], &m->keywords);
+	}
+	arguments_fini(&a);
+	return code;
+}
+
 /* make_head() - what all lines of the batch have. */
 static int make_head(struct items *m)
 {
@@ -245,14 +300,7 @@ static int make_head(struct items *m)
 		json_key(&j, "timeout");
 		json_string(&j, text);
 	}
-	for (size_t i = 0; i < s->keywords.count; i++) {
-		if (i)
-			buf_add_byte(&m->keywords, ',');
-		int code = argument_json(m->cli, s->keywords.items[i], &m->keywords);
-		if (code)
-			return code;
-	}
-	return 0;
+	return add_keywords(m);
 }
 
 static int open_file(struct items *m)
@@ -286,4 +334,5 @@ void items_fini(struct items *m)
 	buf_fini(&m->out);
 	buf_fini(&m->head);
 	buf_fini(&m->keywords);
+	cashet_close(m->finder);
 }

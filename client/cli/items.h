@@ -1,6 +1,6 @@
 /* items.h - the lines of `map --over`, as lines of a JSONL batch, made while they are read: in memory that
  * is bounded by the longest one. An array is the arguments by position, an object those by name,
- * anything else the only argument. */
+ * anything else the only argument; so are @FILE and ref:COMMIT, which are no JSON. */
 #pragma once
 
 #include "client/cli/cli.h"
@@ -18,6 +18,7 @@ struct items {
 	struct buf out;	     /* lines that wait to be given, from @given on */
 	size_t given;
 	uint64_t count;
+	struct cashet *finder; /* for ref:COMMIT; NULL until there is one */
 };
 
 /** items_open() - what all calls have, and the file. Return: 0 or the exit code, printed; fini in any

@@ -28,7 +28,7 @@ struct settings {
 	uint64_t timeout_ns, deadline_ns, top, number;
 	struct text_list tags, params, metrics, group_by, keywords, cflags;
 	const char *agg, *dir, *shell_command;
-	const char *python, *isolation, *over, *batch_name;
+	const char *python, *isolation, *over, *batch_name, *against;
 	uint64_t task_timeout_ns, retries;
 	bool keep;
 };
@@ -52,6 +52,7 @@ enum {
 	OPTIONS_DESCRIBE = 1 << 14, /* --python --cflag */
 	OPTIONS_CALL = 1 << 15,	    /* --kw --isolation --name --timeout --retries */
 	OPTIONS_MAP = 1 << 16,	    /* --over -o */
+	OPTIONS_AGAINST = 1 << 17,  /* --against */
 	OPTIONS_EXPORT = 1 << 20,   /* those of log but for -n, and --all --no-logs */
 	OPTIONS_IMPORT = 1 << 21,   /* --max-size */
 	OPTIONS_VERBOSE = 1 << 23,  /* -v */

@@ -2,17 +2,22 @@
  * are. */
 #pragma once
 
-#include "client/cli/aggregate.h"
+#include "client/aggregate.h"
 #include "client/cli/cli.h"
+#include "client/cli/intern.h"
 
 struct met { /* names of parameters and metrics that a batch has, each with its NUL */
 	struct intern params, metrics;
-	uint64_t tasks, completed;
 };
 
 void met_fini(struct met *m);
 void met_note(struct met *m, const struct cashet_result *r);
-/** met_check() - are @names among @known? Return: 0; CASHET_USAGE, printed with what is near or what
+/** names_check() - are @names among @known? Return: 0; CASHET_USAGE, printed with what is near or what
+ * there is. @what: "parameter", "metric". */
+int names_check(const struct cli *cli, const struct text_list *names,
+		const char *const *known, size_t count, const char *what,
+		const char *batch);
+/** met_check() - the same of what was met: are @names among @known? Return: 0; CASHET_USAGE, printed with what is near or what
  * there is. @what: "parameter", "metric". */
 int met_check(const struct cli *cli, const struct text_list *names,
 	      const struct intern *known, const char *what, const char *batch);

@@ -21,7 +21,7 @@ static void put_values(struct grid *g, const struct cashet_result *r)
 	uint32_t column = INTERN_NONE - 1;
 	for (size_t i = 0; i < r->param_count; i++) {
 		buf_reset(&text);
-		show_value(&text, &r->params[i].value, g->csv);
+		show_value(&text, &r->params[i].value, g->csv ? SHOW_CSV : SHOW_TABLE);
 		column = grid_column(g, GRID_PARAM, r->params[i].name, column + 1);
 		grid_cell(g, column, buf_cstr(&text));
 	}

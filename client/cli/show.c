@@ -1,6 +1,7 @@
 /* show.c - how values, titles, durations and whole batches look to people. */
 #include "client/cli/cli.h"
 
+#include "client/batch/scalar.h"
 #include "common/clock.h"
 #include "common/num.h"
 #include "common/pure/hex.h"
@@ -20,8 +21,35 @@ void show_double(struct buf *out, double value, bool exact)
 		buf_printf(out, "%.6g", value);
 }
 
-void show_value(struct buf *out, const struct cashet_value *value, bool exact)
+static void show_param_double(struct buf *out, double value, bool exact)
 {
+	size_t start = out->size;
+	show_double(out, value, exact);
+	if (!strpbrk(buf_cstr(out) + start, ".eniNI"))
+		buf_add_str(out, ".0");
+}
+
+/* A text that reads like something else? "null" stands for the argument null, which has no type here. */
+static bool needs_quotes(const char *text)
+{
+	struct value v;
+	switch (scalar_parse(text, &v)) {
+	case SCALAR_TEXT: /* how floats of no value are shown */
+		text += *text == '-';
+		return *text == '"' || !strcmp(text, "nan") || !strcmp(text, "inf");
+	case SCALAR_NULL:
+		return !*text;
+	case SCALAR_VALUE:
+	case SCALAR_NOT_FINITE:
+	case SCALAR_OUT_OF_RANGE:
+		break;
+	}
+	return true;
+}
+
+void show_value(struct buf *out, const struct cashet_value *value, enum show_how how)
+{
+	struct json j;
 	switch (value->type) {
 	case CASHET_BOOL:
 		buf_add_str(out, value->boolean ? "true" : "false");
@@ -33,10 +61,14 @@ void show_value(struct buf *out, const struct cashet_value *value, bool exact)
 		buf_printf(out, "%" PRIu64, value->u);
 		break;
 	case CASHET_DOUBLE:
-		show_double(out, value->d, exact);
+		show_param_double(out, value->d, how != SHOW_TABLE);
 		break;
 	case CASHET_STRING:
-		buf_add_str(out, value->text);
+		json_init(&j, out);
+		if (how != SHOW_CSV && needs_quotes(value->text))
+			json_string(&j, value->text);
+		else
+			buf_add_str(out, value->text);
 		break;
 	}
 }
@@ -47,7 +79,7 @@ void show_title(struct buf *out, const char *name, const struct cashet_param *pa
 	text_escape(out, name, strlen(name));
 	for (size_t i = 0; i < count; i++) {
 		CLEANUP_BUF struct buf value = {0};
-		show_value(&value, &params[i].value, false);
+		show_value(&value, &params[i].value, SHOW_TABLE);
 		buf_add_byte(out, i ? ',' : '[');
 		text_escape(out, params[i].name, strlen(params[i].name));
 		buf_add_byte(out, '=');

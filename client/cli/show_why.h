@@ -8,6 +8,9 @@ void show_why(struct buf *out, const struct cashet_why *why, uint64_t now_ms, bo
 /** show_changes() - one line for each component. @causes: mark those that are a cause. */
 void show_changes(struct buf *out, const struct cashet_change *changes, size_t count,
 		  bool causes, bool color);
+/** show_code_diff() - the diff of one change, if it has one, under a line that says of what. */
+void show_code_diff(struct buf *out, const struct cli *cli,
+		    const struct cashet_change *change);
 /** show_cause() - one change in a few words: "train.py changed", "lr 0.1 -> 0.2"; escaped. @several: it
  * stands for others, of other values. */
 void show_cause(struct buf *out, const struct cashet_change *change, bool several);

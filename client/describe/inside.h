@@ -40,6 +40,10 @@ struct describer {
 /** describe_no_program() - all of the group cannot be described, and why: each says it. */
 void describe_no_program(struct describer *d, struct describe_group *g, const char *name,
 			 const char *message, const char *next);
+struct cashet_descriptions;
+/** descriptions_described() - what the answer @number of cashet_describe() was made of; @d's. */
+const struct described *descriptions_described(struct cashet_descriptions *d,
+					       size_t number);
 /** describe_ask() - start the program, and read what it says; all of the group is answered, ok or
  * not. Return: 0; ERR_FAILED out of memory; what idle() returned. */
 int describe_ask(struct describer *d, struct describe_group *g, struct err *e);

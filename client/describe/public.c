@@ -1,5 +1,5 @@
 /* public.c - cashet_describe(): descriptions in the shape of cashet.h. */
-#include "client/describe/describe.h"
+#include "client/describe/inside.h"
 
 #include "client/handle.h"
 
@@ -11,12 +11,12 @@ struct descriptions {
 	struct cashet_descriptions public; /* what is given out */
 	struct describer *describer;
 	struct arena arena;
+	uint32_t *numbers; /* of each target at the describer */
 };
 
 struct asking {
 	const struct cashet_describe *what;
 	struct descriptions *to;
-	uint32_t *numbers; /* of each target at the describer */
 	struct err *e;
 };
 
@@ -157,6 +157,13 @@ static int fill(struct asking *a, const struct described *d,
 	return fill_lists(a, d, to);
 }
 
+const struct described *descriptions_described(struct cashet_descriptions *d,
+					       size_t number)
+{
+	const struct descriptions *all = container_of(d, struct descriptions, public);
+	return describer_get(all->describer, all->numbers[number]);
+}
+
 /* ---- all of them */
 
 static int want_one(struct asking *a, size_t i)
@@ -177,7 +184,7 @@ static int want_one(struct asking *a, size_t i)
 		t.flags = what->cflags;
 		t.flag_count = what->cflag_count;
 	}
-	return describer_want(a->to->describer, &t, &a->numbers[i], a->e);
+	return describer_want(a->to->describer, &t, &a->to->numbers[i], a->e);
 }
 
 static int ask(struct asking *a, const char *folder)
@@ -187,8 +194,9 @@ static int ask(struct asking *a, const char *folder)
 		.folder = folder, .idle = ask_idle, .idle_arg = (void *)(uintptr_t)what};
 	struct cashet_description *items =
 		arena_calloc(&a->to->arena, what->count, sizeof *items);
-	a->numbers = arena_calloc(&a->to->arena, what->count, sizeof *a->numbers);
-	if (!items || !a->numbers)
+	uint32_t *numbers = arena_calloc(&a->to->arena, what->count, sizeof *numbers);
+	a->to->numbers = numbers;
+	if (!items || !numbers)
 		return handle_no_memory(a->e);
 	int r = describer_new(&a->to->describer, &options, a->e);
 	for (size_t i = 0; r == 0 && i < what->count; i++)
@@ -196,7 +204,8 @@ static int ask(struct asking *a, const char *folder)
 	if (r == 0)
 		r = describer_run(a->to->describer, a->e);
 	for (size_t i = 0; r == 0 && i < what->count; i++)
-		r = fill(a, describer_get(a->to->describer, a->numbers[i]), &items[i]);
+		r = fill(a, describer_get(a->to->describer, a->to->numbers[i]),
+			 &items[i]);
 	a->to->public.items = items;
 	a->to->public.count = what->count;
 	return r;

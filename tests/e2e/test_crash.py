@@ -212,6 +212,10 @@ tasks: {{t: {{run: "echo x >> {ran}; while ! test -e {go}; do sleep 0.05; done; 
         self.site.worker("node-2", 1)
         result = submit.finish()
         self.assertEqual(result["tasks"][0]["worker"], "node-2")
+        row = next(w for w in self.site.workers() if w["name"] == "node-1")
+        self.assertEqual((row["state"], row["running"], row["lost"], row["lost_in_ms"]),
+                         ("silent", 1, True, None))
+        self.assertRegex(self.site.run("worker", "ls").out, r"(?m)^node-1 +silent, leases ended ")
         first.signal(signal.SIGCONT)
         until(lambda: any(w["name"] == "node-1" and w["state"] == "ready" and not w["running"]
                           for w in self.site.workers()), "node-1 to come back")

@@ -1,5 +1,6 @@
 /* aggregate.c - numbers of groups, and what they are kept in. */
-#include "client/cli/aggregate.h"
+#include "client/aggregate.h"
+#include "client/cli/intern.h"
 #include "client/cli/spool.h"
 
 #include "common/pure/mem.h"

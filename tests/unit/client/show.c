@@ -2,6 +2,8 @@
 #include "client/cli/cli.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 Test(table, columns_are_as_wide_as_they_must_be_and_numbers_stand_right)
@@ -50,6 +52,54 @@ Test(show, a_title_has_the_parameters_in_it)
 	buf_reset(&out);
 	show_title(&out, "prep", NULL, 0);
 	cr_assert_str_eq(buf_cstr(&out), "prep");
+}
+
+static const char *shown(const struct cashet_value *value, enum show_how how)
+{
+	static struct buf out;
+	buf_reset(&out);
+	show_value(&out, value, how);
+	return buf_cstr(&out);
+}
+
+static const char *text_shown(const char *text, enum show_how how)
+{
+	return shown(&(struct cashet_value){.type = CASHET_STRING, .text = text}, how);
+}
+
+Test(show, values_that_differ_look_different)
+{
+	static const struct {
+		double d;
+		const char *table, *full;
+	} doubles[] = {{1, "1.0", "1.0"},
+		       {-0.0, "-0.0", "-0.0"},
+		       {0.1 + 0.2, "0.3", "0.30000000000000004"},
+		       {1e20, "1e+20", "1e+20"},
+		       {100000, "100000.0", "100000.0"},
+		       {(double)INFINITY, "inf", "inf"}};
+	struct cashet_value one = {.type = CASHET_INT, .i = 1};
+	cr_expect_str_eq(shown(&one, SHOW_TABLE), "1");
+	for (size_t i = 0; i < ARRAY_LEN(doubles); i++) {
+		struct cashet_value v = {.type = CASHET_DOUBLE, .d = doubles[i].d};
+		cr_expect_str_eq(shown(&v, SHOW_TABLE), doubles[i].table);
+		cr_expect_str_eq(shown(&v, SHOW_FULL), doubles[i].full);
+	}
+	static const char *const quoted[] = {"1",  "1.0",  "-3e5", "0x1f", "true",
+					     ".5", ".inf", "nan",  "inf",  ""};
+	for (size_t i = 0; i < ARRAY_LEN(quoted); i++) {
+		char want[16];
+		snprintf(want, sizeof want, "\"%s\"", quoted[i]);
+		cr_expect_str_eq(text_shown(quoted[i], SHOW_TABLE), want);
+		cr_expect_str_eq(text_shown(quoted[i], SHOW_FULL), want);
+		cr_expect_str_eq(text_shown(quoted[i], SHOW_CSV), quoted[i]);
+	}
+	static const char *const plain[] = {"adam",   "v1", "1.2.3", "null",
+					    "[1, 2]", "no", "a b"};
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		cr_expect_str_eq(text_shown(plain[i], SHOW_TABLE), plain[i]);
+	cr_expect_str_eq(text_shown("\"1\"", SHOW_TABLE), "\"\\\"1\\\"\"");
+	cr_expect_str_eq(text_shown("\"1\"", SHOW_CSV), "\"1\"");
 }
 
 Test(show, durations_are_short)

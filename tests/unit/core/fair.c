@@ -57,6 +57,34 @@ Test(fair, a_task_that_needs_all_of_a_worker_is_not_passed_over_for_ever)
 	cr_expect(batch_view(&d, 1).ended);
 }
 
+/* The index of a task of batch 1 that runs: the one that was granted first. */
+static uint32_t oldest_running(struct driver *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->log[i].type == CORE_FX_GRANT &&
+		    status(d, 1, d->log[i].index) == CORE_RUNNING)
+			return d->log[i].index;
+	cr_assert_fail("nothing runs");
+}
+
+/* Small and middle ones are passed over in turn as well: whoever has waited longest is served first. */
+Test(fair, those_that_wait_in_turn_do_not_keep_the_third_waiting)
+{
+	FAIR_DRIVER(d);
+	struct plan p = crowd(120, 0, 0);
+	struct core_options middle = {.resource_count = 1, .resources = {{"cpus", 2000}}};
+	uint32_t n = 0, large = p.task_count - 1;
+	add_function(&p, middle, 0);
+	for (uint32_t i = 1; i < 120; i += 2)
+		p.tasks[i].function = 2;
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &p);
+	while (!granted(&d, 1, large)) {
+		cr_assert_lt(n++, 3 * 3 + 4, "others go on before it");
+		complete(&d, 1, oldest_running(&d));
+	}
+}
+
 Test(fair, other_workers_go_on_meanwhile)
 {
 	FAIR_DRIVER(d);

@@ -38,6 +38,7 @@ Test(worker, silence_takes_its_leases_after_thirty_seconds)
 	one_running(&d, &p);
 	pass(&d, 29 * SECOND);
 	cr_expect_eq(status(&d, 1, 0), CORE_RUNNING);
+	cr_expect_eq(worker_view(&d, 0).lost_at, d.now + SECOND);
 	pass(&d, SECOND);
 	cr_expect_eq(status(&d, 1, 0), CORE_READY);
 	cr_expect_eq(seen(&d, CORE_FX_WORKER_SILENT), 1);
@@ -53,6 +54,7 @@ Test(worker, a_disconnected_one_has_three_seconds_of_grace)
 	STEP(&d, .type = CORE_EV_WORKER_GONE, .worker = 0);
 	pass(&d, 2 * SECOND);
 	cr_expect_eq(status(&d, 1, 0), CORE_RUNNING);
+	cr_expect_eq(worker_view(&d, 0).lost_at, d.now + SECOND);
 	pass(&d, SECOND);
 	cr_expect_eq(status(&d, 1, 0), CORE_READY);
 }

@@ -1,8 +1,7 @@
 /* aggregate.c - see aggregate.h. */
-#include "client/cli/aggregate.h"
+#include "client/aggregate.h"
 
 #include "common/num.h"
-#include "common/pure/mem.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +14,21 @@ const char *const summary_names[SUMMARY_KINDS] = {"n",	 "mean",   "std", "min",
 
 /* ---- one group's numbers ---- */
 
-void summary_add(struct summary *s, double x, bool keep_value)
+/* more() - room for one more of @size bytes behind @count. Return: false, and all as it was. */
+static bool more(void **items, size_t count, size_t *capacity, size_t size)
+{
+	if (count < *capacity)
+		return true;
+	size_t wanted = *capacity ? 2 * *capacity : 16;
+	void *grown = reallocarray(*items, wanted, size);
+	if (!grown)
+		return false;
+	*items = grown;
+	*capacity = wanted;
+	return true;
+}
+
+bool summary_add(struct summary *s, double x, bool keep_value)
 {
 	if (s->n == 0) {
 		s->min = s->max = x;
@@ -31,9 +44,13 @@ void summary_add(struct summary *s, double x, bool keep_value)
 	s->lost += fabs(s->sum) >= fabs(x) ? (s->sum - sum) + x : (x - sum) + s->sum;
 	s->sum = sum;
 	if (!keep_value)
-		return;
-	mem_grow(s->values, s->value_count, s->value_capacity);
-	s->values[s->value_count++] = x;
+		return true;
+	void *values = s->values;
+	bool ok = more(&values, s->value_count, &s->value_capacity, sizeof *s->values);
+	s->values = values;
+	if (ok)
+		s->values[s->value_count++] = x;
+	return ok;
 }
 
 static int cmp_doubles(const void *a, const void *b)
@@ -156,25 +173,43 @@ static const struct cashet_value *find_param(const struct cashet_result *r,
 	return NULL;
 }
 
-static void new_group(struct aggregate *a, const struct cashet_result *r)
+/* Room for the next group and its values. */
+static bool grow_groups(struct aggregate *a)
 {
-	size_t number = a->keys.count - 1;
-	if (number == a->group_capacity) {
-		a->group_capacity = number ? 2 * number : 16;
-		a->groups = mem_resize(a->groups, a->group_capacity * sizeof *a->groups);
-		a->values = mem_resize(a->values, (a->group_capacity * a->by_count + 1) *
-							  sizeof *a->values);
-	}
+	size_t count = a->keys.count;
+	if (count < a->group_capacity)
+		return true;
+	size_t capacity = a->group_capacity ? 2 * a->group_capacity : 16;
+	struct aggregate_group *groups =
+		reallocarray(a->groups, capacity, sizeof *groups);
+	if (groups)
+		a->groups = groups;
+	struct cashet_value *values =
+		groups ? reallocarray(a->values, capacity * a->by_count + 1,
+				      sizeof *values)
+		       : NULL;
+	if (!values)
+		return false;
+	a->values = values;
+	a->group_capacity = capacity;
+	return true;
+}
+
+/* A text is copied; without memory it is one that need not be freed. */
+static void new_group(struct aggregate *a, const struct cashet_result *r, size_t number)
+{
 	a->groups[number] = (struct aggregate_group){0};
 	for (size_t i = 0; i < a->by_count; i++) {
 		struct cashet_value v = *find_param(r, a->by[i]);
-		if (v.type == CASHET_STRING)
-			v.text = mem_strdup(v.text);
+		if (v.type == CASHET_STRING && !(v.text = strdup(v.text))) {
+			v = (struct cashet_value){.type = CASHET_BOOL};
+			a->failed = true;
+		}
 		a->values[number * a->by_count + i] = v;
 	}
 }
 
-/* Return: NULL: it has not all the parameters. */
+/* Return: NULL: it has not all the parameters; or out of memory. */
 static struct aggregate_group *find_group(struct aggregate *a,
 					  const struct cashet_result *r)
 {
@@ -186,34 +221,45 @@ static struct aggregate_group *find_group(struct aggregate *a,
 		add_key(&key, v);
 	}
 	size_t before = a->keys.count;
-	uint32_t number = intern_add(&a->keys, buf_cstr(&key), key.size);
+	uint32_t number = grow_groups(a) && !key.failed
+				  ? intern_get(&a->keys, buf_cstr(&key), key.size)
+				  : INTERN_NONE;
+	if (number == INTERN_NONE) {
+		a->failed = true;
+		return NULL;
+	}
 	if (number == before)
-		new_group(a, r);
+		new_group(a, r, number);
 	return &a->groups[number];
 }
 
+/* Return: NULL out of memory. */
 static struct aggregate_metric *info_of(struct aggregate *a, const char *name,
 					uint32_t *numberp)
 {
 	size_t before = a->metrics.count;
-	uint32_t number = intern_add(&a->metrics, name, strlen(name) + 1);
-	if (number == before) {
-		if (number == a->info_capacity) {
-			a->info_capacity = number ? 2 * (size_t)number : 8;
-			a->infos =
-				mem_resize(a->infos, a->info_capacity * sizeof *a->infos);
-		}
-		a->infos[number] = (struct aggregate_metric){0};
+	void *infos = a->infos;
+	bool ok = more(&infos, before, &a->info_capacity, sizeof *a->infos);
+	a->infos = infos;
+	*numberp = ok ? intern_get(&a->metrics, name, strlen(name) + 1) : INTERN_NONE;
+	if (*numberp == INTERN_NONE) {
+		a->failed = true;
+		return NULL;
 	}
-	*numberp = number;
-	return &a->infos[number];
+	if (*numberp == before)
+		a->infos[before] = (struct aggregate_metric){0};
+	return &a->infos[*numberp];
 }
 
+/* Return: NULL out of memory. */
 static struct summary *summary_of(struct aggregate_group *g, uint32_t metric)
 {
 	if (metric >= g->summary_count) {
 		size_t count = (size_t)metric + 1;
-		g->summaries = mem_resize(g->summaries, count * sizeof *g->summaries);
+		struct summary *grown = reallocarray(g->summaries, count, sizeof *grown);
+		if (!grown)
+			return NULL;
+		g->summaries = grown;
 		memset(g->summaries + g->summary_count, 0,
 		       (count - g->summary_count) * sizeof *g->summaries);
 		g->summary_count = count;
@@ -221,14 +267,19 @@ static struct summary *summary_of(struct aggregate_group *g, uint32_t metric)
 	return &g->summaries[metric];
 }
 
+/* @g: NULL: of no group, or not completed: only the name is noted. */
 static void add_metric(struct aggregate *a, struct aggregate_group *g,
 		       const struct cashet_result *r, const struct cashet_metric *m)
 {
 	uint32_t number;
 	struct aggregate_metric *info = info_of(a, m->name, &number);
+	if (!info || !g)
+		return;
 	if (!m->is_text && isfinite(m->number)) {
+		struct summary *s = summary_of(g, number);
 		info->numbers++;
-		summary_add(summary_of(g, number), m->number, a->medians);
+		if (!s || !summary_add(s, m->number, a->medians))
+			a->failed = true;
 		return;
 	}
 	if (info->texts + info->nonfinite == 0) {
@@ -243,20 +294,25 @@ static void add_metric(struct aggregate *a, struct aggregate_group *g,
 
 void aggregate_add(struct aggregate *a, const struct cashet_result *r)
 {
+	if (a->failed)
+		return;
 	a->tasks++;
 	for (size_t i = 0; i < r->param_count; i++)
-		intern_add(&a->params, r->params[i].name, strlen(r->params[i].name) + 1);
+		if (intern_get(&a->params, r->params[i].name,
+			       strlen(r->params[i].name) + 1) == INTERN_NONE)
+			a->failed = true;
 	struct aggregate_group *g = find_group(a, r);
-	if (!g) {
+	if (a->failed)
+		return;
+	bool counts = g && r->status == CASHET_COMPLETED;
+	if (g)
+		g->tasks++;
+	else
 		a->left_out++;
-		return;
-	}
-	g->tasks++;
-	if (r->status != CASHET_COMPLETED)
-		return;
-	g->completed++;
-	for (size_t i = 0; i < r->metric_count; i++)
-		add_metric(a, g, r, &r->metrics[i]);
+	if (counts)
+		g->completed++;
+	for (size_t i = 0; i < r->metric_count && !a->failed; i++)
+		add_metric(a, counts ? g : NULL, r, &r->metrics[i]);
 }
 
 bool aggregate_get(struct aggregate *a, uint32_t group, uint32_t metric,
@@ -288,23 +344,26 @@ static bool is_number(const struct cashet_value *v, long double *out)
 	return true;
 }
 
-static void rank_column(const struct aggregate *a, size_t column, long double *ranks)
+/* Return: false out of memory. */
+static bool rank_column(const struct aggregate *a, size_t column, long double *ranks)
 {
-	bool numbers = true;
+	bool numbers = true, ok = true;
 	for (size_t i = 0; i < a->keys.count && numbers; i++)
 		numbers = is_number(&a->values[i * a->by_count + column],
 				    &ranks[i * a->by_count + column]);
 	if (numbers)
-		return;
+		return true;
 	struct intern seen = {0};
 	CLEANUP_BUF struct buf key = {0};
-	for (size_t i = 0; i < a->keys.count; i++) {
+	for (size_t i = 0; i < a->keys.count && ok; i++) {
 		buf_reset(&key);
 		add_key(&key, &a->values[i * a->by_count + column]);
-		ranks[i * a->by_count + column] =
-			intern_add(&seen, buf_cstr(&key), key.size);
+		uint32_t rank = intern_get(&seen, buf_cstr(&key), key.size);
+		ranks[i * a->by_count + column] = rank;
+		ok = rank != INTERN_NONE && !key.failed;
 	}
 	intern_fini(&seen);
+	return ok;
 }
 
 static int cmp_groups(const void *a, const void *b, void *arg)
@@ -323,13 +382,18 @@ static int cmp_groups(const void *a, const void *b, void *arg)
 uint32_t *aggregate_order(const struct aggregate *a)
 {
 	struct order o = {.a = a};
-	uint32_t *order = mem_alloc((a->keys.count + 1) * sizeof *order);
-	o.ranks = mem_alloc((a->keys.count * a->by_count + 1) * sizeof *o.ranks);
-	for (size_t i = 0; i < a->by_count; i++)
-		rank_column(a, i, o.ranks);
-	for (size_t i = 0; i < a->keys.count; i++)
+	uint32_t *order = calloc(a->keys.count + 1, sizeof *order);
+	o.ranks = calloc(a->keys.count * a->by_count + 1, sizeof *o.ranks);
+	bool ok = order && o.ranks;
+	for (size_t i = 0; i < a->by_count && ok; i++)
+		ok = rank_column(a, i, o.ranks);
+	for (size_t i = 0; i < a->keys.count && ok; i++)
 		order[i] = (uint32_t)i;
-	qsort_r(order, a->keys.count, sizeof *order, cmp_groups, &o);
+	if (ok && a->keys.count)
+		qsort_r(order, a->keys.count, sizeof *order, cmp_groups, &o);
 	free(o.ranks);
-	return order;
+	if (ok)
+		return order;
+	free(order);
+	return NULL;
 }

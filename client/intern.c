@@ -1,7 +1,5 @@
 /* intern.c - see intern.h: open addressing, at most half full. */
-#include "client/cli/intern.h"
-
-#include "common/pure/mem.h"
+#include "client/intern.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,10 +36,14 @@ static uint32_t *find_slot(const struct intern *t, const void *data, size_t size
 	}
 }
 
-static void grow(struct intern *t)
+static bool grow(struct intern *t)
 {
-	t->slot_count = t->slot_count ? 2 * t->slot_count : 64;
-	t->slots = mem_resize(t->slots, t->slot_count * sizeof *t->slots);
+	size_t count = t->slot_count ? 2 * t->slot_count : 64;
+	uint32_t *slots = reallocarray(t->slots, count, sizeof *slots);
+	if (!slots)
+		return false;
+	t->slots = slots;
+	t->slot_count = count;
 	memset(t->slots, 0xff, t->slot_count * sizeof *t->slots);
 	for (size_t i = 0; i < t->count; i++) {
 		size_t at = (size_t)(t->items[i].hash >> 20);
@@ -49,21 +51,36 @@ static void grow(struct intern *t)
 			at++;
 		t->slots[at & (t->slot_count - 1)] = (uint32_t)i;
 	}
+	return true;
 }
 
-uint32_t intern_add(struct intern *t, const void *data, size_t size)
+static bool make_room(struct intern *t)
 {
-	if (2 * (t->count + 1) > t->slot_count)
-		grow(t);
+	if (2 * (t->count + 1) > t->slot_count && !grow(t))
+		return false;
+	if (t->count < t->capacity)
+		return true;
+	size_t capacity = t->capacity ? 2 * t->capacity : 16;
+	struct intern_item *items = reallocarray(t->items, capacity, sizeof *items);
+	if (!items)
+		return false;
+	t->items = items;
+	t->capacity = capacity;
+	return true;
+}
+
+uint32_t intern_get(struct intern *t, const void *data, size_t size)
+{
+	if (!make_room(t))
+		return INTERN_NONE;
 	uint64_t hash = hash_of(data, size);
 	uint32_t *slot = find_slot(t, data, size, hash);
 	if (*slot != INTERN_NONE)
 		return *slot;
-	mem_grow(t->items, t->count, t->capacity);
 	t->items[t->count] = (struct intern_item){t->bytes.size, size, hash};
 	buf_add(&t->bytes, data, size);
 	if (t->bytes.failed)
-		abort(); /* as mem_alloc() */
+		return INTERN_NONE;
 	*slot = (uint32_t)t->count++;
 	return *slot;
 }

@@ -2,11 +2,12 @@
  *
  * A group is what tasks with the same values of some parameters are. Numbers are compared by value,
  * so 1 and 1.0 are one group; a text equals no number. Memory goes with groups times metrics, not with
- * tasks; only the median needs the numbers themselves (8 bytes each). */
+ * tasks; only the median needs the numbers themselves (8 bytes each). Part of libcashet: out of memory is
+ * an error, which @failed keeps; then nothing more is counted. */
 #pragma once
 
 #include "client/cashet.h"
-#include "client/cli/intern.h"
+#include "client/intern.h"
 
 enum summary_kind {
 	SUMMARY_N,
@@ -29,7 +30,8 @@ struct summary {
 	size_t value_count, value_capacity;
 };
 
-void summary_add(struct summary *s, double x, bool keep_value);
+/** summary_add() - Return: false out of memory, which only a kept value can be. */
+bool summary_add(struct summary *s, double x, bool keep_value);
 /** summary_get() - Return: false where there is none: of nothing, or the spread of one number. The
  * median sorts the kept values. */
 bool summary_get(struct summary *s, enum summary_kind kind, double *out);
@@ -61,6 +63,7 @@ struct aggregate {
 	struct aggregate_metric *infos; /* by number of the metric */
 	size_t info_capacity;
 	uint64_t tasks, left_out; /* without one of the parameters */
+	bool failed;
 };
 
 /** aggregate_init() - @by: borrowed until aggregate_fini(). */
@@ -69,7 +72,8 @@ void aggregate_init(struct aggregate *a, const char *const *by, size_t by_count,
 void aggregate_fini(struct aggregate *a);
 void aggregate_add(struct aggregate *a, const struct cashet_result *r);
 /** aggregate_order() - numbers of the groups in the order to show them: by the first parameter, then
- * the second, ...: by value if all its values are numbers, else in order of appearance. Heap. */
+ * the second, ...: by value if all its values are numbers, else in order of appearance. Heap; NULL out of
+ * memory. */
 uint32_t *aggregate_order(const struct aggregate *a);
 /** aggregate_get() - of group @group and metric @metric; as summary_get(). */
 bool aggregate_get(struct aggregate *a, uint32_t group, uint32_t metric,
