@@ -99,6 +99,20 @@ static int print_pin(void *arg, const struct cashet_pin *pin)
 	return 0;
 }
 
+/* Of all tasks; of those with the same parameters, if grouping.by names some. */
+static void spread(struct cashet *c, const char *batch)
+{
+	struct cashet_results *results;
+	struct cashet_groups *g;
+	must(cashet_results_open(c, batch, &results, &e), "results");
+	must(cashet_groups(results, NULL, &g, &e), "groups");
+	const struct cashet_summary *loss = &g->groups[0].metrics[0];
+	printf("groups: %zu, the mean of %" PRIu64 " is %g, their spread %g\n",
+	       g->group_count, loss->n, loss->mean, loss->std);
+	cashet_groups_free(g);
+	cashet_results_close(results);
+}
+
 /* What is known of the run that @what names: "BATCH:INDEX", a commit, or a pin. */
 static void look(struct cashet *c, const char *what, const char *other)
 {
@@ -193,6 +207,7 @@ int main(int argc, char **argv)
 	must(cashet_open(&c, &options, &e), "open");
 	submit(c, batch);
 
+	spread(c, batch);
 	uint32_t index = 0;
 	const struct cashet_best how = {.top = 1};
 	must(cashet_best(c, batch, &how, print_best, &index, NULL, &e), "best");

@@ -308,6 +308,31 @@ class Calling(unittest.TestCase):
             [[["str", repr("\u00e9\n")]], {}], [[["int", str(1 << 62)]], {}],
             [[["float", "-0.0"]], {}]])
 
+    def test_results_and_files_are_items_and_fixed_arguments(self):
+        one = self.submit("f.py:add", "1", "2", "--json").json["batch"]
+        odd = self.submit("f.py:odd", "3", "--json").json["batch"]
+        done = self.map("f.py:seen", f"ref:{one}:0\r\n\n @note.txt\nref:{odd}:0  \n", code=2)
+        self.assertIn("items.jsonl:3:2: not valid JSON", done.err)
+        done = self.map("f.py:seen", f"ref:{one}:0\r\n\n@note.txt\n\"ref:x\"\nref:{odd}:0  \n[1]\n",
+                        "--kw", f"k=ref:{one}:0")
+        added = ["dict", "{'sum': 3, 'scaled': 3.0}"]
+        self.assertEqual([json.loads(line) for line in done.out.splitlines()], [
+            [[added], {"k": added}], [[["file", "note.txt", "of ours"]], {"k": added}],
+            [[["str", "'ref:x'"]], {"k": added}], [[["tuple", "(3, {3})"]], {"k": added}],
+            [[["int", "1"]], {"k": added}]])
+        # As submit has it: the same work.
+        again = self.submit("f.py:seen", f"ref:{odd}:0", "--kw", f"k=ref:{one}:0", "--json").json
+        self.assertTrue(again["tasks"][0]["cached"])
+        before = len(self.site.run("ps", "--all", "--json").json["batches"])
+        for items, kw, code, message in (
+                ("1\nref:nobody\n", "k=1", 5, "items.jsonl:2:1: "),
+                (f"ref:{one}:7\n", "k=1", 5, "items.jsonl:1:1: "), ("1\n", "k=ref:nobody", 5, "nobody"),
+                ("1\n@gone.txt\n", "k=1", 2, "items.jsonl:2: ")):
+            with self.subTest(items=items, kw=kw):
+                done = self.map("f.py:seen", items, "--kw", kw, code=code)
+                self.assertIn(message, done.err)
+        self.assertEqual(len(self.site.run("ps", "--all", "--json").json["batches"]), before)
+
     def test_results_that_are_no_json_and_failures_have_lines_too(self):
         done = self.map("f.py:raw", [1])
         row = json.loads(done.out)
@@ -354,8 +379,8 @@ class Calling(unittest.TestCase):
         for argv, message in ((["f.py:square"], "--over ITEMS.jsonl is missing"),
                               (["f.py", "--over", "items.jsonl"], "names no function"),
                               (["f.py:square", "--over", "gone.jsonl"], "gone.jsonl cannot be read"),
-                              (["f.py:add", "--over", "items.jsonl", "--kw", "y=ref:abcd"],
-                               "takes no results")):
+                              (["f.py:add", "--over", "items.jsonl", "--kw", "y"],
+                               "--kw takes NAME=VALUE")):
             with self.subTest(argv=argv):
                 done = self.site.run("map", *argv)
                 self.assertEqual(done.code, 2)

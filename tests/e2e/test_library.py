@@ -90,10 +90,11 @@ class Library(SiteTest):
                               capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
         lines = done.stdout.splitlines()
-        self.assertRegex(lines.pop(5), "^why: ran, (first|changed)$")  # which try ran first?
+        self.assertRegex(lines.pop(6), "^why: ran, (first|changed)$")  # which try ran first?
         self.assertEqual(lines, """\
 dry run: 4 tasks, 0 hits
 done: 4 of 4
+groups: 1, the mean of 3 is 2, their spread 1
 best: task 1, loss 1
 its result: 1
 show: try, completed, tag experiment=e1

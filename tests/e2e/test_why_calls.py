@@ -95,6 +95,7 @@ class Told(CallsTest):
         self.look_at(first)
         self.comments(first)
         self.helper(first)
+        self.against(first)
         self.argument()
         self.upstream()
         self.failure()
@@ -124,6 +125,13 @@ class Told(CallsTest):
         self.assertEqual(self.ok("get", report, "--stdout").out, "reporting\n")
         named = self.ok("log", "--func", "model.py:train", "--json").json["commits"]
         self.assertEqual(len(named), 2)
+        # Also by what people call it; what is taken away is named in full.
+        short = self.ok("log", "--func", "train", "--json").json["commits"]
+        self.assertEqual([c["commit"] for c in short], [c["commit"] for c in named])
+        self.assertEqual(self.ok("log", "--func", "rain", "--json").json["commits"], [])
+        for name, count in (("train", 0), ("model.py:train", 2)):
+            gone = self.ok("invalidate", "--func", name, "--dry-run", "--json").json
+            self.assertEqual(gone["commits"], count, name)
         # A pickle is written as it is, and never opened for anybody.
         pickled = subprocess.run([os.path.join(os.environ["CASHET_BIN"], "cashet"), "get", train],
                                  env=self.site.env(), cwd=self.site.dir, capture_output=True,
@@ -155,6 +163,42 @@ class Told(CallsTest):
         self.assertIn("--- nothing that counts in model.py\n", text)
         text = self.ok("diff", first["tasks"][3]["commit"], again["tasks"][3]["commit"]).out
         self.assertIn("--- output result\nw[0]: 6.0 -> 9.0\n", text)
+
+    def against(self, first):
+        """A function as it is now beside what a run had: helper() has changed FACTOR, and a comment."""
+        def compare(function, against, *options):
+            return self.ok("describe", f"model.py:{function}", "--against", against, *options)
+        old = first["tasks"][1]["commit"]
+        told = compare("train", old, "--json").json
+        self.assertFalse(told["same"])
+        self.assertEqual([(c["component"], c["name"], c["cause"]) for c in told["changes"]],
+                         [("definition", "FACTOR", True), ("layout", "model.py", False)])
+        self.assertEqual((told["against"]["commit"], told["against"]["name"]), (old, "train"))
+        self.assertNotEqual(told["now"]["identity"], told["against"]["identity"])
+        text = compare("train", f"{first['batch']}:1").out
+        self.assertRegex(text, r"\ADIFFERS  model.py:train [0-9a-f]{8} from model.py:train [0-9a-f]{8} of "
+                         + old[:8] + r" \([0-9a-f]{4}:1, .* ago\) in:\n")
+        self.assertIn("  function  helpers.py:FACTOR  line 2 changed\n", text)
+        self.assertIn("--- code helpers.py\n", text)
+        self.assertIn("\n-FACTOR = 2\n+# by hand\n+FACTOR = 3\n", text)
+        self.assertNotIn("some data", text)
+        # What does not reach it is the same, whatever comments there are.
+        told = compare("prep", first["tasks"][0]["commit"], "--json").json
+        self.assertTrue(told["same"])
+        self.assertEqual([(c["component"], c["name"]) for c in told["changes"]],
+                         [("layout", "helpers.py"), ("layout", "model.py")])
+        self.assertRegex(compare("prep", first["tasks"][0]["commit"]).out, r"\ASAME  model.py:prep ")
+        # Another function: what one has and the other has not.
+        told = compare("prep", old, "--json").json
+        self.assertIn(("removed", "FACTOR"), [(c["how"], c["name"]) for c in told["changes"]])
+        for argv, code, message in (
+                (["model.py:train", "model.py:prep", "--against", old], 2, "one function at a time"),
+                (["model.py", "--against", old], 2, "not of a command"),
+                (["model.py:nope", "--against", old], 2, "defines no nope"),
+                (["model.py:train", "--against", "nobody"], 5, "nobody")):
+            done = self.site.run("describe", *argv)
+            self.assertEqual(done.code, code, done.err)
+            self.assertIn(message, done.err)
 
     def argument(self):
         self.submit()
