@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import resource
 import shutil
 import socket
 import struct
@@ -128,7 +129,8 @@ def text32(data):
 class Worker:
     """One runner process in a folder of its own."""
 
-    def __init__(self, inline_max=65536, python=None, env=None, welcome=True, fresh=(), command=None):
+    def __init__(self, inline_max=65536, python=None, env=None, welcome=True, fresh=(), command=None,
+                 descriptors=None):
         self.dir = os.path.realpath(tempfile.mkdtemp(prefix="cashet-serve-"))
         for name in ("task", "tmp", "checkpoint", "results"):
             os.mkdir(os.path.join(self.dir, name))
@@ -136,13 +138,15 @@ class Worker:
         self.socket.settimeout(TIMEOUT_S)
         env = dict({"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"),
                     "TMPDIR": os.path.join(self.dir, "tmp")}, **(env or {}))
+        limit = None if descriptors is None else (
+            lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors)))
         with open(self.path("out"), "ab") as out, open(self.path("err"), "ab") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c",
                  "import os, sys; n = int(sys.argv[1]); n == 3 or (os.dup2(n, 3), os.close(n)); os.execv(sys.argv[2], sys.argv[2:])",
                  str(other.fileno()), *(command or [python or sys.executable, "-I", "-S", PROGRAM]), "serve"],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.dir, env=env,
-                pass_fds=[other.fileno()], start_new_session=True)
+                pass_fds=[other.fileno()], start_new_session=True, preexec_fn=limit)
         other.close()
         self.buffer = b""
         self.calls = self.loads = 0

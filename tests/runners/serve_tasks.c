@@ -346,6 +346,14 @@ int leaves_a_child(struct cashet_task *task)
 	return 0;
 }
 
+int leaves_descriptors(struct cashet_task *task)
+{
+	for (int64_t n = cashet_int(cashet_arg_at(task, 0)); n > 0; n--)
+		if (dup(STDIN_FILENO) < 0)
+			return cashet_fail(task, "no more descriptors");
+	return 0;
+}
+
 int closes_all(struct cashet_task *task)
 {
 	for (int i = 3; i < 1 << 16; i++)

@@ -246,6 +246,14 @@ class Process(ServeTest):
         self.assertIsNone(w.frame())
         self.assertEqual(w.process.wait(60), 72)
 
+    def test_descriptors_that_calls_leave_open_are_no_trouble_of_others(self):
+        w = self.worker(descriptors=256)
+        self.good(w, "leaves_descriptors", 200, isolation=1)
+        for count in (50, 50, 100):
+            self.good(w, "leaves_descriptors", count)
+        self.assertIsNone(w.frame())
+        self.assertEqual(w.process.wait(60), 71)
+
     def test_mapped_arguments_cannot_be_written(self):
         w = self.worker(env={"ASAN_OPTIONS": "handle_segv=0"})
         found = self.bad(w, "writes_to_argument", "signal", Ref(FILE, b"x" * 100000, where="descriptor"), isolation=1)

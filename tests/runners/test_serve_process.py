@@ -172,6 +172,15 @@ class Leftovers(ServeTest):
         self.assertEqual(self.call(load).letter, "D")
         self.assertEqual(self.ended(), 71)
 
+    def test_descriptors_that_calls_leave_open_are_no_trouble_of_others(self):
+        type(self).worker_ = worker = Worker(descriptors=256)
+        load = self.load("import os\nkept = []\ndef f(n):\n    kept.extend(os.open('/dev/null', 0) for _ in range(n))\n    return len(kept)\n")
+        self.assertEqual(self.result(load, 200, isolation=FORK), 200)
+        self.assertEqual([self.result(load, 50) for _ in range(2)], [50, 100])
+        self.assertEqual(self.result(load, 100), 200)
+        self.assertEqual(self.ended(), 71)
+        self.assertIsNot(self.worker, worker)
+
     def test_globals_of_modules_stay_in_shared_and_not_in_fork(self):
         load = self.load("n = 0\ndef f():\n    global n\n    n += 1\n    return n\n")
         self.assertEqual([self.result(load, isolation=i) for i in (0, 1, 1, 0, 0)], [1, 2, 2, 2, 3])

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +127,16 @@ static bool has_children(void)
 	return pid == 0;
 }
 
+/* full() - descriptors are given from the lowest on. Those behind this one are for the calls to come, of
+ * which a worker gives them some. */
+static int full(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return -1;
+	return (int)(limit.rlim_cur < (1u << 20) ? limit.rlim_cur : (1u << 20)) / 4 * 3;
+}
+
 static bool go_back(struct state *s)
 {
 	if (!s->moved && folder_is_current(&s->task))
@@ -138,7 +149,7 @@ int state_init(struct state *s, const char *dir, const char **what)
 {
 	static const char *const names[] = {"task", "tmp", "checkpoint"};
 	struct folder *folders[] = {&s->task, &s->tmp, &s->checkpoint};
-	*s = (struct state){.mask = umask(077)};
+	*s = (struct state){.mask = umask(077), .full = full()};
 	umask(s->mask);
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		int status = folder_init(folders[i], dir, names[i]);
@@ -191,6 +202,10 @@ int state_end(struct state *s, const char **what)
 	environ = s->before;
 	if (has_children()) {
 		*what = "processes that the function started are still there";
+		return 1;
+	}
+	if (fcntl(s->full, F_GETFD) >= 0) {
+		*what = "too many descriptors were left open";
 		return 1;
 	}
 	int task = folder_empty(&s->task);

@@ -1,5 +1,5 @@
 /* state.h - what of the process a function may have changed, and the next one must not find so: the
- * current folder, the environment, signals, umask, locale, rounding, children. */
+ * current folder, the environment, signals, umask, locale, rounding, children, room for descriptors. */
 #pragma once
 
 #include "common/task/frames.h"
@@ -25,6 +25,7 @@ struct state {
 	struct buf own[STATE_VARIABLES];
 	struct buf beside; /* the checkpoint of a call with a folder of its own */
 	mode_t mask;
+	int full; /* a descriptor: when it is there, most of those that may be are in use */
 	bool moved; /* the current folder is not @task */
 };
 
@@ -42,6 +43,6 @@ void state_fini(struct state *s);
  */
 int state_begin(struct state *s, const struct frame_call *call, const char *directory,
 		const char *batch, const char **checkpoint);
-/** state_end() - all as it was. Return: 0; 1 if that cannot be: children are left, a folder cannot be
- * emptied; *@what says so, static. The process should then be replaced. */
+/** state_end() - all as it was. Return: 0; 1 if that cannot be: children are left, or too many
+ * descriptors, a folder cannot be emptied; *@what says so, static. The process should then be replaced. */
 int state_end(struct state *s, const char **what);

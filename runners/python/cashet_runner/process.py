@@ -10,6 +10,7 @@ import _locale
 import _signal
 import _thread
 import _warnings
+import fcntl
 import gc
 import os
 import resource
@@ -17,6 +18,7 @@ import sys
 import time
 import warnings
 
+from .channel import high
 from .folders import Broken
 
 SIGNALS = [number for number in sorted(_signal.valid_signals())
@@ -26,6 +28,7 @@ LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.start
 OURS = frozenset((b"CASHET_TASK", b"CASHET_BATCH", b"CASHET_INDEX", b"CASHET_ATTEMPT", b"CASHET_CHECKPOINT"))
 LIBRARY = os.path.dirname(os.__file__) + os.sep
 WAITS = ("wait", "get", "_worker", "select")  # of threading, queue, concurrent.futures, selectors
+OURS_MOST = 64  # descriptors of our own, from high() on
 GRACE_S = 0.5  # for threads and processes that are about to end
 # As many versions of Python have it: with other filters, warnings that were shown once are shown again.
 forget_warnings = getattr(_warnings, "_filters_mutated", lambda: None)
@@ -62,6 +65,7 @@ class Process:
         self.own = OURS - self.first.keys()
         self.base = self.state = State(self.first)
         self.threads = _thread._count()
+        self.full = full()
 
     def adopt(self):
         """What an import has left belongs to its source. Return: its State."""
@@ -92,6 +96,11 @@ class Process:
         state = self.state
         if os.environ is not environ or environ._data is not self.table or self.table != self.expected:
             self._environment()
+        try:
+            fcntl.fcntl(self.full, fcntl.F_GETFD)
+            raise Broken("calls have left too many descriptors open")
+        except OSError:
+            pass
         os.umask(state.umask)
         if sys.getrecursionlimit() != state.recursion:
             sys.setrecursionlimit(state.recursion)
@@ -176,6 +185,13 @@ class Process:
             return False
         self.threads = count
         return True
+
+
+def full():
+    """The descriptor which, when there is one, says that most of those that may be are in use: they are given
+    from the lowest on. Those behind it are for the calls to come, of which a worker gives them some."""
+    number = os.sysconf("SC_OPEN_MAX") * 3 // 4
+    return high() + OURS_MOST if high() <= number < high() + OURS_MOST else number
 
 
 def waits(frame, folder):
