@@ -191,6 +191,7 @@ static void name_reruns(struct fsck *f, const struct ledger_commit_row *row,
 					 "somebody needs it"});
 }
 
+/* Which of the two came into the store first says nothing: an import may bring a parent afterwards. */
 static void check_parent(struct fsck *f, const struct ledger_commit_row *row,
 			 const struct commit *c)
 {
@@ -203,22 +204,17 @@ static void check_parent(struct fsck *f, const struct ledger_commit_row *row,
 	if (!c->has_parent ||
 	    ledger_find_commit(f->reader, c->parent, 2 * DIGEST_SIZE, &seq, 1, &count))
 		return;
-	const char *wrong = NULL;
 	if (ledger_read_commit(f->reader, seq, &body, hash) ||
 	    commit_decode(body.data, body.size, &parent, &arena))
 		return; /* told of that one */
-	if (seq >= row->seq)
-		wrong = "its parent is younger than itself";
-	else if (memcmp(parent.func_hash, c->func_hash, DIGEST_SIZE) != 0 ||
-		 parent.args_size != c->args_size ||
-		 memcmp(parent.args, c->args, c->args_size) != 0)
-		wrong = "its parent is of other work";
-	if (wrong)
+	if (memcmp(parent.func_hash, c->func_hash, DIGEST_SIZE) != 0 ||
+	    parent.args_size != c->args_size ||
+	    memcmp(parent.args, c->args, c->args_size) != 0)
 		found(f, &(struct fsck_finding){.kind = FSCK_PARENT_WRONG,
 						.seq = row->seq,
 						.commit = row->hash,
 						.name = c->name,
-						.what = wrong});
+						.what = "its parent is of other work"});
 }
 
 static int check_index(struct fsck *f, const struct ledger_commit_row *row,

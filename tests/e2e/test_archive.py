@@ -145,6 +145,17 @@ class Parts(Archives):
         self.assertEqual(shown["status"], "failed")
         self.assertIn("no", shown["stderr_tail"])
 
+    def test_a_parent_that_comes_after_its_child_is_no_fault(self):
+        file = self.site.write("once.yaml", "version: 1\ntasks: {once: {run: [echo, '1']}}\n")
+        parent = self.submit(self.site, file)["tasks"][0]["commit"]
+        forced = self.site.run("--store", self.site.store, "submit", file, "--force", "--json").json
+        child = forced["tasks"][0]["commit"]
+        for named in (child, parent):
+            self.json(self.site, "export", self.archive, named)
+            self.assertEqual(self.json(self.other, "import", self.archive)["commits"], 1)
+        self.assertEqual(self.json(self.other, "show", child)["parent"], parent)
+        self.assertEqual(self.json(self.other, "fsck")["findings"], [])
+
     def test_conditions_and_names_choose(self):
         for options, count in ((["--func", "make"], 3), (["--tag", "kind"], 3),
                                (["--tag", 'kind=odd "tag" [a.b]'], 3), (["--tag", "kin"], 0),
