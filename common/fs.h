@@ -26,5 +26,11 @@ int fs_is_network(const char *path);
 int fs_lock(const char *path, int *pidp);
 /** fs_path_is_inside() - true if @path is relative, not empty, and has no "", "." or ".." part. */
 bool fs_path_is_inside(const char *path);
+/** fs_output_find() - where to write what becomes the file @path: either *realp is the path of the file
+ * that a new one takes the place of (or that is not there yet), with symbolic links resolved; free() it.
+ * Or *realp is NULL and *fdp is open, to be written and closed: a device, a pipe, or standard output by
+ * one of its names. -EISDIR; -ENOENT of a symbolic link that leads to nothing. A name that is not there
+ * yet is not looked at any further: whoever makes the file is told. */
+int fs_output_find(const char *path, char **realp, int *fdp);
 /** fs_free_bytes() - bytes available to us on the file system of @path. */
 int fs_free_bytes(const char *path, uint64_t *bytes);

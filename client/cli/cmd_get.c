@@ -92,6 +92,12 @@ static int choose(struct cli *cli, const struct cashet_result *r, struct chosen 
 	return 0;
 }
 
+static int cannot_write(struct cli *cli, const char *path, int error)
+{
+	return fail(cli, CASHET_FAILED, "", "%s cannot be written: %s", path,
+		    strerror(error));
+}
+
 /* Into a new file beside it, so that what was there stays whole if the bytes do not come. */
 static int write_file(struct cli *cli, const struct cashet_content *content,
 		      const char *path)
@@ -103,21 +109,40 @@ static int write_file(struct cli *cli, const struct cashet_content *content,
 	int code = 0, mode = content->type == CASHET_CONTENT_EXEC ? 0777 : 0666;
 	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0) {
-		code = fail(cli, CASHET_FAILED, "", "%s cannot be written: %s", path,
-			    strerror(errno));
+		code = cannot_write(cli, path, errno);
 	} else {
 		if (cashet_get_blob_fd(cli->c, content->digest, fd, &e))
 			code = cli_fail(cli, &e);
 		if (close(fd) < 0 && code == 0)
-			code = fail(cli, CASHET_FAILED, "", "%s cannot be written: %s",
-				    path, strerror(errno));
+			code = cannot_write(cli, path, errno);
 		if (code == 0 && rename(temporary, path) < 0)
-			code = fail(cli, CASHET_FAILED, "", "%s cannot be written: %s",
-				    path, strerror(errno));
+			code = cannot_write(cli, path, errno);
 		if (code)
 			unlink(temporary);
 	}
 	free(temporary);
+	return code;
+}
+
+/* To a descriptor that stays open: standard output, a device, a pipe. */
+static int write_fd(struct cli *cli, const struct cashet_content *content, int fd)
+{
+	struct cashet_error e;
+	return cashet_get_blob_fd(cli->c, content->digest, fd, &e) ? cli_fail(cli, &e)
+								   : 0;
+}
+
+static int write_path(struct cli *cli, const struct cashet_content *content,
+		      const char *path)
+{
+	char *real;
+	int fd, rc = fs_output_find(path, &real, &fd);
+	if (rc)
+		return cannot_write(cli, path, -rc);
+	int code = real ? write_file(cli, content, real) : write_fd(cli, content, fd);
+	if (fd >= 0 && close(fd) < 0 && code == 0)
+		code = cannot_write(cli, path, errno);
+	free(real);
 	return code;
 }
 
@@ -167,33 +192,20 @@ static int write_content(struct cli *cli, const struct cashet_content *content,
 			 const char *path)
 {
 	struct cashet_error e;
-	struct stat st;
-	bool is_file = path && stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
-		       !S_ISDIR(st.st_mode);
+	bool standard = !path || strcmp(path, "-") == 0;
 	if (content->type == CASHET_CONTENT_TREE) {
-		if (!path || strcmp(path, "-") == 0)
+		if (standard)
 			return cli_usage(cli, "name a new one: -o DIR",
 					 "that is a folder, not a file");
 		return cashet_get_tree(cli->c, content->digest, path, &e)
 			       ? cli_fail(cli, &e)
 			       : 0;
 	}
-	if (path && strcmp(path, "-") && !is_file)
-		return write_file(cli, content, path);
+	if (!standard)
+		return write_path(cli, content, path);
 	if (!path && cli->tty_out)
 		return write_terminal(cli, content);
-	int fd = STDOUT_FILENO;
-	if (is_file) { /* a device or a pipe: /dev/null, >(...) */
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			return fail(cli, CASHET_FAILED, "", "%s cannot be written: %s",
-				    path, strerror(errno));
-	}
-	int code = cashet_get_blob_fd(cli->c, content->digest, fd, &e) ? cli_fail(cli, &e)
-								       : 0;
-	if (is_file)
-		close(fd);
-	return code;
+	return write_fd(cli, content, STDOUT_FILENO);
 }
 
 /* All outputs below a new folder, at their own paths. */

@@ -5,12 +5,13 @@
 #include "client/cli/items.h"
 #include "client/cli/submitting.h"
 
+#include "common/fs.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define RESULT_MAX (64u << 20) /* bytes of a result that stands on a line */
@@ -20,8 +21,9 @@
 struct output {
 	struct cli *cli;
 	FILE *file;
-	char *temporary; /* becomes @path when all is written; NULL: standard output */
-	const char *path;
+	char *temporary; /* becomes @real when all is written; NULL: no file is replaced */
+	char *real;
+	const char *path; /* as it was given; NULL: standard output */
 };
 
 static int output_fail(struct output *o)
@@ -34,7 +36,7 @@ static int output_fail(struct output *o)
 
 static int output_open(struct output *o)
 {
-	struct stat st;
+	int fd;
 	o->path = o->cli->settings.output_file;
 	if (o->path && !strcmp(o->path, "-"))
 		o->path = NULL;
@@ -42,10 +44,14 @@ static int output_open(struct output *o)
 		o->file = stdout;
 		return 0;
 	}
-	bool plain = stat(o->path, &st) < 0 || S_ISREG(st.st_mode);
-	if (plain && asprintf(&o->temporary, "%s.part.%d", o->path, (int)getpid()) < 0)
+	int rc = fs_output_find(o->path, &o->real, &fd);
+	if (rc) {
+		errno = -rc;
+		return output_fail(o);
+	}
+	if (o->real && asprintf(&o->temporary, "%s.part.%d", o->real, (int)getpid()) < 0)
 		abort();
-	o->file = fopen(plain ? o->temporary : o->path, "we");
+	o->file = o->real ? fopen(o->temporary, "we") : fdopen(fd, "w");
 	return o->file ? 0 : output_fail(o);
 }
 
@@ -56,11 +62,12 @@ static int output_close(struct output *o, int code)
 		code = output_fail(o);
 	if (o->file && o->file != stdout)
 		fclose(o->file);
-	if (o->temporary && code == 0 && rename(o->temporary, o->path) < 0)
+	if (o->temporary && code == 0 && rename(o->temporary, o->real) < 0)
 		code = output_fail(o);
 	if (o->temporary && code)
 		unlink(o->temporary);
 	free(o->temporary);
+	free(o->real);
 	return code;
 }
 

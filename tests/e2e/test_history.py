@@ -435,6 +435,38 @@ class Get(History):
 
         self.both(check)
 
+    def test_a_file_takes_the_place_of_a_file_only(self):
+        self.fill()
+        blob, path = self.commit("blob"), self.site.path
+        get = lambda name: self.site.run("get", blob, "-o", path(name))
+        for folder in ("far", "near"):
+            os.mkdir(path(folder))
+        self.site.write("far/file", "old")
+        # A link stays what it is, and what it stands for is replaced.
+        os.symlink("../far/file", path("near/link"))
+        self.assertEqual(get("near/link").code, 0)
+        self.assertTrue(os.path.islink(path("near/link")))
+        with open(path("far/file"), "rb") as f:
+            self.assertEqual(f.read(), b"a\0b\xff")
+        os.symlink("nowhere", path("near/lost"))
+        self.assertEqual(get("near/lost").code, 1)
+        self.assertEqual((os.listdir(path("far")), sorted(os.listdir(path("near")))),
+                         (["file"], ["link", "lost"]))
+        self.assertIn("Is a directory", get("far").err)
+        # Standard output by a name of its own goes on where it is.
+        os.symlink("/proc/self/fd/1", path("stdout"))
+        with open(path("all"), "wb") as f:
+            f.write(b"before ")
+            f.flush()
+            done = subprocess.run([os.path.join(BIN, "cashet"), "get", blob, "-o", path("stdout")],
+                                  env=self.site.env(), cwd=self.site.dir, stdout=f)
+            f.seek(0, os.SEEK_END)
+            f.write(b" behind")
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(os.path.islink(path("stdout")))
+        with open(path("all"), "rb") as f:
+            self.assertEqual(f.read(), b"before a\0b\xff behind")
+
     def test_a_terminal_is_shown_text_and_told_of_the_rest(self):
         self.fill()
 
