@@ -1,11 +1,13 @@
 /* lay_out_call.c - a call laid out by hand: its source in source/, what its arguments name in data/,
- * the arguments as JSON in call.json, and call.py, which calls the function with them as a runner
- * would: what a reference stands for is read, and unpickled behind the import of its module.
+ * the arguments as JSON in call.json. call.py calls a function in Python with them as a runner would:
+ * what a reference stands for is read, and unpickled behind the import of its module. One in C is
+ * compiled and called by `cashet-runner-c run`, which reads the same.
  *
- * call.json: {"path", "name", "args", "kwargs"}. A value that JSON has is itself; an object has one
- * key and says what else it is: {"map": {...}}, {"float": "0.5"}, {"hex": ...}, and of what was read
- * {"bytes": FILE}, {"json": FILE}, {"pickle": FILE}, {"path": PATH}, {"map": {...}} of outputs. */
+ * call.json: {"path", "name", "flags", "args", "kwargs"}. A value that JSON has is itself; an object has one
+ * key and says what else it is: {"map": {...}}, {"float": "0.5"}, {"hex": ...}, {"text": HEX} for one
+ * with a NUL, and of what was read {"bytes": FILE}, {"json": FILE}, {"pickle": FILE}, {"path": PATH}, {"map": {...}} of outputs. */
 #include "client/lay_out.h"
+#include "client/program.h"
 
 #include "common/fs.h"
 #include "common/json.h"
@@ -21,7 +23,7 @@
 
 static const char program[] =
 	"# Calls the function as it was called: with what is in call.json.\n"
-	"import importlib, json, os, pathlib, pickle, sys\n"
+	"import asyncio, importlib, inspect, json, os, pathlib, pickle, sys\n"
 	"\n"
 	"here = os.path.dirname(os.path.abspath(__file__))\n"
 	"sys.path[0] = os.path.join(here, 'source')\n"
@@ -36,6 +38,7 @@ static const char program[] =
 	"    'map': lambda x: {k: value(v) for k, v in x.items()},\n"
 	"    'float': float,\n"
 	"    'hex': bytes.fromhex,\n"
+	"    'text': lambda x: bytes.fromhex(x).decode(),\n"
 	"    'bytes': read,\n"
 	"    'json': lambda path: json.loads(read(path)),\n"
 	"    'pickle': lambda path: pickle.loads(read(path)),\n"
@@ -53,11 +56,14 @@ static const char program[] =
 	"\n"
 	"\n"
 	"call = json.loads(read('call.json'))\n"
-	"module = importlib.import_module(call['path'].removesuffix('.py').replace('/', "
-	"'.'))\n"
+	"name = call['path'][:-3].replace('/', '.')\n"
+	"module = importlib.import_module(name[:-9] if name.endswith('.__init__') else "
+	"name)\n"
 	"function = getattr(module, call['name'])\n"
 	"result = function(*map(value, call['args']),\n"
 	"                  **{k: value(v) for k, v in call['kwargs'].items()})\n"
+	"if inspect.iscoroutine(result):\n"
+	"    result = asyncio.run(result)\n"
 	"print(repr(result))\n";
 
 struct writer {
@@ -199,10 +205,10 @@ static void write_items(struct writer *w, const struct arg *items, size_t count)
 	json_end_object(w->j);
 }
 
-static void write_bytes(struct writer *w, const struct arg *a)
+static void write_hex(struct writer *w, const char *kind, const struct arg *a)
 {
 	json_object(w->j);
-	json_key(w->j, "hex");
+	json_key(w->j, kind);
 	json_hex(w->j, a->data, a->size);
 	json_end_object(w->j);
 }
@@ -223,10 +229,13 @@ static void write_value(struct writer *w, const struct arg *a)
 		write_float(w, a->d);
 		return;
 	case ARG_TEXT:
-		json_string_n(w->j, a->data, a->size);
+		if (strlen(a->data) == a->size)
+			json_string_n(w->j, a->data, a->size);
+		else
+			write_hex(w, "text", a);
 		return;
 	case ARG_BYTES:
-		write_bytes(w, a);
+		write_hex(w, "hex", a);
 		return;
 	case ARG_LIST:
 		json_array(w->j);
@@ -278,6 +287,11 @@ static int write_call(struct lay_out *l, const struct input_paths *inputs, struc
 	json_string(&j, unit->path);
 	json_key(&j, "name");
 	json_string(&j, unit->name ? unit->name : "");
+	json_key(&j, "flags");
+	json_array(&j);
+	for (size_t i = 0; i < unit->flag_count; i++)
+		json_string(&j, unit->flags[i]);
+	json_end_array(&j);
 	json_key(&j, "args");
 	json_array(&j);
 	for (size_t i = 0; i < call->positional_count && !w.rc; i++)
@@ -363,18 +377,16 @@ int lay_out_call(struct lay_out *l, struct cashet_laid_out *out, struct keep *ke
 	if (r)
 		return r;
 	CLEANUP_BUF struct buf argv = {0};
-	uint32_t argc = 0;
 	if (python) {
 		bool named = l->options && *l->options->interpreter;
 		buf_printf(&argv, "%s%c%s/call.py%c",
 			   named ? l->options->interpreter : "python3", 0, l->dir, 0);
-		argc = 2;
-	} else { /* a function of C is called by its runner: what there is, is said */
-		buf_printf(&argv,
-			   "echo%csource/ has the function, call.json its arguments%c", 0,
-			   0);
-		argc = 2;
+	} else {
+		char *runner = program_of_runner("cashet-runner-c");
+		buf_printf(&argv, "%s%crun%c%s%c", runner ? runner : "cashet-runner-c", 0,
+			   0, l->dir, 0);
+		free(runner);
 	}
 	return argv.failed ? handle_no_memory(e)
-			   : lay_out_finish_argv(l, &argv, argc, out, keep, e);
+			   : lay_out_finish_argv(l, &argv, python ? 2 : 3, out, keep, e);
 }

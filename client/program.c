@@ -89,3 +89,14 @@ char *program_find(const char *name)
 		path = of_library(name);
 	return path ? path : program_in_path(name);
 }
+
+char *program_of_runner(const char *name)
+{
+	const char *folder = getenv("CASHET_RUNNER_PATH");
+	if (!folder || !*folder)
+		return program_find(name);
+	char *real = realpath(folder, NULL);
+	char *path = real ? program_in_folder(real, name) : NULL;
+	free(real);
+	return path;
+}

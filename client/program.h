@@ -9,3 +9,5 @@ char *program_find(const char *name);
 char *program_in_path(const char *name);
 /** program_in_folder() - Return: "FOLDER/NAME", heap; NULL if it cannot be run, or out of memory. */
 char *program_in_folder(const char *folder, const char *name);
+/** program_of_runner() - in the folder CASHET_RUNNER_PATH if that is set; else as program_find(). */
+char *program_of_runner(const char *name);

@@ -204,17 +204,6 @@ const struct described *describer_get(const struct describer *d, uint32_t number
 
 /* ---- what a describer depends on */
 
-static char *find_runner(const struct language *l)
-{
-	const char *folder = getenv("CASHET_RUNNER_PATH");
-	if (!folder || !*folder)
-		return program_find(l->program);
-	char *real = realpath(folder, NULL);
-	char *path = real ? program_in_folder(real, l->program) : NULL;
-	free(real);
-	return path;
-}
-
 static char *find_python(const struct describer *d, const char *said)
 {
 	char *path = NULL;
@@ -309,7 +298,7 @@ static void missing_runner(struct describer *d, struct describe_group *g)
 static int answer_group(struct describer *d, struct describe_group *g, struct err *e)
 {
 	const struct describe_target *t = &g->items[0]->t;
-	g->program = find_runner(g->items[0]->language);
+	g->program = program_of_runner(g->items[0]->language->program);
 	if (!g->program) {
 		missing_runner(d, g);
 		return 0;
