@@ -151,6 +151,14 @@ static int correct_files(struct broker *b, void *arg)
 	return 0;
 }
 
+/* Files have come or gone by another hand. */
+static int look_anew(struct broker *b, void *arg)
+{
+	(void)arg;
+	presence_forget(b);
+	return 0;
+}
+
 static int put_counters_right(struct broker *b, void *arg)
 {
 	const struct fsck_sums *s = arg;
@@ -209,6 +217,8 @@ int care_fsck(struct care *care, const Cashet__Envelope *request, struct err *e)
 	bool was_counted = !rc && !c.rc && sums.objects_differ;
 	if (was_counted && (r->repair || !c.counters_wrong))
 		c.rc = care_call(care, correct_files, &sums.objects, true);
+	if (was_counted && !c.rc)
+		c.rc = care_call(care, look_anew, NULL, false);
 	/* As deltas: what was removed above has changed them since they were compared. */
 	if (!rc && !c.rc && r->repair && c.counters_wrong) {
 		c.rc = care_call(care, put_counters_right, &sums, true);

@@ -36,6 +36,8 @@ struct fsck {
 	struct fsck_sums *sums;
 	uint8_t (*bad)[DIGEST_SIZE]; /* sorted once all are known */
 	size_t bad_count, bad_capacity;
+	bool objects_wrong; /* there are not the files that were recorded */
+	bool lost;	    /* there are fewer */
 	struct buf arena, again, scratch;
 	struct ledger_tops tops;
 };
@@ -114,6 +116,35 @@ static int check_file(void *arg, const uint8_t digest[DIGEST_SIZE], uint64_t byt
 	return 0;
 }
 
+static bool recount_stopped(void *arg)
+{
+	return stopped(arg);
+}
+
+/* How many there are. What was found corrupt may have been counted otherwise while it was whole. */
+static int check_objects(struct fsck *f)
+{
+	struct fsck_sums *s = f->sums;
+	int rc = ledger_read_counters(f->reader, &s->counters);
+	if (!rc)
+		rc = cas_recount(f->cas, recount_stopped, f, &s->objects);
+	if (rc)
+		return rc;
+	struct cas_counts recorded = {.objects = (int64_t)s->counters.objects,
+				      .bytes = (int64_t)s->counters.object_bytes,
+				      .stored = (int64_t)s->counters.stored_bytes};
+	bool surely =
+		f->o->recorded ? f->o->recorded_surely : !ledger_is_clean(f->reader);
+	if (f->o->recorded)
+		recorded = *f->o->recorded;
+	s->objects_differ = s->objects.objects != recorded.objects ||
+			    s->objects.bytes != recorded.bytes ||
+			    s->objects.stored != recorded.stored;
+	f->objects_wrong = s->objects_differ && surely && !f->bad_count;
+	f->lost = surely && s->objects.objects + (int64_t)f->bad_count < recorded.objects;
+	return 0;
+}
+
 static int check_row(void *arg, uint64_t seq, const uint8_t digest[DIGEST_SIZE],
 		     uint64_t size)
 {
@@ -150,14 +181,27 @@ static bool is_bad(const struct fsck *f, const uint8_t *digest)
 
 /* ---- commits ---- */
 
-static const uint8_t *bad_in(struct fsck *f, const struct content *c,
+static bool is_there(struct fsck *f, const uint8_t *digest)
+{
+	static const uint8_t none[DIGEST_SIZE];
+	return memcmp(digest, none, DIGEST_SIZE) == 0 ||
+	       memcmp(digest, sha256_empty, DIGEST_SIZE) == 0 ||
+	       !ledger_has_blob(f->reader, digest) || !cas_has(f->cas, digest, NULL);
+}
+
+static bool is_off(struct fsck *f, const uint8_t *digest)
+{
+	return is_bad(f, digest) || (f->lost && !is_there(f, digest));
+}
+
+static const uint8_t *off_in(struct fsck *f, const struct content *c,
 			     uint8_t file[DIGEST_SIZE])
 {
 	struct content_entries entries = {0};
-	const uint8_t *bad = NULL;
-	if (!f->bad_count)
+	const uint8_t *off = NULL;
+	if ((!f->bad_count && !f->lost) || c->type == CONTENT_EXTERN)
 		return NULL;
-	if (is_bad(f, c->digest))
+	if (is_off(f, c->digest))
 		return c->digest;
 	buf_reset(&f->scratch);
 	if (c->type != CONTENT_TREE ||
@@ -165,30 +209,46 @@ static const uint8_t *bad_in(struct fsck *f, const struct content *c,
 	     cas_read(f->cas, c->digest, TREE_MAX, &f->scratch)) ||
 	    content_decode_tree(f->scratch.data, f->scratch.size, &entries))
 		return NULL;
-	for (size_t i = 0; i < entries.count && !bad; i++) {
+	for (size_t i = 0; i < entries.count && !off; i++) {
 		memcpy(file, entries.items[i].content.digest, DIGEST_SIZE);
-		bad = is_bad(f, file) ? file : NULL;
+		off = is_off(f, file) ? file : NULL;
 	}
 	content_entries_fini(&entries);
-	return bad;
+	return off;
 }
 
+/* Equal work would hit it. */
+static bool is_current(struct fsck *f, const struct ledger_commit_row *row,
+		       const struct commit *c)
+{
+	uint8_t args_hash[DIGEST_SIZE];
+	struct ledger_hit hit;
+	sha256_digest(c->args, c->args_size, args_hash);
+	return !ledger_find(f->reader, c->func_hash, args_hash, &hit) &&
+	       hit.seq == row->seq;
+}
+
+/* Bytes that are not there may have been removed by gc. Only where files were lost, the results that
+ * would be hits are looked at for it, and then those that gc took are among them. */
 static void name_reruns(struct fsck *f, const struct ledger_commit_row *row,
 			const struct commit *c)
 {
 	uint8_t file[DIGEST_SIZE];
-	const uint8_t *bad = bad_in(f, &c->result, file);
-	for (size_t i = 0; i < c->output_count && !bad; i++)
-		bad = bad_in(f, &c->outputs[i].content, file);
-	if (bad && c->status == COMMIT_COMPLETED)
-		found(f, &(struct fsck_finding){
-				 .kind = FSCK_RUNS_AGAIN,
-				 .seq = row->seq,
-				 .digest = bad,
-				 .commit = row->hash,
-				 .name = c->name,
-				 .what = "its result is not whole: it runs again when "
-					 "somebody needs it"});
+	if (c->status != COMMIT_COMPLETED)
+		return;
+	const uint8_t *off = off_in(f, &c->result, file);
+	for (size_t i = 0; i < c->output_count && !off; i++)
+		off = off_in(f, &c->outputs[i].content, file);
+	if (!off || (!is_bad(f, off) && !is_current(f, row, c)))
+		return;
+	found(f, &(struct fsck_finding){
+			 .kind = FSCK_RUNS_AGAIN,
+			 .seq = row->seq,
+			 .digest = off,
+			 .commit = row->hash,
+			 .name = c->name,
+			 .what = "its result is not whole: it runs again when somebody "
+				 "needs it"});
 }
 
 /* Which of the two came into the store first says nothing: an import may bring a parent afterwards. */
@@ -288,19 +348,10 @@ static int check_commit(void *arg, const struct ledger_commit_row *row)
 
 /* ---- batches ---- */
 
-static bool is_there(struct fsck *f, const struct content *c)
-{
-	static const uint8_t none[DIGEST_SIZE];
-	return c->type == CONTENT_EXTERN || memcmp(c->digest, none, DIGEST_SIZE) == 0 ||
-	       memcmp(c->digest, sha256_empty, DIGEST_SIZE) == 0 ||
-	       !ledger_has_blob(f->reader, c->digest) ||
-	       !cas_has(f->cas, c->digest, NULL);
-}
-
 static void check_input(struct fsck *f, const struct ledger_batch_row *row,
 			const struct content *c)
 {
-	if (!is_there(f, c))
+	if (c->type != CONTENT_EXTERN && !is_there(f, c->digest))
 		found(f, &(struct fsck_finding){
 				 .kind = FSCK_INPUT_MISSING,
 				 .seq = row->batch.batch,
@@ -407,33 +458,6 @@ static int check_pin(void *arg, const struct ledger_pin *pin)
 
 /* ---- counters ---- */
 
-static bool recount_stopped(void *arg)
-{
-	return stopped(arg);
-}
-
-/* Those of files. What was found corrupt may have been counted otherwise while it was whole. */
-static int check_objects(struct fsck *f, bool *wrongp)
-{
-	const struct ledger_counters *now = &f->sums->counters;
-	struct cas_counts recorded = {.objects = (int64_t)now->objects,
-				      .bytes = (int64_t)now->object_bytes,
-				      .stored = (int64_t)now->stored_bytes};
-	struct cas_counts *real = &f->sums->objects;
-	int rc = cas_recount(f->cas, recount_stopped, f, real);
-	if (rc)
-		return rc;
-	bool surely =
-		f->o->recorded ? f->o->recorded_surely : !ledger_is_clean(f->reader);
-	if (f->o->recorded)
-		recorded = *f->o->recorded;
-	f->sums->objects_differ = real->objects != recorded.objects ||
-				  real->bytes != recorded.bytes ||
-				  real->stored != recorded.stored;
-	*wrongp = f->sums->objects_differ && surely && !f->bad_count;
-	return 0;
-}
-
 static int check_counters(struct fsck *f)
 {
 	struct ledger_counters *now = &f->sums->counters, *real = &f->sums->counted;
@@ -448,19 +472,18 @@ static int check_counters(struct fsck *f)
 	/* While commits are being made the two cannot be compared. */
 	if (memcmp(now, &after, sizeof after) != 0)
 		*real = *now;
-	bool objects_wrong = false;
-	rc = check_objects(f, &objects_wrong);
-	if (rc)
-		return rc;
-	if (objects_wrong || now->completed != real->completed ||
+	if (f->objects_wrong || now->completed != real->completed ||
 	    now->failed != real->failed || now->compute_ns != real->compute_ns ||
 	    now->referenced_bytes != real->referenced_bytes ||
 	    now->batches != real->batches || now->inline_blobs != real->inline_blobs ||
 	    now->inline_bytes != real->inline_bytes)
-		found(f, &(struct fsck_finding){.kind = FSCK_COUNTERS_WRONG,
-						.name = "",
-						.what = "the counters of the store are "
-							"not what is in it"});
+		found(f, &(struct fsck_finding){
+				 .kind = FSCK_COUNTERS_WRONG,
+				 .name = "",
+				 .what = f->lost ? "there are fewer files of blobs than "
+						   "were recorded"
+						 : "the counters of the store are not "
+						   "what is in it"});
 	return 0;
 }
 
@@ -471,6 +494,8 @@ int fsck_run(struct ledger_reader *reader, struct cas *cas,
 	int rc = ledger_read_tops(reader, &f.tops);
 	if (!rc)
 		rc = cas_each(cas, check_file, &f);
+	if (!rc)
+		rc = check_objects(&f);
 	if (!rc)
 		rc = ledger_each_inline(reader, 0, check_row, &f);
 	if (!rc && f.bad_count)

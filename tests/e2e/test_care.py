@@ -479,6 +479,38 @@ class Fsck(Care):
         self.fine()
         self.site.submit(self.chain())
 
+    def test_files_that_somebody_removed_are_told_with_the_tasks_and_made_again(self):
+        self.start()
+        file = self.site.write("l.yaml", "version: 1\ntasks:\n  lost: {run: seq 1 3000}\n"
+                               "  kept: {run: seq 1 4000}\n")
+        task = self.site.submit(file)["tasks"][0]
+        lost = os.path.join(self.site.store, "objects", task["result"][:2], task["result"][2:])
+
+        def told(*options):
+            found = self.json("fsck", *options, code=1)["findings"]
+            self.assertEqual([(f["kind"], f["name"]) for f in found],
+                             [("runs-again", "lost"), ("counters-wrong", "")])
+            self.assertEqual(found[0]["commit"], task["commit"])
+
+        self.broker.popen.terminate()
+        self.assertEqual(self.broker.wait(), 0)
+        self.broker = self.site.broker()  # closed in order: what is recorded is believed
+        os.unlink(lost)
+        told()
+        self.assert_counts(self.site.submit(file), cached=1, executed=1)
+        self.assertTrue(os.path.exists(lost))
+        task = self.site.submit(file)["tasks"][0]
+        os.unlink(lost)
+        told("--repair")
+        self.fine()
+        self.assert_counts(self.site.submit(file), cached=1, executed=1)
+        task = self.site.submit(file)["tasks"][0]
+        self.broker.popen.terminate()
+        self.assertEqual(self.broker.wait(), 0)
+        os.unlink(lost)
+        self.site.url = None
+        told("--store", self.site.store)
+
     def test_damaged_records_are_removed_by_repair_and_made_again(self):
         self.start()
         file = self.site.write("s.yaml", SWEEP % 20)  # the last few are looked at by any start
