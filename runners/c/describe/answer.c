@@ -250,6 +250,32 @@ static void write_warnings(const struct describer *d, struct json *j)
 	json_end_array(j);
 }
 
+/* ---- headers of the system's */
+
+static void add_header(const struct unit_file *f, struct buf *out)
+{
+	CXString name = clang.getFileName(f->cx);
+	const char *path = clang.getCString(name);
+	struct stat st;
+	if (path && !stat(path, &st))
+		buf_printf(out, "%s %jd %jd.%09ld\n", path, (intmax_t)st.st_size,
+			   (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+	clang.disposeString(name);
+}
+
+/* write_headers() - so that a library that was compiled with others is not taken for this one. */
+static void write_headers(const struct describer *d, struct json *j)
+{
+	CLEANUP_BUF struct buf all = {0};
+	uint8_t digest[DIGEST_SIZE];
+	for (size_t i = 0; i < d->active_count; i++)
+		for (size_t k = 0; k < d->active[i]->file_count; k++)
+			if (d->active[i]->is_used && !d->active[i]->files[k].text)
+				add_header(&d->active[i]->files[k], &all);
+	sha256_digest(all.data, all.size, digest);
+	digest_field(j, "headers", digest);
+}
+
 /* ---- what was looked at */
 
 static void write_stat(struct json *j, const char *path, bool is_file)
@@ -271,6 +297,34 @@ static void write_folder(struct json *j, const char *path, const char *last)
 {
 	if (strcmp(path, last))
 		write_stat(j, path, false);
+}
+
+/* write_below() - the folders below @folder in which the header of this #include was looked for. */
+static void write_below(struct json *j, const char *folder, size_t size,
+			const struct token *name)
+{
+	char path[PATH_MAX];
+	for (uint32_t i = 1; i + 1 < name->size; i++) {
+		if (name->text[i] != '/' || i == 1)
+			continue;
+		snprintf(path, sizeof path, "%.*s/%.*s", (int)size, folder, (int)i - 1,
+			 name->text + 1);
+		write_stat(j, path, false);
+	}
+}
+
+static void write_subfolders(const struct describer *d, const struct text *t,
+			     struct json *j)
+{
+	for (uint32_t i = 0; i < t->count; i++) {
+		const struct token *name = &t->tokens[i];
+		if (name->kind != C_TOKEN_HEADER || !memchr(name->text, '/', name->size))
+			continue;
+		write_below(j, t->path, (size_t)(strrchr(t->path, '/') - t->path), name);
+		for (size_t k = 0; k < d->flags->folder_count; k++)
+			write_below(j, d->flags->folders[k], strlen(d->flags->folders[k]),
+				    name);
+	}
 }
 
 static void write_looked(const struct describer *d, const struct layout *l,
@@ -296,6 +350,8 @@ static void write_looked(const struct describer *d, const struct layout *l,
 	}
 	for (size_t i = 0; i < d->flags->folder_count; i++)
 		write_stat(j, d->flags->folders[i], false);
+	for (size_t i = 0; i < l->count; i++)
+		write_subfolders(d, l->files[i], j);
 	json_end_array(j);
 	json_key(j, "absent");
 	json_array(j);
@@ -330,6 +386,7 @@ void answer_row(struct describer *d, const struct target *t,
 	write_closure(d, &l, j);
 	write_definitions(d, &l, j);
 	write_warnings(d, j);
+	write_headers(d, j);
 	write_looked(d, &l, j);
 	if (canonical) {
 		json_key(j, "canonical");

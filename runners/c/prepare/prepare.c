@@ -214,6 +214,7 @@ static int make_key(struct job *p, const struct cashet_arg *row,
 	add_line(&all, "cashet-library 1 " CASHET_VERSION);
 	add_line(&all, buf_cstr(&version));
 	add_line(&all, function);
+	add_line(&all, text(row, "headers"));
 	add_machine(&all, flags);
 	if (p->by_hand) /* its debugging information names the folder */
 		add_line(&all, p->folder);
