@@ -58,6 +58,22 @@ static int print_result(struct cli *cli, const char *batch)
 	return code;
 }
 
+/* failed() - the line that says so is chatter; with --quiet it is told as an error is. */
+static int failed(struct cli *cli, const char *batch, int code)
+{
+	struct cashet_results *results;
+	const struct cashet_result *r;
+	struct err e;
+	if (!cli->settings.quiet ||
+	    cashet_result_one(cli->c, batch, 0, &results, &r, NULL))
+		return code;
+	err_set(&e, (enum err_code)code, "%s: %s", r->name,
+		*r->error ? r->error : "cancelled");
+	err_next(&e, "cashet logs %.*s:0 prints what it wrote", SHORT_HASH, batch);
+	cashet_results_close(results);
+	return cli_fail_err(cli, &e);
+}
+
 /* Standard output is the result and nothing else: x=$(cashet submit f.py:f 3). */
 static int follow(struct cli *cli, const char *batch)
 {
@@ -65,9 +81,10 @@ static int follow(struct cli *cli, const char *batch)
 	bool paused = false;
 	cli->name_is_chatter = true;
 	int code = follow_batch(cli, batch, true, 0, &counts, &paused);
-	if (code == 0)
-		code = follow_outcome(&counts);
-	return code ? code : print_result(cli, batch);
+	if (code)
+		return code;
+	code = follow_outcome(&counts);
+	return code ? failed(cli, batch, code) : print_result(cli, batch);
 }
 
 static int submit(struct cli *cli, const struct cashet_task *task,

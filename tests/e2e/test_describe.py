@@ -276,6 +276,9 @@ class Calling(unittest.TestCase):
         done = self.submit("f.py:picky", "--", "-3", code=1)
         self.assertIn("ValueError: no -3", done.err)
         self.assertEqual(done.out, "")
+        done = self.submit("f.py:picky", "-q", "--", "-3", code=1)
+        self.assertRegex(done.err, r"^cashet: f.py:picky: ValueError: no -3\n  cashet logs [0-9a-f]{8}:0 prints what it wrote\n$")
+        self.assertEqual(done.out, "")
 
     def test_a_terminal_is_shown_the_result(self):
         for call, shown in ((["f.py:add", "1", "1"], '{"sum":2,"scaled":2.0}'),
