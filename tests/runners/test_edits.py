@@ -1,9 +1,11 @@
-"""The table of edits.py, in both directions: from the program to its edited form, and back."""
+"""The table of edits.py, in both directions: from the program to its edited form, and back; and that of effects.py."""
 
 import os
+import re
 import unittest
 
 from edits import CHANGE, EDITS, FILES, KEEP
+from effects import CHANGES, KEEPS
 from runner import RunnerTest, answer
 
 
@@ -55,6 +57,24 @@ class Edits(RunnerTest):
         verdicts = [verdict for verdict, *_ in EDITS]
         self.assertGreaterEqual(min(verdicts.count(KEEP), verdicts.count(CHANGE)), 30)
         self.assertEqual(len({what for _, what, *_ in EDITS}), len(EDITS))
+
+
+class Effects(RunnerTest):
+    def test_what_an_import_does_counts_when_the_function_may_find_it_changed(self):
+        rows = [(True, row) for row in CHANGES] + [(False, row) for row in KEEPS]
+        targets = []
+        for n, (_, row) in enumerate(rows):
+            text, more = row if isinstance(row, tuple) else (row, {})
+            for value in "12":
+                self.write({name: re.sub("V(?![a-z])", value, t) for name, t in dict(more, **{"a.py": text}).items()},
+                           f"{n}-{value}")
+                targets.append(self.path(f"{n}-{value}", "a.py:f"))
+        found = answer("describe", "-", input="\n".join(targets).encode())["targets"]
+        for n, (counts, row) in enumerate(rows):
+            one, two = found[2 * n], found[2 * n + 1]
+            with self.subTest(row, counts=counts):
+                self.assertTrue(one["ok"] and two["ok"], (one, two))
+                self.assertEqual(one["hash"] != two["hash"], counts)
 
 
 if __name__ == "__main__":

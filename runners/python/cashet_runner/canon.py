@@ -11,7 +11,7 @@ What has no effect is left out: docstrings and other constants that stand alone,
 import ast
 import builtins
 
-from . import dynamic
+from . import deeds, dynamic
 from .grammar import COMPREHENSIONS, FUNCTIONS, ROWS, SIGNS, chain
 from .module import TYPE_ONLY, Definition, External, Missing, Module, Namespace, attribute
 from .problems import Problem
@@ -30,6 +30,7 @@ class Writer:
         self.put = unit.parts.append
         self.scopes, self.classes = [], []
         self.depth = 1
+        self.at, self.kept = unit.code, set()  # for deeds.py
 
     def node(self, node):
         write = SPECIAL.get(node.__class__)
@@ -120,6 +121,8 @@ class Writer:
         target = self.stands_for(name)
         if target is not LOCAL:
             return self.target(target, name, node)
+        if node not in self.kept:
+            self.at.uses.add(name)
         if self.scopes[-1].kind == "class" and name in self.scopes[-1].names:
             outer = self.module.lookup(name)  # x = x in a class reads the one outside first
             if outer is not None:
@@ -139,6 +142,7 @@ class Writer:
 
     def refer(self, definition):
         self.unit.refs[definition] = True
+        self.at.refs[definition] = True
         self.put(definition)
 
     def target(self, target, name, node):
@@ -148,6 +152,7 @@ class Writer:
         elif isinstance(target, External):
             self.put("$" + target.dotted)
             self.unit.external(target, node)
+            self.at.mentions.add(target.dotted)
         elif isinstance(target, Module):
             self.refer(target.whole)
         elif isinstance(target, Namespace):
@@ -186,6 +191,12 @@ class Writer:
 
     def attribute(self, node):
         root, names = chain(node)
+        self.at.attrs.update(names)
+        if node.ctx.__class__ is not ast.Load:
+            deeds.stored(self, node if root is not None and len(names) == 1 and self.is_module(root)
+                         else node.value)
+            if node.value is root:
+                self.kept.add(root)
         if root is not None:
             target = self.stands_for(root.id)
             if isinstance(target, (Module, Namespace, External)):
@@ -202,6 +213,19 @@ class Writer:
         self.node(base)
         for name in names:
             self.put(" " + name + ")")
+
+    def is_module(self, root):
+        return isinstance(self.stands_for(root.id), Module)
+
+    def subscript(self, node):
+        if node.ctx.__class__ is not ast.Load:
+            deeds.stored(self, node.value)
+        self.tagged("item", node.value, node.slice)
+
+    def return_(self, node):
+        if node.value.__class__ is ast.Name:
+            self.kept.add(node.value)
+        self.tagged("return", node.value)
 
     def dotted(self, root, target, names, node):
         """root.names, where root is a module: as far as it leads."""
@@ -254,11 +278,21 @@ class Writer:
         self.unit.annotated |= node.returns is not None
         self.value(node.returns)
         self.put(" ")
+        self.enter("function", node.name, node.args)
+        if node.decorator_list and self.at.parent.kind == "function":
+            deeds.decorated(self, node, self.at)
         self.scopes.append(of_function(node, self.module, not self.scopes))
         self.body(node.body)
         self.scopes.pop()
+        self.leave()
         self.end_types(node)
         self.put(")")
+
+    def enter(self, kind, name="", args=None):
+        self.at = self.at.inner(kind, name, args)
+
+    def leave(self):
+        self.at = self.at.parent
 
     def types(self, node):
         params = getattr(node, "type_params", None)
@@ -294,9 +328,11 @@ class Writer:
         self.put("(lambda ")
         self.arguments(node.args)
         self.put(" ")
+        self.enter("lambda", "", node.args)
         self.scopes.append(of_function(node, self.module, False))
         self.node(node.body)
         self.scopes.pop()
+        self.leave()
         self.put(")")
 
     def class_(self, node):
@@ -310,7 +346,9 @@ class Writer:
         self.put(" ")
         self.scopes.append(of_class(node, self.module))
         self.classes.append(node.name)
+        self.enter("class", node.name)
         self.body(node.body)
+        self.leave()
         self.classes.pop()
         self.scopes.pop()
         self.end_types(node)
@@ -383,6 +421,7 @@ class Writer:
     # ---- calls and constants ----
 
     def call(self, node):
+        deeds.called(self, node)
         self.put("(call ")
         self.node(node.func)
         self.put(" ")
@@ -486,6 +525,7 @@ SPECIAL = {
     ast.Global: lambda w, n: w.tagged("global", *n.names),
     ast.Nonlocal: lambda w, n: w.tagged("nonlocal", *n.names),
     ast.Pass: lambda w, n: w.put("(pass)"),
+    ast.Subscript: Writer.subscript, ast.Return: Writer.return_,
 }
 for _cls in FUNCTIONS:
     SPECIAL[_cls] = Writer.function

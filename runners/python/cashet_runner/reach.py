@@ -6,11 +6,12 @@ what counts (effects.py), and since all of them must be shipped.
 
 import ast
 
+from . import deeds, quiet
 from .digest import sha256
 from .effects import is_mutable
 from .module import Binary, Definition, Module
 from .problems import Warning_
-from .units import refs_of, unit_of, warning
+from .units import code_of, unit_of, warning
 
 SCHEME = "cashet-python 1"
 IMPORTS = (ast.Import, ast.ImportFrom)
@@ -26,10 +27,10 @@ class Reach:
         self.units = {}  # Definition to its units
         self.effects = []
         self.modules, self.binaries, self.missing = {}, {}, []
-        self._used, self._closures = set(), {}
+        self._used, self._closures, self._codes, self._runs = set(), {}, {}, {}
         if isinstance(entry.module, Module):
             if entry.module.main:
-                self._run(entry.module)
+                self._import(entry.module)
             else:
                 self._load(entry.module.dotted, False, None, None)
         self._add(entry)
@@ -105,7 +106,7 @@ class Reach:
                     self.missing.append((name, importer, node))
                 return
             if isinstance(found, Module):
-                self._run(found)
+                self._import(found)
             elif isinstance(found, Binary):
                 self.binaries[name] = found
 
@@ -117,7 +118,7 @@ class Reach:
             return True
         return getattr(found, "folders", False) is not False and found.dotted == name
 
-    def _run(self, module):
+    def _import(self, module):
         self.modules[module.name] = module
         for dotted, perhaps, node in module.loads:
             self._load(dotted, perhaps, module, node)
@@ -144,23 +145,62 @@ class Reach:
                     for definition in touched:
                         self._take(unit_of(module, index), definition)
                     found = True
-                elif study.triggers and self._changes(module, study.triggers):
+                elif any(self._changes(trigger, module, index) for trigger in study.triggers) or \
+                        any(self._operates(module, value) for value in study.operations):
                     self._take(unit_of(module, index), None)
                     found = True
         return found
 
-    def _changes(self, module, expressions):
-        for expression in expressions:
-            called = getattr(expression, "func", expression)
-            if called.__class__ is ast.Attribute:  # a method: @dispatch.register
-                owner = module.meaning(called.value)
-                if owner in self.labels and (owner.kind != "variable" or is_mutable(owner)):
-                    return True
-            for definition in refs_of(module, expression):
-                for inner in self._closure(definition):
-                    if inner in self.labels and is_mutable(inner):
-                        return True
+    def _changes(self, trigger, module, index):
+        """Whether the code that statement @index of @module calls can change something that counts, or
+        reaches outside."""
+        expression = trigger.expression
+        called = getattr(expression, "func", expression)
+        if called.__class__ is ast.Attribute:  # a method: @dispatch.register
+            owner = trigger.module.meaning(called.value)
+            if owner in self.labels and (owner.kind != "variable" or is_mutable(owner)):
+                return True
+        code = self._code(trigger.module, expression)
+        if self._reaches_mutable(code.refs):
+            return True
+        found = self._run(code, trigger.depth, True)
+        if found.outside or any(d in self.labels for d in found.stores):
+            return True
+        for value in trigger.args:
+            given = self._code(trigger.module, value)
+            if found.given and any(d in self.labels for d in given.refs) or \
+                    found.calls and any(not quiet.quiet(dotted) for dotted in given.mentions):
+                return True
+        if trigger.decorated and found.calls:  # the decorator calls what it decorates
+            code = unit_of(module, index).code
+            found = self._run(code, deeds.DEEP, True)
+            return found.outside or self._reaches_mutable(code.refs) or \
+                any(self._reaches_mutable(body.refs) for body in found.bodies)
         return False
+
+    def _operates(self, module, value):
+        """Whether what an operator or an attribute of @value calls can change what counts."""
+        code = self._code(module, value)
+        found = self._run(code, 1, False)
+        return found.outside or any(d in self.labels for d in found.stores) or \
+            found.own and any(d in self.labels for d in code.refs) or \
+            any(d in self.labels and is_mutable(d) for body in found.bodies for d in body.refs)
+
+    def _reaches_mutable(self, definitions):
+        return any(inner in self.labels and is_mutable(inner) for definition in definitions
+                   for inner in self._closure(definition))
+
+    def _code(self, module, expression):
+        found = self._codes.get(expression)
+        if found is None:
+            found = self._codes[expression] = code_of(module, expression)
+        return found
+
+    def _run(self, code, depth, calls):
+        found = self._runs.get((code, depth, calls))
+        if found is None:
+            found = self._runs[code, depth, calls] = deeds.run(unit_of, code, depth, calls)
+        return found
 
     def _closure(self, definition):
         """All that @definition reaches, itself included."""

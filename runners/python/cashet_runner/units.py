@@ -2,6 +2,7 @@
 something first asks for it, with places for labels that are not known yet."""
 
 from .canon import Writer
+from .deeds import Code
 from .problems import Warning_
 from .source import too_deep
 
@@ -9,13 +10,14 @@ from .source import too_deep
 class Unit:
     """@parts: texts and Definitions. @refs: the Definitions in it, in order. @loads: (module, node) that
     imports inside of functions run. @externals: (External, line). @captures: names of the outermost
-    function that functions inside of it use."""
+    function that functions inside of it use. @code: what it does (deeds.py)."""
 
     def __init__(self, module, index):
         self.module, self.index = module, index
         self.parts, self.refs, self.loads = [], {}, []
         self.externals, self.warnings, self.captures = {}, [], set()
         self.annotated, self.undefined = False, set()
+        self.code = Code("top")
 
     @property
     def node(self):
@@ -51,11 +53,11 @@ def unit_of(module, index):
     return found
 
 
-def refs_of(module, expression):
-    """The Definitions that an expression at the top level of @module names."""
+def code_of(module, expression):
+    """What an expression at the top level of @module does, and names."""
     scratch = Unit(module, 0)
     guarded(module, expression, lambda: Writer(module, scratch).node(expression))
-    return list(scratch.refs)
+    return scratch.code
 
 
 def guarded(module, node, write):
