@@ -425,8 +425,9 @@ int broker_open(struct broker **bp, const struct options *options, struct err *e
 	report_init(b);
 	checkpoints_init(b);
 	wire_arena_init(&b->arena);
-	listen_raise_limits(b);
-	int rc = open_signals(b, e);
+	int rc = listen_raise_limits(b, e);
+	if (!rc)
+		rc = open_signals(b, e);
 	if (!rc)
 		rc = store_open(b, e);
 	if (!rc)

@@ -186,7 +186,9 @@ void listen_admit(struct broker *b, bool admit);
 void listen_restore(struct broker *b);
 /** listen_watch_descriptors() - say that connections were refused, see accept.h. */
 void listen_watch_descriptors(struct broker *b);
-void listen_raise_limits(struct broker *b);
+/** listen_raise_limits() - as many open files as we are allowed. Return: 0, or ERR_FAILED: too few to
+ * work with. */
+int listen_raise_limits(struct broker *b, struct err *e);
 
 /* ---- the turn: broker.c, effects.c ---- */
 void broker_fail(struct broker *b, const char *what, const struct err *e);

@@ -27,19 +27,32 @@
 #include <zmq.h>
 
 #define LINGER_MS 300
+/* Databases, sockets and threads keep 40 or so open; a private broker's worker needs as many. */
+#define DESCRIPTORS_MIN 64
 
-void listen_raise_limits(struct broker *b)
+int listen_raise_limits(struct broker *b, struct err *e)
 {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	if (!b->options->quiet) {
+		limit.rlim_cur = limit.rlim_max = RLIM_INFINITY;
+	if (!b->options->quiet && limit.rlim_cur != limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 		getrlimit(RLIMIT_NOFILE, &limit);
 	}
 	b->fd_limit = limit.rlim_cur == RLIM_INFINITY ? 1u << 20 : limit.rlim_cur;
+	if (b->fd_limit < DESCRIPTORS_MIN) {
+		err_set(e, ERR_FAILED,
+			"only %u files may be open at a time, too few for a broker",
+			(unsigned)b->fd_limit);
+		err_next(e,
+			 "allow %u or more: ulimit -n 1024 (LimitNOFILE= in a unit of "
+			 "systemd)",
+			 DESCRIPTORS_MIN);
+		return ERR_FAILED;
+	}
 	accept_limit(b->fd_limit, 0);
+	return 0;
 }
 
 /* ---- keys ---- */

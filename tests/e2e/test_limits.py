@@ -1,6 +1,9 @@
 """Few open files: a worker says so, runs fewer tasks at a time, and fails none for it."""
 
-from harness import SiteTest, main, until
+import os
+import subprocess
+
+from harness import BIN, PATIENCE, SiteTest, main, until
 
 
 class FewOpenFiles(SiteTest):
@@ -37,6 +40,20 @@ tasks:
         self.assertEqual(worker.wait(), 1)
         for word in ("only 40 files", "ulimit -n", "64"):
             self.assertIn(word, worker.text())
+
+    def test_too_few_for_a_broker_are_refused_at_the_start(self):
+        """A private one, too, whose worker could not start: nobody waits for it."""
+        self.site.write("b.yaml", "version: 1\ntasks: {t: {run: [echo, a]}}\n")
+        for files in (16, 40):
+            done = subprocess.run([*self.limited(files), os.path.join(BIN, "cashet-submit"), "b.yaml"],
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  cwd=self.site.dir, env=self.site.env(), timeout=2 * PATIENCE)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            for word in (f"only {files} files", "a broker", "ulimit -n", "64"):
+                self.assertIn(word, done.stderr)
+        broker = self.site.broker(prefix=self.limited(40), wait=False)
+        self.assertEqual(broker.wait(), 1)
+        self.assertIn("only 40 files", broker.text())
 
     def test_a_broker_and_its_worker_of_few(self):
         self.site.broker(prefix=self.limited(256))
