@@ -1,5 +1,7 @@
 /* session.c - a handle against a broker that goes away, forgets, refuses and keeps silent. */
 #include "client/cashet.h"
+#include "common/fs.h"
+#include "proto/endpoint.h"
 #include "tests/unit/client/fake_broker.h"
 
 #include <criterion/criterion.h>
@@ -7,11 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MS 1000000ull
 
-TestSuite(session, .timeout = 30);
+TestSuite(session, .timeout = 120);
 
 static struct cashet *open_handle(const struct fake *f)
 {
@@ -268,6 +272,36 @@ Test(session, nobody_there_is_unreachable_and_says_what_was_tried)
 	cr_assert_not_null(strstr(e.next, "cashet-broker"));
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 * MS + (uint64_t)t.tv_nsec;
+}
+
+static int no_batch(void *arg, const struct cashet_batch *batch)
+{
+	return 0;
+}
+
+/* A batch may take long to read before anybody is to be connected to. */
+Test(session, the_time_to_connect_counts_from_the_first_attempt)
+{
+	struct cashet *c;
+	struct cashet_error e;
+	struct cashet_options options = {.broker = "ipc:///tmp/cashet-test-nobody.sock",
+					 .connect_ns = 300 * MS,
+					 .no_wait = true};
+	cr_assert_eq(cashet_open(&c, &options, &e), 0, "%s", e.what);
+	for (uint64_t opened = now_ns(); now_ns() - opened < options.connect_ns;)
+		usleep(10000);
+	uint64_t began = now_ns();
+	cr_assert_eq(cashet_batches(c, true, 0, no_batch, NULL, NULL, &e),
+		     CASHET_UNREACHABLE);
+	cr_assert_geq(now_ns() - began, options.connect_ns);
+	cashet_close(c);
+}
+
 Test(session, a_broker_that_says_nothing_is_unreachable)
 {
 	struct fake *f = fake_start("mute");
@@ -296,6 +330,89 @@ Test(session, a_broker_that_falls_silent_is_left_and_found_again)
 	cr_assert_eq(cashet_wait(c, batch, NULL, NULL, &e), 0, "%s", e.what);
 	cashet_close(c);
 	fake_stop(f);
+}
+
+/* ---- a private broker that goes again and again ---- */
+
+struct mortal {
+	struct fake *fake;
+	char dir[64], lock[96];
+	int lock_fd, deaths, deaths_max;
+};
+
+/* A store whose broker is the fake one: it holds run/lock, and run/socket says where it listens. */
+static void mortal_start(struct mortal *m, const char *name)
+{
+	char path[96];
+	*m = (struct mortal){.fake = fake_start(name), .dir = "/tmp/cashet-unit-XXXXXX"};
+	m->fake->hold = 1;
+	cr_assert_not_null(mkdtemp(m->dir));
+	snprintf(path, sizeof path, "%s/run", m->dir);
+	cr_assert_eq(mkdir(path, 0700), 0);
+	snprintf(m->lock, sizeof m->lock, "%s/run/lock", m->dir);
+	m->lock_fd = fs_lock(m->lock, NULL);
+	cr_assert_geq(m->lock_fd, 0);
+	snprintf(path, sizeof path, "%s/run/socket", m->dir);
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	fprintf(file, "%s\n", m->fake->url + strlen("ipc://"));
+	fclose(file);
+}
+
+/* Whenever there is a session, it breaks; after the last time the batch ends. */
+static int die(void *arg, const struct cashet_progress *p)
+{
+	struct mortal *m = arg;
+	if (!p->connected || m->fake->rebind)
+		return 0;
+	if (m->deaths++ < m->deaths_max)
+		m->fake->rebind = 1;
+	else
+		m->fake->hold = 0;
+	return 0;
+}
+
+static int outlive(struct mortal *m, int deaths_max, struct cashet_error *e)
+{
+	struct cashet *c;
+	char batch[CASHET_HEX_SIZE];
+	struct cashet_options options = {.store = m->dir};
+	struct cashet_wait_options wait = {
+		.progress = die, .arg = m, .interval_ns = 10 * MS};
+	m->deaths_max = deaths_max;
+	cr_assert_eq(cashet_open(&c, &options, e), 0, "%s", e->what);
+	cr_assert_eq(submit(c, "mortal", 2, false, batch, e), 0, "%s", e->what);
+	int r = cashet_wait(c, batch, &wait, NULL, e);
+	cashet_close(c);
+	fake_stop(m->fake);
+	close(m->lock_fd);
+	fs_remove_tree(m->dir);
+	return r;
+}
+
+Test(session, a_private_broker_that_dies_again_and_again_is_given_up)
+{
+	struct mortal m;
+	struct cashet_error e;
+	mortal_start(&m, "dies");
+	cr_assert_eq(outlive(&m, 1000, &e), CASHET_UNREACHABLE);
+	cr_assert_not_null(strstr(e.what, "right after it had been started"), "%s",
+			   e.what);
+	cr_assert_not_null(strstr(e.next, "run/broker.log"), "%s", e.next);
+	cr_assert_geq(m.deaths, 20);
+}
+
+/* Clients of two versions at work ask each other's brokers to end as often as they like. */
+Test(session, a_private_broker_that_ends_as_it_should_is_not)
+{
+	struct mortal m;
+	struct cashet_error e;
+	mortal_start(&m, "ends");
+	cr_assert_eq(fs_write_all(m.lock_fd, STORE_END_MARK "\n",
+				  sizeof STORE_END_MARK "\n" - 1),
+		     0);
+	cr_assert_eq(outlive(&m, 25, &e), 0, "%s", e.what);
+	cr_assert_geq(m.deaths, 25);
 }
 
 Test(session, a_handle_that_was_not_used_for_long_still_works)
