@@ -1,10 +1,11 @@
 """The table of what an import does: programs in which V stands for 1, then for 2. Of those in CHANGES the hash of
-a.py:f must be another then, since what V stands in may change what f finds; of those in KEEPS it must be the same.
-A row is the text of a.py, or (that text, {other files}).
+a.py:f must be another then, since what V stands in may change what f finds, or since annotations name it; of those
+in KEEPS it must be the same. A row is the text of a.py, or (that text, {other files}).
 """
 
 S = "S = []\ndef f(): return S\n"
 R = "import random\ndef f(): return random.random()\n"
+C = "class Config:\n    x = V\n"
 REG = "T = {}\ndef reg(x):\n    T[x] = x\n    return x\ndef f(): return T\n"
 CHANGES = [
     # values of names that nobody uses
@@ -234,6 +235,27 @@ CHANGES = [
     ("import b, c\ndef f(): return b.all_()\n", {"b.py": "_r = []\ndef reg(c):\n    _r.append(c)\n    return c\ndef all_(): return _r\n", "c.py": "from b import reg\n@reg\nclass X: y = V\n"}),
     ("import b, c\ndef f(): return b.all_()\n", {"b.py": "class R:\n    def __init__(self): self.m = {}\n    def register(self, n):\n        def deco(x):\n            self.m[n] = x\n            return x\n        return deco\nr = R()\ndef all_(): return r.m\n", "c.py": "from b import r\n@r.register('V')\nclass X: pass\n"}),
     ("import b, c\ndef f(): return b.all_()\n", {"b.py": "class R:\n    def __init__(self): self.m = {}\n    def register(self, n):\n        def deco(x):\n            self.m[n] = x\n            return x\n        return deco\nr = R()\nregister = r.register\ndef all_(): return r.m\n", "c.py": "from b import register\n@register('x')\nclass X: y = V\n"}),
+    # annotations in quotes
+    C+"def f(x: 'Config'): pass\n", C+"def f() -> 'Config': pass\n", C+"class f:\n    x: 'Config'\n",
+    C+"from dataclasses import dataclass\n@dataclass\nclass D:\n    c: 'Config'\ndef f(): return D\n",
+    C+"from dataclasses import dataclass\nfrom typing import Optional\n@dataclass\nclass D:\n    c: Optional['Config'] = None\ndef f(): return D\n",
+    C+"from dataclasses import dataclass\nfrom typing import Optional\n@dataclass\nclass D:\n    c: 'Optional[list[Config]]' = None\ndef f(): return D\n",
+    "from __future__ import annotations\n"+C+"from typing import NamedTuple\nclass D(NamedTuple):\n    c: Config\ndef f(): return D\n",
+    C+"from typing import TypedDict\nclass D(TypedDict):\n    c: 'Config'\ndef f(): return D\n",
+    C+"from typing import TypedDict\nD = TypedDict('D', {'c': 'Config'})\ndef f(): return D\n",
+    C+"from typing import NamedTuple\nD = NamedTuple('D', [('c', 'Config')])\ndef f(): return D\n",
+    C+"import typing as t\nA = t.Optional['Config']\ndef f(): return A\n",
+    C+"import typing as t\nT = t.TypeVar('T', bound='Config')\ndef f(): return T\n",
+    C+"import typing as t\nT = t.ForwardRef('Config')\ndef f(): return T\n",
+    C+"A = list['Config']\ndef f(): return A\n",
+    C+"def f(x: 'Config | None'): pass\n", C+"def f(*a: 'Config', **k: \"dict[str, 'Config']\"): pass\n",
+    C+"import typing\ndef f(x: typing.Annotated['Config', 'doc']): pass\n",
+    C+"def f():\n    def g(x: 'Config'): pass\n    return g\n",
+    C+"def f():\n    class G:\n        x: 'Config'\n    return G\n",
+    "class N:\n    class I:\n        x = V\ndef f(x: 'N.I'): pass\n",
+    ("import b\ndef f(x: 'b.Config'): pass\n", {"b.py": C}),
+    ("from b import Config\ndef f(x: 'Config'): pass\n", {"b.py": C}),
+    ("from b import Other as Config\ndef f(x: 'Config'): pass\n", {"b.py": "class Other:\n    x = V\n"}),
 ]
 
 KEEPS = [
@@ -322,4 +344,8 @@ KEEPS = [
     ("from p import g\ndef f(): return g()\n", {"p/__init__.py": "from .b import g\n__version__ = 'V'\n", "p/b.py": "def g(): return 1\n"}),
     ("import b, c\ndef f(): return b.S\n", {"b.py": "S = []\nT = []\n", "c.py": "import b\nb.T.append(V)\n"}),
     ("import b, c\ndef f(): return b.S\n", {"b.py": "S = []\nclass M: pass\n", "c.py": "from b import M\nclass X(M): y = V\nx = X()\n"}),
+    # annotations in quotes
+    C+"import typing\ndef f(x: typing.Literal['Config']): pass\n",
+    C+"def f(x: 'str'): return 'Config'\n", C+"def f(x: 'a b Config'): pass\n",
+    C+"def f():\n    x: 'Config' = 1\n    return x\n", C+"def f(d): return d['Config']\n", C+"import typing\ndef f(x: typing.Annotated[int, 'Config']): pass\n",
 ]

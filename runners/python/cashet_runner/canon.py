@@ -11,7 +11,7 @@ What has no effect is left out: docstrings and other constants that stand alone,
 import ast
 import builtins
 
-from . import deeds, dynamic
+from . import deeds, dynamic, quoted
 from .grammar import COMPREHENSIONS, FUNCTIONS, ROWS, SIGNS, chain
 from .module import TYPE_ONLY, Definition, External, Missing, Module, Namespace, attribute
 from .problems import Problem
@@ -220,6 +220,8 @@ class Writer:
     def subscript(self, node):
         if node.ctx.__class__ is not ast.Load:
             deeds.stored(self, node.value)
+        else:
+            quoted.subscript(self, node)
         self.tagged("item", node.value, node.slice)
 
     def return_(self, node):
@@ -275,7 +277,7 @@ class Writer:
         self.put(" ")
         self.arguments(node.args)
         self.put(" ")
-        self.unit.annotated |= node.returns is not None
+        self.annotation(node.returns)
         self.value(node.returns)
         self.put(" ")
         self.enter("function", node.name, node.args)
@@ -320,9 +322,14 @@ class Writer:
         self.put("[")
         for n, (kind, arg, default) in enumerate(rows):
             self.put(" " if n else "")
-            self.unit.annotated |= arg.annotation is not None
+            self.annotation(arg.annotation)
             self.tagged(kind, arg.arg, arg.annotation, default)
         self.put("]")
+
+    def annotation(self, node):
+        if node is not None:
+            self.unit.annotated = True
+            quoted.annotation(self, node)
 
     def lambda_(self, node):
         self.put("(lambda ")
@@ -367,7 +374,10 @@ class Writer:
         self.tagged(kind, node.name, getattr(node, "bound", None), getattr(node, "default_value", None))
 
     def annotated(self, node):
-        self.unit.annotated = True
+        if self.scopes and self.scopes[-1].kind == "function":
+            self.unit.annotated = True  # of a local: nobody can ask for it
+        else:
+            self.annotation(node.annotation)
         self.tagged("annotate" if node.simple else "annotate-only", node.target, node.annotation, node.value)
 
     def comprehension(self, node):
@@ -422,6 +432,7 @@ class Writer:
 
     def call(self, node):
         deeds.called(self, node)
+        quoted.call(self, node)
         self.put("(call ")
         self.node(node.func)
         self.put(" ")

@@ -17,7 +17,7 @@ import ast
 from collections import namedtuple
 
 from . import quiet
-from .grammar import COMPREHENSIONS, FUNCTIONS, chain, walk
+from .grammar import FUNCTIONS, chain, named, walk
 from .module import Definition, External, Module, Namespace, attribute
 from .stdlib import MODULES
 
@@ -448,23 +448,6 @@ OPERANDS = {ast.BinOp: ("left", "right"), ast.UnaryOp: ("operand",), ast.Compare
 
 def given(node):
     return tuple(node.args) + tuple(k.value for k in node.keywords)
-
-
-def named(expression):
-    """The outermost a.b.c in @expression, but for what is called."""
-    found, stack = [], [expression]
-    while stack:
-        node = stack.pop()
-        if chain(node)[0] is not None:
-            found.append(node)
-        elif node.__class__ is ast.Call:
-            if chain(node.func)[0] is None:
-                stack.append(node.func)
-            stack += given(node)
-        else:
-            stack += [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.expr)
-                      or inner.__class__ in (ast.comprehension, ast.keyword)]
-    return found
 
 
 def values_of(definition):

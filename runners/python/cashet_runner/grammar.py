@@ -143,3 +143,21 @@ def chain(node):
         node = node.value
     names.reverse()
     return (node if node.__class__ is ast.Name else None), names
+
+
+def named(expression):
+    """The outermost a.b.c in @expression, but for what is called."""
+    found, stack = [], [expression]
+    while stack:
+        node = stack.pop()
+        if chain(node)[0] is not None:
+            found.append(node)
+        elif node.__class__ is ast.Call:
+            if chain(node.func)[0] is None:
+                stack.append(node.func)
+            stack += node.args
+            stack += [keyword.value for keyword in node.keywords]
+        else:
+            stack += [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, ast.expr)
+                      or inner.__class__ in (ast.comprehension, ast.keyword)]
+    return found
