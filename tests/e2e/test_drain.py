@@ -174,6 +174,25 @@ class Handover(SiteTest):
         self.assertEqual(after.json["version"], version)
         self.assertNotEqual(after.json["pid"], before["pid"])
 
+    def test_an_orderly_end_is_marked_and_a_crash_is_not(self):
+        """By that, clients tell a private broker that made room from one that breaks down at once."""
+        self.site.variables["CASHET_PRIVATE_IDLE"] = "600"
+        file = self.site.write("b.yaml", "version: 1\ntasks: {t: {run: [echo, hi]}}\n")
+
+        def started():
+            self.site.submit(file)
+            pid = self.site.run("broker", "status", "--json").json["pid"]
+            self.assertEqual(lock(), [str(pid)])
+            return pid
+
+        lock = lambda: self.site.read(".cashet/run/lock").split()
+        for number, mark in ((signal.SIGKILL, []), (signal.SIGTERM, ["ended"])):
+            pid = started()
+            os.kill(pid, number)
+            until(lambda: not alive(pid), "the broker to end")
+            self.assertEqual(lock(), [str(pid), *mark])
+        started()
+
     def test_new_work_waits_for_a_private_broker_that_drains(self):
         self.site.variables["CASHET_PRIVATE_IDLE"] = "600"
         ran, go = self.site.path("ran"), self.site.path("go")
