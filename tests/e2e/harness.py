@@ -161,7 +161,8 @@ class Site:
         env = {k: v for k, v in os.environ.items() if not k.startswith("CASHET_")}
         env.update(HOME=self.dir, CASHET_CONFIG=os.path.join(self.dir, "config"),
                    CASHET_PRIVATE_IDLE="2", NO_COLOR="1")
-        env.pop("XDG_RUNTIME_DIR", None)
+        for name in ("XDG_RUNTIME_DIR", "XDG_CACHE_HOME"):
+            env.pop(name, None)
         if self.url:
             env["CASHET_BROKER"] = self.url
         env.update(self.variables)

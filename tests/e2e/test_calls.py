@@ -322,6 +322,16 @@ class Calls(unittest.TestCase):
         self.assertIn("signal 11", self.failing("lib.py:kills", 1, isolation="fork")["error"])
         self.assertIn("nothing", self.call("lib.py:add", 1, "nothing", code=1)["error"] + "nothing")
 
+    def test_a_compiled_library_that_is_gone_is_made_again(self):
+        self.call("lib.c:twice", 1001)
+        folder = self.site.path(".cache/cashet/libraries")
+        self.assertTrue(os.listdir(folder))
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        self.failing("lib.c:crashes", 1001)  # the next runner opens it anew
+        self.call("lib.c:twice", 1002)
+        self.assertEqual(json.loads(self.get()), 2004)
+
     def test_neighbours_do_not_notice(self):
         result = self.submit("""
   bad: {call: lib.py:kills, sweep: {params: {i: {range: [0, 5]}}}}

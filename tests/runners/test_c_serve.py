@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -446,6 +447,104 @@ class Prepare(RunnerTest):
         os.mkdir(self.path("cache"))
         os.chmod(self.path("cache"), 0o777)
         self.assertIn("writable by nobody else", self.refused(files, "missing"))
+        os.chmod(self.path("cache"), 0o700)
+        self.assertTrue(prepare(files, self.path("cache"))["ok"])
+        os.mkdir(self.path("open"))
+        os.chmod(self.path("open"), 0o777)  # the folder itself could be exchanged
+        self.assertIn("writable by nobody else", prepare(files, self.path("open", "cache"))["error"]["message"])
+        os.chmod(self.path("open"), 0o1777)
+        self.assertTrue(prepare(files, self.path("open", "cache"))["ok"])
+
+    def names(self):
+        return sorted(os.listdir(self.path("cache")))
+
+    def fake(self, name, size, age):
+        """A file of the cache, not used for so many seconds; without bytes on the disk."""
+        path = self.path("cache", name)
+        with open(path, "wb") as f:
+            f.truncate(size)
+        os.utime(path, (time.time() - age,) * 2)
+
+    def test_what_was_not_used_for_longest_makes_room(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        os.mkdir(self.path("cache"), 0o700)
+        old, older, oldest = ("%064x-%064x.so" % (n, n) for n in range(3))
+        for name, age in ((old, 1000), (older, 2000), (oldest, 3000)):
+            self.fake(name, 200 << 20, age)
+        self.fake("new-1-2.so", 10, 4000)  # of one that was killed
+        self.fake("new-1-3.so", 10, 3)
+        self.fake("other", 900 << 20, 9000)
+        mine = os.path.basename(prepare(files, self.path("cache"))["library"])
+        self.assertEqual(self.names(), sorted([old, older, mine, "new-1-3.so", "other"]))
+        os.utime(self.path("cache", mine), (5, 5))
+        prepare(files, self.path("cache"))
+        self.assertGreater(os.stat(self.path("cache", mine)).st_mtime, 5, "it was used")
+        os.utime(self.path("cache", mine), (5, 5))
+        self.call(self.path("cache", mine))
+        self.assertGreater(os.stat(self.path("cache", mine)).st_mtime, 5, "it was loaded")
+
+    def test_many_compile_the_same_at_once_and_one_is_left(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        argv = [PROGRAM, "prepare", "--cache", self.path("cache"), files]
+        many = [subprocess.Popen(argv, stdout=subprocess.PIPE) for _ in range(4)]
+        said = {one.communicate()[0] for one in many}
+        self.assertEqual([len(said), [one.returncode for one in many]], [1, [0] * 4], said)
+        self.assertEqual(self.names(), [os.path.basename(json.loads(said.pop())["library"])])
+
+    def test_half_a_library_is_made_again(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        first = prepare(files, self.path("cache"))
+        os.chmod(first["library"], 0o700)
+        os.truncate(first["library"], 1000)
+        self.assertEqual(prepare(files, self.path("cache")), first)
+        self.assertEqual(self.call(first["library"]).value, b"42")
+        os.truncate(first["library"], 0)
+        os.unlink(first["library"])
+        self.assertEqual(prepare(files, self.path("cache")), first)
+
+    def test_where_it_is_without_a_folder_given(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        env = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+        for more, folder in (({"XDG_CACHE_HOME": self.path("x"), "HOME": self.path("h")}, self.path("x/cashet/libraries")),
+                             ({"XDG_CACHE_HOME": "x", "HOME": self.path("h")}, self.path("h/.cache/cashet/libraries")),
+                             ({"HOME": "relative"}, "/tmp/cashet-%d/libraries" % os.getuid())):
+            found = json.loads(start("prepare", files, env={**env, **more}).stdout)
+            self.assertTrue(found["ok"], found)
+            self.assertEqual(os.path.dirname(found["library"]), folder)
+        os.unlink(found["library"])
+
+    def compiler(self, *lines):
+        self.write({"cc": "#!/bin/sh\n" + "".join(line + "\n" for line in lines) + 'exec cc "$@"\n'})
+        os.chmod(self.path("cc"), 0o755)
+        return dict(os.environ, CC=self.path("cc"))
+
+    def test_another_version_of_the_compiler_compiles_again(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        for version in (1, 2, 2):
+            env = self.compiler('[ "$1" = --version ] && echo cc %d && exit' % version, "echo >>%s" % self.path("compiled"))
+            self.assertTrue(prepare(files, self.path("cache"), env=env)["ok"])
+        self.assertEqual(os.stat(self.path("compiled")).st_size, 2)
+
+    def test_a_full_disk_is_not_the_fault_of_the_source(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        env = self.compiler('[ "$1" = --version ] || { echo "train.c:1: fatal error: error writing: No space left on device"; exit 1; }')
+        found = prepare(files, self.path("cache"), env=env)
+        self.assertEqual(found["error"]["kind"], "full", found)
+        self.assertEqual(self.names(), [])
+
+    def test_changed_headers_of_the_system_compile_again(self):
+        _, files = self.source(None, "-DLIMIT=21")
+        header = self.path("usr/include/cashet/task.h")
+        os.makedirs(os.path.dirname(header))
+        os.makedirs(self.path("usr/bin"))
+        shutil.copy(os.path.join(os.path.dirname(os.path.dirname(PROGRAM)), "include/cashet/task.h"), header)
+        shutil.copy(PROGRAM, self.path("usr/bin/runner"))
+        argv = [self.path("usr/bin/runner"), "prepare", "--cache", self.path("cache"), files]
+        env = self.compiler('[ "$1" = --version ] || echo >>%s' % self.path("compiled"))
+        for time_ns, compiled in ((1, 1), (1, 1), (2, 2)):
+            os.utime(header, ns=(time_ns, time_ns))
+            self.assertTrue(json.loads(subprocess.run(argv, stdout=subprocess.PIPE, check=True, env=env).stdout)["ok"])
+            self.assertEqual(os.stat(self.path("compiled")).st_size, compiled)
 
 
 if __name__ == "__main__":

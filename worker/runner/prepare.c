@@ -308,8 +308,15 @@ static void prepared(struct slot_user *user, void *owner, const struct slot_repo
 		check_end(w, c, CHECK_READY, KIND(COMPLETED), "%s", "");
 	} else {
 		bool differs = a.kind && !strcmp(a.kind, "mismatch");
-		check_end(w, c, CHECK_BAD, differs ? KIND(REJECTED) : KIND(FAILED), "%s",
-			  a.message);
+		bool full = a.kind && !strcmp(a.kind, "full");
+		if (full) {
+			worker_disk_full(w, "preparing a source");
+			check_end(w, c, CHECK_FAILED, KIND(LOST), "%s", a.message);
+		} else {
+			check_end(w, c, CHECK_BAD,
+				  differs ? KIND(REJECTED) : KIND(FAILED), "%s",
+				  a.message);
+		}
 	}
 	drop_dir(w, c);
 }

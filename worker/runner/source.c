@@ -423,12 +423,13 @@ static struct check *find_check(struct source_place *p, const struct kind *kind,
 	return NULL;
 }
 
-/* An answer that may be another one by now. */
+/* An answer that may be another one by now, or of a library that had to make room for others. */
 static bool is_outdated(const struct worker *w, const struct check *c)
 {
 	return c->refs == 0 &&
 	       (c->state == CHECK_FAILED ||
-		(c->state == CHECK_BAD && w->now_ns - c->since_ns > BAD_NS));
+		(c->state == CHECK_BAD && w->now_ns - c->since_ns > BAD_NS) ||
+		(c->library && access(c->library, R_OK)));
 }
 
 struct check *sources_get(struct worker *w, const struct worker_function *f,

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define LIBRARY_MAX (256u << 20)
 #define LEFT_BEHIND_S 3600 /* what a killed compiler left */
 #define HEX (2 * DIGEST_SIZE)
+#define NOBODY 65534 /* root's of another user namespace */
 
 static char *default_dir(void)
 {
@@ -34,19 +36,32 @@ static char *default_dir(void)
 	return buf_steal(&path, NULL);
 }
 
-int cache_open(struct cache *c, const char *dir)
+/* check_owners() - what others can write there, or put in its place, they could make us run. Return: 0
+ * or a negative errno. */
+static int check_owners(const struct cache *c)
 {
+	char path[PATH_MAX];
 	struct stat st;
-	c->dir = dir ? mem_strdup(dir) : default_dir();
-	int status = fs_mkdir_p(c->dir, 0700);
-	if (status < 0)
-		return status;
-	if (stat(c->dir, &st))
+	if (!realpath(c->dir, path) || stat(path, &st))
 		return -errno;
-	/* What others can write there, they could make us run. */
 	if (st.st_uid != getuid() || (st.st_mode & 022))
 		return -EPERM;
+	for (char *slash; !c->anywhere && (slash = strrchr(path, '/'));) {
+		*slash = '\0';
+		if (stat(path[0] ? path : "/", &st))
+			return -errno;
+		if ((st.st_uid != getuid() && st.st_uid != 0 && st.st_uid != NOBODY) ||
+		    ((st.st_mode & 02) && !(st.st_mode & S_ISVTX)))
+			return -EPERM;
+	}
 	return 0;
+}
+
+int cache_open(struct cache *c, const char *dir)
+{
+	c->dir = dir ? mem_strdup(dir) : default_dir();
+	int status = fs_mkdir_p(c->dir, 0700);
+	return status < 0 ? status : check_owners(c);
 }
 
 void cache_close(struct cache *c)

@@ -8,10 +8,11 @@
 #define CACHE_SIZE_MAX (512ull << 20)
 
 struct cache {
-	char *dir; /* absolute; heap */
+	char *dir;     /* absolute; heap */
+	bool anywhere; /* whoever may write in the folders that it is in */
 };
 
-/** cache_open() - makes @dir (0700). NULL: $XDG_CACHE_HOME/cashet/libraries, or below $HOME/.cache.
+/** cache_open() - makes @dir (0700); -EPERM if others may write in it, or put another in its place. NULL: $XDG_CACHE_HOME/cashet/libraries, or below $HOME/.cache.
  * Return: 0 or a negative errno. */
 int cache_open(struct cache *c, const char *dir);
 void cache_close(struct cache *c);

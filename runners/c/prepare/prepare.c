@@ -13,6 +13,7 @@
 #include "runners/c/serve/task.h"
 #include "version.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -229,12 +230,28 @@ static int make_key(struct job *p, const struct cashet_arg *row,
 	return 0;
 }
 
+/* is_full() - then it is this machine's fault, not the source's. */
+static bool is_full(int status, const char *said)
+{
+	return status == -ENOSPC || status == -EDQUOT || strstr(said, strerror(ENOSPC)) ||
+	       strstr(said, strerror(EDQUOT));
+}
+
+static int refuse_full(struct job *p)
+{
+	return refuse(p, "full",
+		      "there is no room on the disk to compile in %s, or in TMPDIR",
+		      p->cache.dir);
+}
+
 /* refuse_compiler() - first the line that says what is wrong, for lists; then all of it. */
 static int refuse_compiler(struct job *p, struct buf *said)
 {
 	static const char *const marks[] = {" error: ", "undefined reference",
 					    "cannot find"};
 	const char *all = buf_cstr(said), *at = NULL;
+	if (is_full(0, all))
+		return refuse_full(p);
 	for (size_t i = 0; i < ARRAY_LEN(marks) && !at; i++)
 		at = strstr(all, marks[i]);
 	while (at && at > all && at[-1] != '\n')
@@ -274,8 +291,10 @@ static int build(struct job *p, const struct cashet_arg *row, const struct flags
 	if (status)
 		refuse_compiler(p, &said);
 	else if ((status = cache_put(&p->cache, key, c.output, &p->library)) < 0)
-		refuse(p, "compile", "cannot keep the library in %s: %s", p->cache.dir,
-		       strerror(-status));
+		is_full(status, "")
+			? refuse_full(p)
+			: refuse(p, "compile", "cannot keep the library in %s: %s",
+				 p->cache.dir, strerror(-status));
 	if (status)
 		unlink(c.output);
 	return status != 0;
@@ -300,12 +319,14 @@ static int prepare_unit(struct job *p, const struct cashet_arg *unit)
 static int open_cache(struct job *p, const char *dir)
 {
 	int status = cache_open(&p->cache, dir);
+	if (is_full(status, ""))
+		return refuse_full(p);
 	if (status < 0)
 		return refuse(
 			p, "missing",
 			"the folder of compiled libraries, %s, cannot be used: %s. It "
-			"has to be "
-			"ours, and writable by nobody else; XDG_CACHE_HOME names another",
+			"has to be ours, and writable by nobody else, as those that "
+			"it is in; XDG_CACHE_HOME names another",
 			p->cache.dir, strerror(-status));
 	return 0;
 }
@@ -332,7 +353,7 @@ static int prepare_laid_out(struct job *p, const char *dir)
 {
 	CLEANUP_BUF struct buf path = {0};
 	CLEANUP_BUF struct buf json = {0};
-	p->by_hand = true;
+	p->by_hand = p->cache.anywhere = true;
 	buf_printf(&path, "%s/source", dir);
 	if (!realpath(buf_cstr(&path), p->folder))
 		return refuse(p, "missing", "there is no folder %s", buf_cstr(&path));

@@ -133,6 +133,17 @@ Test(calls, behind_one_that_dies_run_elsewhere)
 
 /* ---- the source */
 
+Test(calls, a_full_disk_is_not_the_fault_of_a_source)
+{
+	struct fake f;
+	calls_start(&f);
+	uint64_t epoch = calls_run(&f, "full");
+	for (int i = 0; i < LONG_MS / 20 && !f.handback_count; i++)
+		cr_assert_null(fake_outcome(&f, epoch, 20));
+	cr_assert_eq(f.handed_back[0], epoch, "another worker may have room");
+	fake_stop(&f);
+}
+
 Test(calls, a_source_that_is_not_as_described_is_refused)
 {
 	struct fake f;
