@@ -1,6 +1,7 @@
 /* cli.c - see cli.h. */
 #include "client/cli/cli.h"
 
+#include "common/clock.h"
 #include "common/fs.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t caught;
+static uint64_t given_up_ns = UINT64_MAX; /* from then on it is as if a signal had come */
 
 static void note_signal(int sig)
 {
@@ -28,12 +30,14 @@ void cli_catch(void)
 
 bool cli_interrupted(void *arg)
 {
-	return caught != 0;
+	return caught != 0 ||
+	       (given_up_ns != UINT64_MAX && clock_mono_ns() >= given_up_ns);
 }
 
-void cli_forget_interrupt(void)
+void cli_forget_interrupt(uint64_t patience_ns)
 {
 	caught = 0;
+	given_up_ns = clock_mono_ns() + patience_ns;
 }
 
 int cli_fail_err(const struct cli *cli, const struct err *e)

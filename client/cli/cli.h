@@ -85,7 +85,8 @@ int cli_write(const struct cli *cli, struct buf *out);
 /** cli_interrupted() - a SIGINT, SIGTERM or SIGHUP came; cli_catch() begins to notice them. */
 bool cli_interrupted(void *arg);
 void cli_catch(void);
-void cli_forget_interrupt(void);
+/** cli_forget_interrupt() - go on in spite of it, for @patience_ns or until another comes. */
+void cli_forget_interrupt(uint64_t patience_ns);
 
 /** cli_filter() - commits that --func --tag --status --batch --since -n mean; *@memoryp: what @filter
  * points to, to be freed. Return: 0; the exit code, printed. */

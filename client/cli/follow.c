@@ -15,7 +15,8 @@
 #define BAR 20
 #define DRAW_NS (NS_PER_S / 10)
 #define PLAIN_NS NS_PER_S
-#define FAILURES_MAX 50 /* that get a line of their own */
+#define DETACH_NS (10 * NS_PER_S) /* as long as a command tries to connect */
+#define FAILURES_MAX 50		  /* that get a line of their own */
 #define RATE_WINDOW_NS (10 * NS_PER_S)
 #define SAMPLES 64
 
@@ -248,11 +249,12 @@ static void print_left_out(struct follow *f)
 		cli_note(f->cli, "x and %" PRIu64 " more failures", f->failures_left_out);
 }
 
-/* Ctrl-C: the batch goes on, if the broker has it. A second one does not wait to find out. */
+/* Ctrl-C: the batch goes on, if the broker has it. A second one does not wait to find out, and nor does
+ * the first for long: who sends SIGTERM sends no second one, and the broker may be gone for good. */
 static int detach(struct follow *f, const char *batch)
 {
 	struct cashet_error e;
-	cli_forget_interrupt();
+	cli_forget_interrupt(DETACH_NS);
 	if (f->submitted && !f->named)
 		cli_note(f->cli, "waiting for the broker to accept the batch; interrupt "
 				 "again to leave at once");

@@ -1,11 +1,16 @@
 """The private broker of a store directory: run, run again, change one value, many at once."""
 
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
+import subprocess
+import termios
 import unittest
 
-from harness import BIN, SiteTest, alive, main, processes_with, until
+from harness import BIN, PATIENCE, SiteTest, alive, main, processes_with, until
 
 SWEEP = """
 version: 1
@@ -23,6 +28,17 @@ tasks:
     run: "cat ${{inputs.all}} | paste -sd+ | sed 's/^/echo /' > cmd; awk '{{s += $1}} END {{print s}}' ${{inputs.all}}; echo total >> {ran}"
     inputs: {{all: {{ref: "square.*.out"}}}}
 """
+
+
+def unread(pipe):
+    """How many bytes nobody has read yet."""
+    return struct.unpack("i", fcntl.ioctl(pipe.fileno(), termios.FIONREAD, b"    "))[0]
+
+
+def sleeps(pid):
+    """How often the process has gone to sleep."""
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", f.read(), re.M)[1])
 
 
 FAILING = """
@@ -130,6 +146,27 @@ class Sweep(SiteTest):
         self.assertIn("cashet wait", submit.text())
         self.site.write("go", "")
         self.assertEqual(self.site.run("wait").code, 0)
+
+    def test_a_submit_that_is_told_to_end_does_not_wait_for_a_lost_broker_for_ever(self):
+        broker = self.site.broker()
+        submit = subprocess.Popen([os.path.join(BIN, "cashet-submit"), "-", "--format", "jsonl"],
+                                  stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=self.site.env(),
+                                  cwd=self.site.dir)
+        self.addCleanup(lambda: submit.poll() is None and submit.kill())
+        until(lambda: self.site.run("broker", "status", "--json").json["clients"] > 1, "submit to connect")
+        broker.signal(signal.SIGSTOP)
+        submit.stdin.write(b'{"run": ["echo", "1"]}\n')
+        submit.stdin.flush()
+        until(lambda: not unread(submit.stdin), "the line to be read")
+        submit.stdin.close()
+        submit.stdin = None  # so that communicate() leaves it
+        # It has read the end, and waits for the broker, once it has gone to sleep a few times more.
+        before = sleeps(submit.pid)
+        until(lambda: sleeps(submit.pid) > before + 3, "submit to wait for the broker")
+        submit.send_signal(signal.SIGTERM)
+        _, said = submit.communicate(timeout=PATIENCE)
+        broker.signal(signal.SIGCONT)
+        self.assertEqual(submit.returncode, 130, said)
 
     def test_jsonl_of_many_tasks_runs_and_is_cached(self):
         lines = "".join(json.dumps({"run": ["/bin/echo", str(i)]}) + "\n" for i in range(300))
