@@ -153,8 +153,8 @@ static const struct sample_row rows[] = {
 	 "    run: x\n"
 	 "    sweep: {params: {a: [18446744073709551616]}}\n",
 	 0,
-	 "b.yaml:5:26: 18446744073709551616 does not fit 64 bits; quote it to pass a "
-	 "text\n"
+	 "b.yaml:5:26: 18446744073709551616 does not fit: integers have 64 bits, and "
+	 "floats end at 1.8e308; quote it to pass a text\n"
 	 "      sweep: {params: {a: [18446744073709551616]}}\n"
 	 "                           ^"},
 	{"sweep null", "b.yaml",

@@ -24,7 +24,7 @@ static void teardown(void)
 	rig_end(&rig);
 }
 
-TestSuite(ask, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(ask, .init = setup, .fini = teardown, .timeout = 240);
 
 static void name_batch(Cashet__BatchRef *ref, const uint8_t *id, size_t size)
 {

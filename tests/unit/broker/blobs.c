@@ -106,10 +106,10 @@ static void sleep_ms(long ms)
 	nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL);
 }
 
-/* until() - wait for a condition, 20 s at most. */
+/* until() - wait for a condition, 60 s at most. */
 #define until(condition)                                                                 \
 	do {                                                                             \
-		uint64_t end_ = clock_mono_ns() + 20 * NS_PER_S;                         \
+		uint64_t end_ = clock_mono_ns() + 60 * NS_PER_S;                         \
 		while (!(condition) && clock_mono_ns() < end_)                           \
 			sleep_ms(2);                                                     \
 		cr_assert(condition);                                                    \
@@ -572,7 +572,7 @@ Test(blobs, a_corrupt_blob_is_not_found_and_can_be_put_again)
 static void *raw_socket(struct rig *r)
 {
 	void *socket = zmq_socket(r->context, ZMQ_DEALER);
-	int linger = 0, wait_ms = 10000;
+	int linger = 0, wait_ms = 60000;
 	zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
 	zmq_setsockopt(socket, ZMQ_RCVTIMEO, &wait_ms, sizeof wait_ms);
 	cr_assert_eq(zmq_connect(socket, r->url), 0);
@@ -593,7 +593,7 @@ static void say(void *socket, Cashet__BlobMessage__Kind kind, uint64_t stream,
 		     0);
 }
 
-/* hear() - the kind of the next message, -1 after 10 s of silence; of an error its code in *code. */
+/* hear() - the kind of the next message, -1 after a minute of silence; of an error its code in *code. */
 static int hear(void *socket, uint32_t *code)
 {
 	zmq_msg_t msg;

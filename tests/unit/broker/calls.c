@@ -22,7 +22,7 @@ static void teardown(void)
 	rig_end(&rig);
 }
 
-TestSuite(calls, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(calls, .init = setup, .fini = teardown, .timeout = 240);
 
 static const uint8_t source_a[DIGEST_SIZE] = {0xaa}, source_b[DIGEST_SIZE] = {0xbb};
 

@@ -19,7 +19,7 @@ static void teardown(void)
 	rig_end(&rig);
 }
 
-TestSuite(drive, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(drive, .init = setup, .fini = teardown, .timeout = 240);
 
 Test(drive, batch_is_executed_by_a_worker_and_ends_with_its_results)
 {

@@ -23,7 +23,7 @@ static void teardown(void)
 	rig_end(&rig);
 }
 
-TestSuite(import, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(import, .init = setup, .fini = teardown, .timeout = 240);
 
 static void say(uint32_t number, bool discard)
 {

@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#define RIG_WAIT_MS 10000
+#define RIG_WAIT_MS 60000
 
 struct rig {
 	char dir[64];

@@ -22,7 +22,7 @@ static void teardown(void)
 	rig_end(&rig);
 }
 
-TestSuite(talk, .init = setup, .fini = teardown, .timeout = 60);
+TestSuite(talk, .init = setup, .fini = teardown, .timeout = 240);
 
 static void expect_error(struct end *e, const char *part)
 {

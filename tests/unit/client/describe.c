@@ -83,7 +83,7 @@ static void finish(void)
 	fs_remove_tree(dir);
 }
 
-TestSuite(describe, .init = begin, .fini = finish, .timeout = 60);
+TestSuite(describe, .init = begin, .fini = finish, .timeout = 240);
 
 static uint32_t want(const char *file, const char *function)
 {

@@ -322,8 +322,9 @@ Test(session, a_broker_that_falls_silent_is_left_and_found_again)
 	f->hold = 1;
 	cr_assert_eq(submit(c, "silent", 2, false, batch, &e), 0, "%s", e.what);
 	f->mute = 1;
-	struct cashet_wait_options options = {.timeout_ns = 7500 * MS};
-	cr_assert_eq(cashet_wait(c, batch, &options, NULL, &e), CASHET_TIMED_OUT);
+	struct cashet_wait_options options = {.timeout_ns = 500 * MS};
+	for (int tries = 0; tries < 200 && f->hellos < 2; tries++)
+		cr_assert_eq(cashet_wait(c, batch, &options, NULL, &e), CASHET_TIMED_OUT);
 	cr_assert_geq(f->hellos, 2);
 	f->mute = 0;
 	f->hold = 0;
@@ -453,7 +454,6 @@ Test(session, whoever_is_interrupted_detaches)
 
 struct seen {
 	int calls, notices;
-	bool was_known;
 	struct cashet *c;
 };
 
@@ -461,8 +461,7 @@ static int on_progress(void *arg, const struct cashet_progress *p)
 {
 	struct seen *seen = arg;
 	seen->calls++;
-	seen->was_known = seen->was_known || p->known;
-	return seen->calls == 3;
+	return p->known && seen->calls >= 3;
 }
 
 Test(session, progress_is_told_at_least_every_interval_and_can_end_the_wait)
@@ -477,8 +476,7 @@ Test(session, progress_is_told_at_least_every_interval_and_can_end_the_wait)
 	f->hold = 1;
 	cr_assert_eq(submit(c, "progress", 2, false, batch, &e), 0, "%s", e.what);
 	cr_assert_eq(cashet_wait(c, batch, &options, NULL, &e), CASHET_DETACHED);
-	cr_assert_eq(seen.calls, 3);
-	cr_assert(seen.was_known);
+	cr_assert_geq(seen.calls, 3);
 	cashet_close(c);
 	fake_stop(f);
 }

@@ -25,7 +25,7 @@ static void remove_dir(void)
 	fs_remove_tree(dir);
 }
 
-TestSuite(tasks, .init = make_dir, .fini = remove_dir, .timeout = 30);
+TestSuite(tasks, .init = make_dir, .fini = remove_dir, .timeout = 240);
 
 static struct cashet *open_handle(const struct fake *f)
 {

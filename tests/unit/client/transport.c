@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-TestSuite(transport, .timeout = 30);
+TestSuite(transport, .timeout = 240);
 
 static char url[128];
 

@@ -16,7 +16,7 @@ static void clean(void)
 	unsetenv("CASHET_DIR");
 }
 
-TestSuite(where, .init = clean, .timeout = 30);
+TestSuite(where, .init = clean, .timeout = 240);
 
 static void resolve(struct where *w, const char *broker, const char *store)
 {
@@ -109,7 +109,7 @@ static int find(bool must_exist, bool may_start, struct err *e)
 	return r;
 }
 
-TestSuite(private_broker, .init = make_dir, .fini = remove_dir, .timeout = 30);
+TestSuite(private_broker, .init = make_dir, .fini = remove_dir, .timeout = 240);
 
 Test(private_broker, a_store_that_must_be_there_is_not_made)
 {

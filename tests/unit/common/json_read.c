@@ -154,7 +154,7 @@ Test(json_read, refuses_what_is_not_json)
 		{".5", "!1:1 '.' where a value is expected"},
 		{"1.", "!1:1 digits are expected behind the point"},
 		{"1e", "!1:1 digits are expected in the exponent"},
-		{"1e999", "!1:1 the number is too large"},
+		{"1e999", "!1:1 the number does not fit: floats end at 1.8e308"},
 		{"NaN", "!1:1 'N' where a value is expected"},
 		{"\"a", "!1:1 the string is not closed"},
 		{"\"a\\", "!1:3 the text ends inside a string"},

@@ -141,7 +141,7 @@ Test(ledger_gap, a_few_entries_are_written_when_nothing_follows)
 	add_one(&gap, GAP_BLOB, 1, 1);
 	uint64_t began = clock_mono_ns();
 	cr_assert_not_null(gap_seal(&gap));
-	cr_assert_lt(clock_mono_ns() - began, 5 * NS_PER_S);
+	cr_assert_lt(clock_mono_ns() - began, 60 * NS_PER_S);
 	gap_fini(&gap);
 }
 

@@ -21,6 +21,8 @@ static void teardown(void)
 
 TestSuite(ledger_group, .init = setup, .fini = teardown);
 
+#define FOR_EVER (600 * NS_PER_S) /* longer than this test may take */
+
 static void hand_in(uint64_t seq, uint64_t wait_ns)
 {
 	struct sample sample;
@@ -33,13 +35,11 @@ static void hand_in(uint64_t seq, uint64_t wait_ns)
 
 Test(ledger_group, a_turn_that_may_wait_waits_for_the_next_one)
 {
-	hand_in(1, 5 * NS_PER_S);
+	hand_in(1, FOR_EVER);
 	usleep(50000);
 	cr_assert_eq(ledger_durable(s.ledger), 0);
-	uint64_t began = clock_mono_ns();
 	hand_in(2, 0);
 	store_sync(&s);
-	cr_assert_lt(clock_mono_ns() - began, 3 * NS_PER_S);
 	struct ledger_hit hit;
 	cr_assert_eq(sample_find(s.reader, 1, &hit), 0);
 }
@@ -50,21 +50,18 @@ Test(ledger_group, a_turn_that_may_wait_is_durable_when_its_time_is_over)
 	hand_in(1, 30 * NS_PER_MS);
 	store_sync(&s);
 	cr_assert_geq(clock_mono_ns() - began, 30 * NS_PER_MS);
-	cr_assert_lt(clock_mono_ns() - began, 5 * NS_PER_S);
 }
 
 Test(ledger_group, the_shortest_wait_of_a_group_counts)
 {
-	hand_in(1, 60 * NS_PER_S);
-	uint64_t began = clock_mono_ns();
+	hand_in(1, FOR_EVER);
 	hand_in(2, 20 * NS_PER_MS);
 	store_sync(&s);
-	cr_assert_lt(clock_mono_ns() - began, 5 * NS_PER_S);
 }
 
 Test(ledger_group, an_empty_turn_does_not_end_the_wait)
 {
-	hand_in(1, 5 * NS_PER_S);
+	hand_in(1, FOR_EVER);
 	store_hand_in(&s, store_turn(&s));
 	usleep(50000);
 	cr_assert_eq(ledger_durable(s.ledger), 0);
@@ -75,10 +72,10 @@ Test(ledger_group, an_empty_turn_does_not_end_the_wait)
 Test(ledger_group, closing_does_not_wait)
 {
 	uint64_t began = clock_mono_ns();
-	hand_in(1, 60 * NS_PER_S);
+	hand_in(1, FOR_EVER);
 	usleep(20000);
 	store_close(&s);
-	cr_assert_lt(clock_mono_ns() - began, 5 * NS_PER_S);
+	cr_assert_lt(clock_mono_ns() - began, FOR_EVER);
 	store_open(&s);
 	cr_assert_eq(s.info.next_commit, 2);
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE_NS (10 * NS_PER_S)
+#define PATIENCE_NS (60 * NS_PER_S)
 
 void store_init(struct store *s)
 {

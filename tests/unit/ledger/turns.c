@@ -462,7 +462,7 @@ Test(ledger_turns, the_descriptor_tells_that_something_moved)
 	struct ledger_turn *t = store_turn(&s);
 	put_commit(t, 1, 1, true);
 	store_hand_in(&s, t);
-	cr_assert_eq(poll(&p, 1, 5000), 1);
+	cr_assert_eq(poll(&p, 1, 60000), 1);
 	cr_assert_eq(ledger_durable(s.ledger), s.step);
 	cr_assert_eq(poll(&p, 1, 0), 0);
 }

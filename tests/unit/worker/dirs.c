@@ -138,13 +138,21 @@ static void output_replaced(const char *task)
 	cr_assert_eq(symlink("/etc/passwd", path), 0);
 }
 
+/* Outside of what the worker looks at. */
+static const char *linked(void)
+{
+	static char path[64];
+	snprintf(path, sizeof path, "/tmp/cashet-dirs-linked-%d", (int)getpid());
+	return path;
+}
+
 static void output_linked(const char *task)
 {
 	char path[200], other[200];
 	snprintf(path, sizeof path, "%s/../out", task);
 	snprintf(other, sizeof other, "%s/mine", task);
 	cr_assert_eq(link(path, other), 0);
-	rename(other, "/tmp/cashet-dirs-linked");
+	cr_assert_eq(rename(other, linked()), 0);
 }
 
 Test(dirs, any_trace_is_noticed_at_once_and_later)
@@ -164,7 +172,7 @@ Test(dirs, any_trace_is_noticed_at_once_and_later)
 			cr_assert_eq(dir_rebuild(r.dir), 0);
 			check_as_new(&r);
 			cr_assert(dir_refresh(r.dir));
-			unlink("/tmp/cashet-dirs-linked");
+			unlink(linked());
 			tear_down(&r);
 		}
 }

@@ -352,7 +352,7 @@ Test(spawner, a_signal_reaches_every_descendant)
 	pid_t pids[4];
 	read_pids(&r, "pids", pids, 4, 2);
 	cr_assert_eq(slot_send_signal(r.sock, r.run, SIGTERM), 0);
-	struct slot_report report = ended(&r, 10000);
+	struct slot_report report = ended(&r, 60000);
 	cr_assert(WIFEXITED(report.status));
 	cr_assert_eq(WEXITSTATUS(report.status), 9);
 	char path[128];
