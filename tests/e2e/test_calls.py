@@ -2,11 +2,26 @@
 
 import json
 import os
+import py_compile
 import signal
 import unittest
 
-from harness import Site, alive, main, until, with_enough_time
+from harness import BIN, Site, alive, main, until, with_enough_time
 
+LIAR = '''#!/usr/bin/env python3
+"""A describer that tells what is not so: its worker must not believe it."""
+import hashlib, json, os, subprocess, sys
+done = subprocess.run([os.environ["TRUE_RUNNER"], *sys.argv[1:]], stdout=subprocess.PIPE)
+row = json.loads(done.stdout)
+for target in row["targets"]:
+    exec(os.environ["LIE"])
+print(json.dumps(row))
+'''
+BYTECODE = """
+data = open(os.environ["BYTECODE"], "rb").read()
+target["closure"].insert(0, {"path": "__pycache__/honest.cpython-%d%d.pyc" % sys.version_info[:2], "file": os.environ["BYTECODE"],
+                             "size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+"""
 PYTHON = '''
 import os
 import sys
@@ -460,6 +475,22 @@ tasks: {t: {call: lib.py:huge, args: [100000000], resources: {memory: 200M}}}
             for text in said:
                 self.assertIn(text, done.err)
         self.assertEqual(self.site.run("ps", "-a", "--json").json["batches"], before)
+
+    def test_a_client_that_lies_about_its_source_is_refused(self):
+        self.site.write("honest.py", "def f(x):\n    return ['honest', x]\n")
+        self.site.write("other.py", "def f(x):\n    return ['another', x]\n")
+        bytecode = py_compile.compile(os.path.join(self.site.dir, "other.py"), os.path.join(self.site.dir, "other.pyc"),
+                                      invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        os.chmod(self.site.write("liar/cashet-runner-python", LIAR), 0o755)
+        env = {"CASHET_RUNNER_PATH": os.path.join(self.site.dir, "liar"), "BYTECODE": bytecode,
+               "TRUE_RUNNER": os.path.join(BIN, "cashet-runner-python")}
+        for n, (lie, said) in enumerate(((BYTECODE, "has a file __pycache__/honest"),
+                                         ("target['hash'] = 64 * '0'", "is not what its client said"))):
+            done = self.site.run("submit", "honest.py:f", str(n), env=dict(env, LIE=lie))
+            self.assertEqual((done.code, done.out), (1, ""), done.err)
+            self.assertIn(said, done.err)
+            done = self.site.run("submit", "honest.py:f", str(n), env=dict(env, LIE="pass"))
+            self.assertEqual(json.loads(done.out), ["honest", n], done.err)
 
     def test_code_of_commands_counts_by_what_it_means(self):
         def run():

@@ -20,8 +20,11 @@ class Prepare(RunnerTest):
         return {"language": "python", "path": row["entry"]["path"], "name": row["entry"]["function"], "hash": row["hash"],
                 "identity": row["identity"], "packages": row["packages"], "flags": []}
 
-    def prepare(self, *units, version=None, python=None, text=None, below="source"):
-        self.write({"source.json": json.dumps({"source": "00", "units": units, "version": version}) if text is None else text}, below)
+    def prepare(self, *units, version=None, python=None, text=None, below="source", files=None):
+        said = {"source": "00", "units": units, "version": version}
+        if files is not None:
+            said["files"] = files
+        self.write({"source.json": json.dumps(said) if text is None else text}, below)
         done = start(*([] if python is None else ["--python", python]), "prepare", "--cache", self.path("cache"),
                      self.path(below, "files"))
         self.assertEqual(done.stderr, b"")
@@ -40,8 +43,9 @@ class Prepare(RunnerTest):
         for n, target in enumerate(("train.py:train", "train.py", "pkg/model.py:Model")):
             with self.subTest(target):
                 below = "source%d" % n
-                unit = self.ship(self.described("project/" + target), below + "/files")
-                self.assertEqual(self.prepare(unit, below=below),
+                row = self.described("project/" + target)
+                unit = self.ship(row, below + "/files")
+                self.assertEqual(self.prepare(unit, below=below, files=[file["path"] for file in row["closure"]]),
                                  {"ok": True, "library": None, "version": "%d.%d.%d" % sys.version_info[:3]})
         self.assertTrue(self.prepare(dict(unit, language="c", hash="0"), below=below)["ok"], "of another language")
 
@@ -52,7 +56,16 @@ class Prepare(RunnerTest):
         self.write({"tools/run.py": "import near\nfrom lib import far\nprint(near.x, far.x)\n", "tools/near.py": "x = 1\n",
                     "lib/far.py": "x = 2\n"}, "source/files")
         unit = dict(self.ship(row), path="tools/run.py")
-        self.assertTrue(self.prepare(unit)["ok"])
+        self.assertTrue(self.prepare(unit, files=["tools/run.py", "tools/near.py", "lib/far.py"])["ok"])
+
+    def test_a_file_that_no_hash_is_of_is_refused(self):
+        self.write({"a.py": "def f():\n    try:\n        import more\n    except ImportError:\n        return 1\n"})
+        unit = self.ship(self.described("a.py:f"))
+        self.write({"source/files/data.json": "", "source/files/more.pyc": "", "source/files/__pycache__/a.cpython-311.pyc": ""})
+        self.assertTrue(self.prepare(unit, files=["a.py"])["ok"], "others count by their bytes")
+        for path in ("data.json", "more.pyc", "__pycache__/a.cpython-311.pyc", "../a.py"):
+            self.refused("mismatch", unit, files=["a.py", path], words=[path])
+        self.refused("missing", unit, files=[1])
 
     def test_another_source_is_refused(self):
         self.write(FILES, "project")

@@ -114,6 +114,22 @@ static void write_units(struct json *j, const struct source *s)
 	json_end_array(j);
 }
 
+static int by_path(const void *path, const void *code)
+{
+	return strcmp(path, ((const struct function_code *)code)->path);
+}
+
+/* Those that have to be reached by what is described; the others, the description names by their bytes. */
+static void write_files(struct json *j, const struct source_place *p)
+{
+	json_array(j);
+	for (size_t i = 0; i < p->source.file_count; i++)
+		if (!p->code_count || !bsearch(p->source.files[i].path, p->code,
+					       p->code_count, sizeof *p->code, by_path))
+			json_string(j, p->source.files[i].path);
+	json_end_array(j);
+}
+
 static int write_description(const struct check *c)
 {
 	CLEANUP_BUF struct buf text = {0};
@@ -128,6 +144,8 @@ static int write_description(const struct check *c)
 	c->version ? json_string(&j, c->version) : json_null(&j);
 	json_key(&j, "units");
 	write_units(&j, &c->place->source);
+	json_key(&j, "files");
+	write_files(&j, c->place);
 	json_end_object(&j);
 	if (asprintf(&path, "%s/source.json", c->place->dir) < 0)
 		abort();

@@ -39,7 +39,7 @@ def say(row, status):
 
 
 def check(folder, version):
-    units, wanted = read(folder)
+    units, files, wanted = read(folder)
     if wanted and version != wanted and not version.startswith(wanted + "."):
         raise Differs("version", "the task asks for Python %s; this is %s, %s" % (wanted, version, sys.executable))
     targets = []
@@ -48,12 +48,18 @@ def check(folder, version):
         if not os.path.isfile(file):
             raise Differs("missing", "the source has no file %s" % unit["path"])
         targets.append(file + (":" + unit["name"] if unit["name"] is not None else ""))
+    reached = set()
     for unit, row in zip(units, described(folder, targets)):
         compare(unit, row, folder, version)
+        reached.update(os.path.relpath(file["file"], os.path.realpath(folder)) for file in row["closure"])
+    for file in files:
+        if file not in reached:  # data, or bytecode: it may change what the code does, and no hash would say so
+            raise Differs("mismatch", "the source has a file %s, which nothing that was described reaches; nothing "
+                          "was run. Are client and worker of one version of cashet?" % file)
 
 
 def read(folder):
-    """(units of Python's, version or None) that source.json says."""
+    """(units of Python's, files that these have to reach, version or None) that source.json says."""
     file = os.path.join(os.path.dirname(folder.rstrip("/")), "source.json")
     try:
         with open(file, encoding="utf-8") as f:
@@ -65,6 +71,9 @@ def read(folder):
             if any(text.__class__ is not str or "\0" in text for text in texts) or \
                     unit["name"].__class__ not in (str, type(None)):
                 raise ValueError("a unit")
+        files = said.get("files", [])
+        if any(file.__class__ is not str for file in files):
+            raise ValueError("a file")
         version = said.get("version")
         if version.__class__ not in (str, type(None)):
             raise ValueError("the version")
@@ -72,7 +81,7 @@ def read(folder):
         raise Differs("missing", "cannot read source.json: %s" % e.strerror) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
         raise Differs("missing", "source.json is not as it should be: %s: %s" % (type(e).__name__, e)) from None
-    return units, version
+    return units, files, version
 
 
 def described(folder, targets):
@@ -93,7 +102,7 @@ def describe(folder, targets):
     import warnings
     warnings.simplefilter("ignore")
     rows = Describer([os.path.realpath(folder)], False).answer(targets)["targets"]
-    keep = ("ok", "error", "hash", "identity", "packages")
+    keep = ("ok", "error", "hash", "identity", "packages", "closure")
     sys.stdout.write(json.dumps([{name: row[name] for name in keep if name in row} for row in rows]))
     sys.stdout.flush()
     return 0
