@@ -158,6 +158,36 @@ int json(struct cashet_task *task)
 	return 0;
 }
 
+static void member(struct cashet_task *task, const char *key)
+{
+	cashet_json_key(task, key);
+	cashet_json_int(task, 1);
+}
+
+/* keys() - objects of n different keys, in each other and behind each other; the last key comes again if @twice. */
+int keys(struct cashet_task *task)
+{
+	int64_t n = cashet_int(cashet_arg_at(task, 0));
+	cashet_json_array(task);
+	for (int object = 0; object < 3; object++) {
+		cashet_json_object(task);
+		for (int64_t i = 0; i < n; i++) {
+			char key[40];
+			snprintf(key, sizeof key, "\"%" PRId64, i);
+			cashet_json_key(task, key);
+			cashet_json_object(task);
+			member(task, key);
+			cashet_json_end(task);
+		}
+		member(task, "");
+		if (object == 2 && cashet_bool(cashet_arg_at(task, 1)))
+			member(task, cashet_text(cashet_arg_at(task, 2)));
+		cashet_json_end(task);
+	}
+	cashet_json_end(task);
+	return 0;
+}
+
 /* bad_result() - the n-th way to return what is no result. */
 int bad_result(struct cashet_task *task)
 {

@@ -172,6 +172,15 @@ class Results(ServeTest):
         for n in range(11):
             for isolation in (0, 1):
                 self.assertGreater(len(self.bad(w, "bad_result", "result", n, isolation=isolation).error["message"]), 10, n)
+
+    def test_an_object_has_a_key_once(self):
+        w = self.worker()
+        for n in (0, 5, 3000):
+            found = self.good(w, "keys", n, False, "")
+            self.assertEqual([len(found[2]), found[2].get('"1')], [n + 1, {'"1': 1} if n else None])
+            for key in ["", '"0', '"%d' % (n - 1)][:1 if n == 0 else 3]:
+                self.assertEqual(self.bad(w, "keys", "result", n, True, key).error["message"],
+                                 "a JSON object has the key %s twice" % key)
         self.assertEqual(os.listdir(w.path("results")), [])
 
     def test_failing_says_why(self):

@@ -191,6 +191,8 @@ static void container(struct cashet_task *t, bool object)
 		json_array(&t->json);
 	t->json_objects &= ~(UINT64_C(1) << t->json.depth);
 	t->json_objects |= (uint64_t)object << t->json.depth;
+	if (object)
+		keys_open(t);
 }
 
 void cashet_json_object(struct cashet_task *t)
@@ -229,8 +231,11 @@ void cashet_json_key(struct cashet_task *t, const char *key)
 		fail(t, "a JSON key is not UTF-8");
 		return;
 	}
+	size_t at = t->result.size;
 	json_key(&t->json, key);
 	t->json_key_given = true;
+	if (!t->result.failed && !keys_add(t, at))
+		task_fail(t, "result", "a JSON object has the key %s twice", key);
 }
 
 void cashet_json_null(struct cashet_task *t)

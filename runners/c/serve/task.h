@@ -63,6 +63,7 @@ struct cashet_task {
 	struct json json;
 	uint64_t json_objects; /* bit d: the container at depth d is an object */
 	bool json_key_given;
+	struct keys *json_keys; /* by depth: of the object that is open there; or NULL */
 };
 
 /** task_begin() - of @t zeroed, or ended. @results: folder for large results, borrowed.
@@ -131,6 +132,13 @@ const void *blobs_data(struct cashet_task *t, struct task_blob *blob);
 
 /** task_remember() - a mapping that ends with the task. */
 void task_remember(struct cashet_task *t, void *data, size_t size);
+
+/* ---- keys.c */
+
+/** keys_open() - an object at depth t->json.depth begins. */
+void keys_open(struct cashet_task *t);
+/** keys_add() - bytes @at to the end of the result are a key in that object. Return: whether it is new. */
+bool keys_add(struct cashet_task *t, size_t at);
 
 /* ---- result.c */
 
