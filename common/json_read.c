@@ -278,7 +278,7 @@ static int slow_double(struct json_reader *r, const uint8_t *start,
 	snprintf(text + n, 32, "e%ld", exponent - fraction);
 	*value = strtod(text, NULL);
 	if (isinf(*value))
-		return fail_at(r, start, "the number is too large");
+		return fail_at(r, start, "the number does not fit: floats end at 1.8e308");
 	return 0;
 }
 

@@ -239,7 +239,9 @@ int get_value(struct doc *doc, const struct node *node, const char *what,
 	case SCALAR_OUT_OF_RANGE:
 		break;
 	}
-	return doc_fail(doc, node, "%.60s does not fit 64 bits; quote it to pass a text",
+	return doc_fail(doc, node,
+			"%.60s does not fit: integers have 64 bits, and floats end at "
+			"1.8e308; quote it to pass a text",
 			node->text);
 }
 
