@@ -81,7 +81,7 @@ struct cashet {
 	uint64_t retry_ns; /* begin no session before */
 	uint64_t backoff_ns;
 	uint32_t
-		short_lives; /* in a row: brokers that went soon after they had answered */
+		short_lives; /* in a row: brokers that went soon after they had answered, or before */
 	unsigned handshakes_failed; /* in a row, without saying why */
 	struct welcome welcome;
 	uint64_t asked_to_leave;  /* pid of an old private broker */

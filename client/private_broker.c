@@ -303,9 +303,12 @@ static int wait_for_answer(const struct private_broker *p, int *pidfdp, int64_t 
 		if (p->interrupted && p->interrupted(p->interrupted_arg))
 			return err_set(e, ERR_DETACHED,
 				       "interrupted before a broker answered");
-		if (over && again)
+		if (over && again) {
+			if (p->endedp)
+				*p->endedp = true;
 			return gave_up(p->dir, log_from,
 				       "ended as soon as it was started", e);
+		}
 		if (over) {
 			again = true;
 			close(*pidfdp);

@@ -12,6 +12,7 @@ struct private_broker {
 	bool must_exist;  /* the store: ERR_NOT_FOUND rather than a new one */
 	bool may_start;	  /* else only look */
 	uint64_t wait_ns; /* for an answer after starting */
+	bool *endedp; /* set if those that were started ended at once; NULL: not asked for */
 	bool (*interrupted)(void *arg);
 	void *interrupted_arg;
 };

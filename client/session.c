@@ -138,8 +138,10 @@ static int locate(struct cashet *c, uint64_t patience_ns, struct err *e)
 		err_next(e, "see %s/run/broker.log for why", c->where.dir);
 		return ERR_UNREACHABLE;
 	}
+	bool ended = false;
 	struct private_broker p = {
 		.dir = c->where.dir,
+		.endedp = &ended,
 		.must_exist = c->must_exist,
 		.may_start = !c->reading && (!c->welcome.known || c->welcome.is_private),
 		.wait_ns = least(c->connect_ns, patience_ns),
@@ -148,6 +150,7 @@ static int locate(struct cashet *c, uint64_t patience_ns, struct err *e)
 	};
 	char *url = NULL;
 	int r = private_broker_find(&p, &url, e);
+	c->short_lives += ended ? 2 : 0; /* it has tried it twice */
 	if (r)
 		return r;
 	free(c->url);

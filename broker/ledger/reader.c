@@ -178,7 +178,13 @@ static int open_files(struct ledger_reader *r, struct err *e)
 		return 0;
 	if (r->ledger)
 		return ERR_FAILED;
-	return reader_begin_layer(r) == SQLITE_OK ? 0 : ERR_FAILED;
+	/* The journal itself, then. What was said of the index does not count any more. */
+	rc = reader_begin_layer(r);
+	if (rc == SQLITE_OK)
+		return 0;
+	err_set(e, ERR_FAILED, "cannot read %s: %s", meta, sqlite3_errstr(rc));
+	err_next(e, "Restore it from a backup, an archive or a copy of the store.");
+	return ERR_FAILED;
 }
 
 /* ---- snapshots ---- */

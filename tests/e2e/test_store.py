@@ -2,6 +2,7 @@
 
 import glob
 import os
+import signal
 import sqlite3
 import subprocess
 import unittest
@@ -63,6 +64,41 @@ class Store(SiteTest):
             with open(path, "r+b") as f:
                 f.write(os.urandom(4096))
         self.refused("meta.db")
+
+    def test_who_reads_a_corrupt_journal_is_told_so(self):
+        self.filled()
+        path = os.path.join(self.site.store, "meta.db")
+        db = sqlite3.connect(path)
+        size, = db.execute("PRAGMA page_size").fetchone()
+        page, = db.execute("SELECT rootpage FROM sqlite_master WHERE name='meta'").fetchone()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        with open(path, "r+b") as f:
+            f.seek((page - 1) * size)
+            f.write(bytes(size))
+        for index in glob.glob(os.path.join(self.site.store, "index.db*")):
+            os.unlink(index)
+        self.site.url = None
+        for argv in (["log"], ["show", "feed"], ["stats"], ["fsck"], ["results"]):
+            done = self.site.run(*argv, "--store", self.site.store)
+            self.assertEqual((done.code, done.out), (1, ""), argv)
+            self.assertIn("meta.db: database disk image is malformed", done.err)
+
+    def test_a_client_whose_private_broker_cannot_be_started_again_ends(self):
+        file = self.site.write("s.yaml", "version: 1\ntasks: {s: {run: [sleep, '600']}}\n")
+        submit = Process(self.site, "submit", [os.path.join(BIN, "cashet-submit"), file, "--store",
+                                               self.site.store])
+        lock = os.path.join(self.site.store, "run", "lock")
+        until(lambda: "running" in self.site.run("ps", "--store", self.site.store).out, "the task")
+        with open(lock) as f:
+            broker = int(f.read().split()[0])
+        os.kill(broker, signal.SIGSTOP)
+        with open(os.path.join(self.site.store, "meta.db"), "r+b") as f:
+            f.write(bytes(100))
+        os.kill(broker, signal.SIGKILL)
+        self.assertEqual(submit.wait(), 3)
+        self.assertIn("ended as soon as it was started", submit.text())
+        self.assertIn("meta.db", submit.text())
 
     def test_lost_index_is_rebuilt(self):
         self.filled()
