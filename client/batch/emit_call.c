@@ -107,7 +107,8 @@ static int encode(struct call *c)
 	struct call_args *args = &task->call->args;
 	if (call_args_encode(&c->constant, args))
 		return err_set(m->e, ERR_USAGE,
-			       "the call of task \"%s\" has more than %u values",
+			       "the call of task \"%s\" has a name twice, in its "
+			       "arguments or in a map, or more than %u values",
 			       task->name, ARG_COUNT_MAX);
 	if (c->constant.failed)
 		return source_no_memory(m->e);

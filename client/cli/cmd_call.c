@@ -16,6 +16,16 @@ static int set_isolation(struct cli *cli, struct cashet_task *task)
 	return 0;
 }
 
+/* once() - @args[@count] has no name that one before it has. */
+static int once(struct cli *cli, const struct cashet_arg *args, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(args[i].name, args[count].name))
+			return cli_usage(cli, "", "--kw gives \"%.100s\" twice",
+					 args[i].name);
+	return 0;
+}
+
 static int make_task(struct arguments *a, struct cashet_task *task)
 {
 	struct cli *cli = a->cli;
@@ -41,8 +51,11 @@ static int make_task(struct arguments *a, struct cashet_task *task)
 	int code = set_isolation(cli, task);
 	for (size_t i = 0; code == 0 && i < count; i++)
 		code = argument_parse(a, cli->words.items[i + 1], &args[i]);
-	for (size_t i = 0; code == 0 && i < s->keywords.count; i++)
+	for (size_t i = 0; code == 0 && i < s->keywords.count; i++) {
 		code = argument_keyword(a, s->keywords.items[i], &kwargs[i]);
+		if (code == 0)
+			code = once(cli, kwargs, i);
+	}
 	return code;
 }
 

@@ -248,6 +248,7 @@ class Calling(unittest.TestCase):
                 (["f.py:add", "[1,"], "not valid JSON"),
                 (["f.py:add", "@gone.txt"], "gone.txt"),
                 (["f.py:add", "1", "--kw", "x"], "--kw takes NAME=VALUE"),
+                (["f.py:add", "1", "--kw", "y=1", "--kw", "y=2"], '--kw gives "y" twice'),
                 (["f.py:add", "1", "--isolation", "none"], "--isolation is shared or fork"),
                 (["f.py:add", "1", "--cflag=-O3"], "cflags"),
                 (["items.yaml", "1"], "arguments are for functions"),
