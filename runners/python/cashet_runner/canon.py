@@ -410,6 +410,10 @@ class Writer:
         for name, binding in imports(node, module):
             target = module.resolve(binding)
             dotted = (binding.target or ".") + ("." + binding.member if binding.member else "")
+            if self.scopes and self.scopes[-1].kind == "class":  # self.NAME reads it
+                whole = target.whole if isinstance(target, Module) else target
+                if isinstance(whole, Definition):
+                    self.unit.refs[whole] = self.at.refs[whole] = True
             if isinstance(names.get(name), Import):
                 if isinstance(target, External):
                     self.put(" ")

@@ -12,6 +12,7 @@ from . import quiet
 from .grammar import chain
 from .module import Definition, External, Missing, Module, Namespace, attribute
 
+ANY = object()
 DEEP = 9  # so many times what is returned may be called: no limit
 MAKING = frozenset(("__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__", "__prepare__",
                     "__class_getitem__"))
@@ -22,17 +23,18 @@ HARMLESS = quiet.BUILTINS | {"next", "vars", "dir", "locals", "aiter", "anext", 
 class Code:
     """One body. @refs: Definitions in it; @deep: those of which the result is called; @called: variables that are
     called, or changed. @uses, @attrs: names of locals and of attributes that it reads. @given: it changes an
-    argument; @calls: it calls one, or something that only the run knows."""
+    argument; @calls: it calls one, or something that only the run knows; @asks: a method of one. @dynamic: it reads
+    attributes by computed names."""
 
     __slots__ = ("kind", "name", "params", "parent", "children", "refs", "deep", "called", "uses", "attrs",
-                 "mentions", "stores", "outside", "given", "own", "calls", "always")
+                 "mentions", "stores", "outside", "given", "own", "calls", "asks", "always", "dynamic")
 
     def __init__(self, kind, name="", params=(), parent=None):
         self.kind, self.name, self.params, self.parent = kind, name, params, parent
         self.children, self.refs = [], {}
         self.deep, self.called, self.uses, self.attrs, self.mentions, self.stores = (
             set(), set(), set(), set(), set(), set())
-        self.outside = self.given = self.own = self.calls = self.always = False
+        self.outside = self.given = self.own = self.calls = self.asks = self.always = self.dynamic = False
 
     def inner(self, kind, name, args=None):
         params = [a.arg for a in (args.posonlyargs + args.args + args.kwonlyargs +
@@ -88,6 +90,12 @@ def called(writer, node):
                     keep(writer, node)
         elif func.__class__ is not ast.Lambda:
             at.calls = True
+            while func.__class__ is ast.Subscript:
+                func = func.value
+            inner, rest = chain(func)
+            target = followed(writer, inner, rest)[0] if inner is not None else None
+            if isinstance(target, Definition):
+                at.called.add(target)
         return
     target, rest = followed(writer, root, names)
     if isinstance(target, External):
@@ -107,6 +115,7 @@ def called(writer, node):
     elif target is not None:  # a local
         if rest:
             at.outside |= rest[-1] in quiet.REACHING
+            at.asks |= at.param(root.id) == "given"
         elif at.param(root.id) or not defined(at, root.id):
             at.calls = True
     elif not rest:
@@ -124,6 +133,8 @@ def builtin(writer, node, name):
         at.outside = True
     elif name in quiet.KEEPING:
         keep(writer, node)
+        if name == "getattr" and len(node.args) > 1 and node.args[1].__class__ is not ast.Constant:
+            at.dynamic = True
     else:
         handed(writer, node)
 
@@ -156,6 +167,7 @@ def stored(writer, base, whole=False):
         base = base.value
     root, names = chain(base)
     if root is None:
+        at.outside |= base.__class__ is ast.Call and getattr(base.func, "id", None) == "type"
         return
     if names and SIDEWAYS.intersection(names):
         at.outside = True
@@ -189,10 +201,11 @@ def decorated(writer, node, child):
 # ---- what runs ----
 
 class Run:
-    """What may happen: @outside, @stores, @given, @own, @calls of the bodies that may run; @seen: Definitions."""
+    """What may happen: @outside, @stores, @given, @own, @calls, @asks of the bodies that may run; @seen:
+    Definitions."""
 
     def __init__(self):
-        self.outside = self.given = self.own = self.calls = False
+        self.outside = self.given = self.own = self.calls = self.asks = False
         self.stores, self.called, self.seen, self.bodies = set(), set(), {}, {}
 
 
@@ -215,6 +228,21 @@ def run(unit_of, code, depth, calls):
             found.outside = any(not quiet.quiet(mention) for index in definition.indices
                                 for mention in unit_of(definition.module, index).code.mentions)
     return found
+
+
+def run_own(unit_of, code, names):
+    """The Run of those functions of the classes in @code that are called @names: their bodies call them."""
+    walk = Walk(unit_of, names, False)
+    while True:
+        size = len(walk.names) + len(walk.attrs)
+        walk.found, walk.stack = Run(), []
+        for child in code.children:
+            if child.kind == "class":
+                walk.class_(child, DEEP)
+        while walk.stack:
+            walk.definition(*walk.stack.pop())
+        if len(walk.names) + len(walk.attrs) == size:
+            return walk.found
 
 
 class Walk:
@@ -268,6 +296,9 @@ class Walk:
         found.given |= code.given
         found.own |= code.own
         found.calls |= code.calls
+        found.asks |= code.asks
+        if code.dynamic:
+            self.attrs.add(ANY)
         found.stores |= code.stores
         found.called |= code.called
         self.names |= code.uses
@@ -285,7 +316,8 @@ class Walk:
         for child in code.children:
             if child.kind == "class":
                 self.class_(child, depth)
-            elif child.kind == "lambda" or child.name in self.attrs or self.special(child.name, depth):
+            elif child.kind == "lambda" or child.name in self.attrs or ANY in self.attrs or \
+                    self.special(child.name, depth):
                 self.body(child, DEEP)
 
     def special(self, name, depth):

@@ -17,11 +17,13 @@ import ast
 from collections import namedtuple
 
 from . import quiet
+from .deeds import SIDEWAYS
 from .grammar import FUNCTIONS, chain, named, walk
 from .module import Definition, External, Module, Namespace, attribute
 from .stdlib import MODULES
 
 LITERALS = (ast.Constant, ast.List, ast.Dict, ast.Set, ast.Tuple, ast.ListComp, ast.DictComp, ast.SetComp)
+CONTAINERS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 NEVER_CHANGED = {"logging.getLogger", "re.compile", "typing.TypeVar", "collections.namedtuple",
                  "threading.Lock", "threading.RLock", "pathlib.Path", "operator.attrgetter",
                  "operator.itemgetter", "struct.Struct", "decimal.Decimal", "fractions.Fraction"}
@@ -39,6 +41,7 @@ class Study:
         self.module = module
         self.effect = False
         self.touches, self.triggers, self.operations = [], [], []
+        self.own = set()  # functions of a class that its own body calls
         self.local = {}  # names of class bodies and comprehensions: to the expressions that they stand for
         self._statement(node)
 
@@ -179,8 +182,7 @@ class Study:
         elif isinstance(target, Definition):
             self._trigger(node, depth, True)
         elif root.id in self.local:
-            if not rest or rest[-1] not in quiet.METHODS:
-                self._loose(self.local[root.id])
+            self._call_of_local(root.id, rest)
         elif target is not None or rest or root.id not in quiet.KEEPING:
             self.effect = True
 
@@ -242,6 +244,9 @@ class Study:
                     inner = getattr(node, inner)
                     for operand in inner if inner.__class__ is list else [inner]:
                         self._operate(operand)
+                if cls is ast.Compare and any(op.__class__ in (ast.In, ast.NotIn) for op in node.ops):
+                    for operand in node.comparators:
+                        self._iterated(operand)
         self.local = outer
 
     def _call(self, node, whole):
@@ -249,8 +254,7 @@ class Study:
         if root is None:
             self._call_of_value(node, whole)
         elif root.id in self.local:
-            if not rest or rest[-1] not in quiet.METHODS:
-                self._loose(self.local[root.id] + [node])
+            self._call_of_local(root.id, rest, node)
         elif isinstance(target, External):
             if quiet.quiet(target.dotted):
                 self._handed(node, target.dotted)
@@ -268,6 +272,12 @@ class Study:
             self.effect |= rest[-1] not in quiet.METHODS
         else:
             self._builtin(node, root.id)
+
+    def _call_of_local(self, name, rest, *more):
+        if not self.local[name]:
+            self.own.add(name)
+        if not rest or rest[-1] not in quiet.METHODS:
+            self._loose(self.local[name] + list(more))
 
     def _builtin(self, node, name):
         if name in ("setattr", "delattr"):
@@ -301,7 +311,7 @@ class Study:
             self.effect = True
         if not is_plain(owner):
             self._trigger(node, args=given(node))
-        elif rest[-1] in quiet.METHODS:
+        elif rest[-1] in quiet.METHODS and (is_container(owner) or not is_mutable(owner)):
             return
         self._touch(owner, len(rest) > 1)
 
@@ -366,6 +376,11 @@ class Study:
 
     def _iterated(self, value):
         """Something goes through @value: an iterator has less in it then."""
+        if value.__class__ in (ast.IfExp, ast.BoolOp, ast.NamedExpr):
+            for inner in value.values if value.__class__ is ast.BoolOp else \
+                    [value.body, value.orelse] if value.__class__ is ast.IfExp else [value.value]:
+                self._iterated(inner)
+            return
         target, rest, root = self._resolve(value)
         if isinstance(target, Definition) and target.kind == "variable" and not is_container(target):
             self._touch(target)
@@ -411,6 +426,8 @@ class Study:
                 self._loose(self.local[base.id])
                 return
             found = self.module.meaning(target) if target.__class__ is ast.Attribute else None
+            if SIDEWAYS.intersection(chain(target)[1]):
+                self.effect = True
             if not isinstance(found, Definition):  # helpers.LIMIT = 3 is found so, TABLE.x and TABLE[x] here
                 found = self.module.meaning(target.value)
             if isinstance(found, Definition) and (found.kind != "variable" or is_plain(found)):
@@ -432,6 +449,9 @@ class Study:
             if at.kind != "variable":
                 continue
             for value in values_of(at):
+                meant = at.module.meaning(value) if value is not None else None
+                if isinstance(meant, External) and not quiet.quiet(meant.dotted):
+                    self.effect = True  # env = os.environ; env |= ...
                 for found in aliases(at.module, value, inside):
                     if found not in seen and (found.kind != "variable" or is_mutable(found)):
                         seen.add(found)
@@ -546,7 +566,8 @@ def is_container(definition):
 
 
 def is_mutable(definition):
-    """Whether code that has it could change it. Said of no function; of a class that has containers."""
+    """Whether code that has it could change it: of a class one that has containers, of a function containers as
+    defaults."""
     module = definition.module
     if definition.kind == "variable":
         values = [getattr(module.statements[i], "value", None) for i in definition.indices]
@@ -556,6 +577,9 @@ def is_mutable(definition):
         if not values:
             return False
         return any(not is_fixed(module, value) for value in values)
+    elif definition.kind == "function":
+        args = definition.node.args
+        return any(value.__class__ in CONTAINERS for value in args.defaults + args.kw_defaults)
     else:
         return False
     return any(not is_fixed(module, value) for value in values) or \

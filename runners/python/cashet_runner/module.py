@@ -122,6 +122,11 @@ class Module:
             self.binders.setdefault(name, []).append(index)
         for name in scope.globals:  # allowed at the top, and nothing new there
             self.names.setdefault(name, OTHER)
+        if node.__class__ is ast.ClassDef:
+            for name in bound_by_class(node, self):
+                self.names[name] = OTHER
+                if index not in self.binders.setdefault(name, []):
+                    self.binders[name].append(index)
         for node in imports_below(node):
             self.loads += [row + (node,) for row in self.loaded_by(node)]
             if node.__class__ is ast.ImportFrom and node.names[0].name == "*":
@@ -190,13 +195,25 @@ class Module:
                     break
                 found = target and self.finder.find(target)
                 if isinstance(found, Module) and name in found.exported():
-                    return found.member(name)
+                    member = found.member(name)
+                    hook = found.lookup("__getattr__") if member is None else None
+                    return member if hook is None else Missing(target + "." + name, hook)
             if last < 0:
-                return TYPE_ONLY if name in self.type_only else None
+                return TYPE_ONLY if name in self.type_only else self._perhaps(name)
             binding = self.names[name]
             return self.resolve(binding) if binding is not OTHER else self.define(name)
         finally:
             self._looking.discard(name)
+
+    def _perhaps(self, name):
+        """What a module of which __all__ is computed may give by "import *"."""
+        for _, target in reversed(self.stars):
+            found = target and self.finder.find(target)
+            if isinstance(found, Module) and "__all__" in found.binders and found.names_listed() is None:
+                member = found.member(name)
+                if member is not None:
+                    return member
+        return None
 
     def meaning(self, node):
         """What a.b.c at the top level stands for; the definition that it is in, where it leads into one."""
@@ -272,7 +289,30 @@ class Module:
                     any(e.__class__ is not ast.Constant for e in value.elts):
                 return None
             names |= {e.value for e in value.elts}
-        return names if "__all__" in self.binders else None
+        if "__all__" not in self.binders or any(adds_to_all(node) for node in self.statements):
+            return None
+        return names
+
+
+def bound_by_class(node, module):
+    """What the body of a class binds as the module's, by "global"."""
+    found, stack = [], [node]
+    while stack:
+        node = stack.pop()
+        if node.__class__ is ast.ClassDef:
+            if any(inner.__class__ is ast.Global for inner in node.body):
+                scope = Scope("class")
+                bind(scope, node.body, module)
+                found += [name for name in scope.names if name in scope.globals]
+            stack += node.body
+    return found
+
+
+def adds_to_all(node):
+    """__all__.append("x")"""
+    func = getattr(getattr(node, "value", None), "func", None)
+    return node.__class__ is ast.Expr and func.__class__ is ast.Attribute and \
+        getattr(func.value, "id", None) == "__all__"
 
 
 def thing(found, dotted):

@@ -140,13 +140,15 @@ class Reach:
                     self._take(unit_of(module, index), None)
                     found = True
                     continue
-                touched = [d for d in dict.fromkeys(study.touches) if d in self.labels]
+                touched = [d for d in dict.fromkeys(study.touches) if self._counts(d)]
                 if touched:
                     for definition in touched:
-                        self._take(unit_of(module, index), definition)
+                        self._take(unit_of(module, index), definition if definition in self.labels else
+                                   definition.module.whole)
                     found = True
                 elif any(self._changes(trigger, module, index) for trigger in study.triggers) or \
-                        any(self._operates(module, value) for value in study.operations):
+                        any(self._operates(module, value) for value in study.operations) or \
+                        study.own and self._calls_own(module, index, study.own):
                     self._take(unit_of(module, index), None)
                     found = True
         return found
@@ -164,12 +166,12 @@ class Reach:
         if self._reaches_mutable(code.refs):
             return True
         found = self._run(code, trigger.depth, True)
-        if found.outside or any(d in self.labels for d in found.stores):
+        if found.outside or any(self._counts(d) for d in found.stores):
             return True
         for value in trigger.args:
             given = self._code(trigger.module, value)
-            if found.given and any(d in self.labels for d in given.refs) or \
-                    found.calls and any(not quiet.quiet(dotted) for dotted in given.mentions):
+            if found.given and any(self._counts(d) for d in given.refs) or \
+                    (found.calls or found.asks) and any(not quiet.quiet(dotted) for dotted in given.mentions):
                 return True
         if trigger.decorated and found.calls:  # the decorator calls what it decorates
             code = unit_of(module, index).code
@@ -182,12 +184,23 @@ class Reach:
         """Whether what an operator or an attribute of @value calls can change what counts."""
         code = self._code(module, value)
         found = self._run(code, 1, False)
-        return found.outside or any(d in self.labels for d in found.stores) or \
-            found.own and any(d in self.labels for d in code.refs) or \
-            any(d in self.labels and is_mutable(d) for body in found.bodies for d in body.refs)
+        return self._changed_by(found) or found.own and any(self._counts(d) for d in code.refs)
+
+    def _calls_own(self, module, index, names):
+        """Whether functions of a class that its body calls can."""
+        return self._changed_by(deeds.run_own(unit_of, unit_of(module, index).code, names))
+
+    def _changed_by(self, found):
+        return found.outside or any(self._counts(d) for d in found.stores) or \
+            any(self._counts(d) and is_mutable(d) for body in found.bodies for d in body.refs)
+
+    def _counts(self, definition):
+        """It does, or all of its module does."""
+        return definition in self.labels or isinstance(definition.module, Module) and \
+            definition.module.whole in self.labels
 
     def _reaches_mutable(self, definitions):
-        return any(inner in self.labels and is_mutable(inner) for definition in definitions
+        return any(self._counts(inner) and is_mutable(inner) for definition in definitions
                    for inner in self._closure(definition))
 
     def _code(self, module, expression):
