@@ -117,8 +117,11 @@ void graph_choose(struct graph *g, const struct graph_policy *policy,
 			break;
 		go(g, g->order[i], GRAPH_RESULT, sums);
 	}
-	if (policy->has_max)
+	graph_drop_unreached(g);
+	if (policy->has_max) {
 		go_until_it_fits(g, policy->max_bytes, sums);
+		graph_drop_unreached(g);
+	}
 	for (uint32_t i = 0; i < g->commit_count; i++)
 		sums->records += g->commits[i].fate == GRAPH_NO_RECORD;
 	for (uint32_t i = 0; i < g->node_count; i++)

@@ -204,8 +204,9 @@ static void consider(struct graph *g, uint32_t commit)
 	g->considered = commit + 1;
 }
 
-static void drop_record(struct graph *g, struct commit_at *c)
+void graph_drop_record(struct graph *g, uint32_t commit)
 {
+	struct commit_at *c = &g->commits[commit];
 	c->fate = GRAPH_NO_RECORD;
 	g->record_bytes -= c->info.record_bytes;
 	for (uint32_t i = 0; i < c->ref_count; i++) {
@@ -228,11 +229,12 @@ static void drop_record(struct graph *g, struct commit_at *c)
 void graph_drop_considered(struct graph *g)
 {
 	while (g->considered) {
-		struct commit_at *c = &g->commits[g->considered - 1];
+		uint32_t commit = g->considered - 1;
+		struct commit_at *c = &g->commits[commit];
 		g->considered = c->next_considered;
 		c->is_considered = false;
 		if (c->fate == GRAPH_NO_BYTES && !is_read(g, c))
-			drop_record(g, c);
+			graph_drop_record(g, commit);
 	}
 }
 

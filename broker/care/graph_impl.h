@@ -1,4 +1,4 @@
-/* graph_impl.h - inside of graph.h; for graph.c and choose.c only. */
+/* graph_impl.h - inside of graph.h; for graph.c, choose.c and reach.c only. */
 #pragma once
 
 #include "broker/care/graph.h"
@@ -62,4 +62,8 @@ enum graph_part {
  * nobody reads what it made. Of a function whose code goes the description stays with the record. */
 void graph_let_go(struct graph *g, uint32_t commit, enum graph_part part);
 void graph_drop_considered(struct graph *g);
+/** graph_drop_record() - of a commit whose bytes went. */
+void graph_drop_record(struct graph *g, uint32_t commit);
+/** graph_drop_unreached() - the records that nothing reads but each other (reach.c). */
+void graph_drop_unreached(struct graph *g);
 bool graph_is_made(const struct graph *g, uint32_t node, unsigned depth);

@@ -87,6 +87,55 @@ Test(gc, with_the_last_reader_the_records_of_a_whole_chain_go)
 	graph_free(g);
 }
 
+/* source (1) makes a, copy (2) makes a of a; there (3) makes c of b and back (4) b of c. */
+static struct graph *rings(void)
+{
+	struct graph *g = graph_new(7);
+	commit(g, 1, 100);
+	graph_output(g, stored(g, "a", 1000));
+	commit(g, 2, 200);
+	graph_output(g, node(g, "a"));
+	graph_input(g, node(g, "a"));
+	commit(g, 3, 300);
+	graph_output(g, stored(g, "c", 10));
+	graph_input(g, node(g, "b"));
+	commit(g, 4, 400);
+	graph_output(g, stored(g, "b", 20));
+	graph_input(g, node(g, "c"));
+	return g;
+}
+
+Test(gc, records_that_only_read_each_other_go)
+{
+	struct graph *g = rings();
+	struct graph_sums sums = choose(g, (struct graph_policy){.all = true});
+	cr_assert_eq(sums.records, 4);
+	cr_assert_eq(sums.left_bytes, 0);
+	graph_free(g);
+	g = rings();
+	sums = choose(g, (struct graph_policy){.has_max = true, .max_bytes = 1});
+	cr_assert_eq(sums.records, 4);
+	cr_assert_eq(sums.left_bytes, 0);
+	graph_free(g);
+}
+
+Test(gc, records_of_a_ring_stay_while_somebody_else_reads_what_they_made)
+{
+	struct graph *g = rings();
+	commit(g, 5, 500);
+	graph_output(g, stored(g, "d", 30));
+	uint32_t folder = stored(g, "folder", 1);
+	graph_child(g, folder, node(g, "b"));
+	graph_input(g, folder);
+	struct graph_sums sums = choose(g, (struct graph_policy){.before_ms = 450});
+	cr_assert_eq(sums.results, 4);
+	cr_assert_eq(sums.records, 2);
+	cr_assert_eq(graph_fate(g, 1), GRAPH_NO_RECORD);
+	cr_assert_eq(graph_fate(g, 2), GRAPH_NO_BYTES);
+	cr_assert_eq(graph_fate(g, 3), GRAPH_NO_BYTES);
+	graph_free(g);
+}
+
 Test(gc, logs_leave_before_any_result_and_then_the_least_recently_used)
 {
 	struct graph *g = chain();
