@@ -1,12 +1,15 @@
-"""The table of edits.py, in both directions: from the program to its edited form, and back; and that of effects.py."""
+"""The table of edits.py, in both directions: from the program to its edited form, and back; and the tables
+of effects.py and spellings.py."""
 
 import os
 import re
+import sys
 import unittest
 
 from edits import CHANGE, EDITS, FILES, KEEP
 from effects import CHANGES, KEEPS
 from runner import RunnerTest, answer
+from spellings import B, OTHER, SAME
 
 
 def edited(file, before, after):
@@ -59,22 +62,40 @@ class Edits(RunnerTest):
         self.assertEqual(len({what for _, what, *_ in EDITS}), len(EDITS))
 
 
-class Effects(RunnerTest):
-    def test_what_an_import_does_counts_when_the_function_may_find_it_changed(self):
-        rows = [(True, row) for row in CHANGES] + [(False, row) for row in KEEPS]
+def readable(text):
+    """Whether this Python can read it."""
+    return sys.version_info >= (3, 11) or sys.version_info >= (3, 10) and "except*" not in text or \
+        not re.search(r"except\*|^ *match .*:$", text, re.M)
+
+
+class Tables(RunnerTest):
+    """Rows of (whether the hashes must differ, files, other files)."""
+
+    def check(self, rows):
+        rows = [row for row in rows if readable(row[1]["a.py"] + row[2]["a.py"])]
         targets = []
-        for n, (_, row) in enumerate(rows):
-            text, more = row if isinstance(row, tuple) else (row, {})
-            for value in "12":
-                self.write({name: re.sub("V(?![a-z])", value, t) for name, t in dict(more, **{"a.py": text}).items()},
-                           f"{n}-{value}")
-                targets.append(self.path(f"{n}-{value}", "a.py:f"))
+        for n, (_, *versions) in enumerate(rows):
+            for name, files in zip("12", versions):
+                self.write(files, f"{n}-{name}")
+                targets.append(self.path(f"{n}-{name}", "a.py:f"))
         found = answer("describe", "-", input="\n".join(targets).encode())["targets"]
-        for n, (counts, row) in enumerate(rows):
+        for n, (differ, files, _) in enumerate(rows):
             one, two = found[2 * n], found[2 * n + 1]
-            with self.subTest(row, counts=counts):
+            with self.subTest(files, differ=differ):
                 self.assertTrue(one["ok"] and two["ok"], (one, two))
-                self.assertEqual(one["hash"] != two["hash"], counts)
+                self.assertEqual(one["hash"] != two["hash"], differ)
+
+    def test_what_an_import_does_counts_when_the_function_may_find_it_changed(self):
+        rows = []
+        for differ, row in [(True, row) for row in CHANGES] + [(False, row) for row in KEEPS]:
+            text, more = row if isinstance(row, tuple) else (row, {})
+            files = dict(more, **{"a.py": text})
+            rows.append([differ] + [{name: re.sub("V(?![a-z])", value, t) for name, t in files.items()} for value in "12"])
+        self.check(rows)
+
+    def test_spellings_of_one_meaning_are_one_and_others_are_not(self):
+        self.check([[differ] + [dict(B, **(more[0] if more else {}), **{"a.py": text}) for text in (one, two)]
+                    for differ, table in ((False, SAME), (True, OTHER)) for one, two, *more in table])
 
 
 if __name__ == "__main__":
