@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 int noop(struct cashet_task *task)
@@ -304,6 +305,8 @@ int mess(struct cashet_task *task)
 	setenv("HOME", "/nowhere", 1);
 	setenv("MESSED", "1", 1);
 	unsetenv("PATH");
+	setenv("TZ", "XYZ+7", 1);
+	tzset();
 	setlocale(LC_ALL, "C.UTF-8");
 	sigaction(SIGTERM, &ignore, NULL);
 	sigaction(SIGINT, &ignore, NULL);
@@ -326,6 +329,9 @@ int clean(struct cashet_task *task)
 	sigaction(SIGINT, NULL, &interrupt);
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	const char *home = getenv("HOME");
+	time_t start = 0;
+	struct tm then;
+	localtime_r(&start, &then);
 	printf("seen");
 	cashet_json_array(task);
 	cashet_json_bool(task, access("left", F_OK) != 0 && access("folder", F_OK) != 0);
@@ -333,6 +339,7 @@ int clean(struct cashet_task *task)
 	cashet_json_bool(task, m != 0);
 	cashet_json_bool(task, home && strcmp(home, "/nowhere"));
 	cashet_json_bool(task, !getenv("MESSED") && getenv("PATH"));
+	cashet_json_bool(task, strcmp(then.tm_zone, "XYZ"));
 	cashet_json_bool(task,
 			 term.sa_handler == SIG_DFL && interrupt.sa_handler == SIG_DFL);
 	cashet_json_bool(task, !sigismember(&mask, SIGTERM));

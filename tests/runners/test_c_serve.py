@@ -205,7 +205,7 @@ class Process(ServeTest):
             for _ in range(3):
                 w.call(self.load(w, "mess"), isolation=isolation)
                 found = w.call(self.load(w, "clean"))
-                self.assertEqual((json.loads(found.value), found.out), ([True] * 10, b"seen"))
+                self.assertEqual((json.loads(found.value), found.out), ([True] * 11, b"seen"))
 
     def test_globals_stay_in_a_shared_process_only(self):
         w = self.worker()

@@ -103,7 +103,7 @@ class Output(ServeTest):
         self.assertIn(worker.close(), (0, 71))
 
 
-STATE = """import decimal, gc, locale, os, resource, signal, sys, warnings, builtins, asyncio, subprocess
+STATE = """import decimal, gc, locale, os, resource, signal, socket, sys, threading, time, warnings, builtins, asyncio, subprocess
 def run(command): return subprocess.run(command, shell=True, capture_output=True).stdout.decode()
 def state():
     return {"cwd": os.getcwd(), "umask": (os.umask(0o22), os.umask(0o22))[0], "env": dict(os.environ), "path": sys.path,
@@ -114,6 +114,8 @@ def state():
             "recursion": sys.getrecursionlimit(), "trace": sys.gettrace() is None, "gc": gc.isenabled(),
             "files": resource.getrlimit(resource.RLIMIT_NOFILE), "task": os.listdir("."), "tmp": os.listdir(os.environ["TMPDIR"]),
             "checkpoint": os.listdir(os.environ["CASHET_CHECKPOINT"]), "precision": decimal.getcontext().prec,
+            "threshold": list(gc.get_threshold()), "switch": sys.getswitchinterval(), "stack": threading.stack_size(),
+            "digits": getattr(sys, "get_int_max_str_digits", int)(), "timeout": socket.getdefaulttimeout(), "noon": time.localtime(0).tm_hour,
             "environ": type(os.environ).__name__, "putenv": run("env | sort | grep -v '^_='")}
 """
 CHANGES = [
@@ -129,6 +131,8 @@ CHANGES = [
     "(os.mkdir('locked'), open('locked/x', 'w'), os.chmod('locked', 0))", "os.rmdir('.') if 0 else os.rmdir('../task')",
     "os.rename('../tmp', '../tmp2')", "(os.rmdir('../checkpoint'), open('../checkpoint', 'w'))", "os.chmod('.', 0)",
     "open(os.environ['TMPDIR'] + '/left', 'w')", "open(os.environ['CASHET_CHECKPOINT'] + '/left', 'w')",
+    "os.environ['TZ'] = 'EST+5'; time.tzset()", "gc.set_threshold(1)", "sys.setswitchinterval(1)", "threading.stack_size(65536)",
+    "getattr(sys, 'set_int_max_str_digits', int)(1000)", "socket.setdefaulttimeout(1)",
     "setattr(decimal.getcontext(), 'prec', 3)", "os.mkdir('\\udcff')", "os.chdir('/') or os.rename(TASK, TASK + '2')",
 ]
 

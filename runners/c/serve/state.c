@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Those that programs handle. Each costs a system call, behind each call. */
@@ -110,6 +111,16 @@ static void restore_signals(void)
 	alarm(0);
 }
 
+/* restore_environment() - and the time zone that libc has read from it, if that may be another. */
+static void restore_environment(struct state *s)
+{
+	const char *now = getenv("TZ");
+	environ = s->before;
+	const char *before = getenv("TZ");
+	if (now != before && (!now || !before || strcmp(now, before)))
+		tzset();
+}
+
 static void restore_arithmetic(void)
 {
 	fesetenv(FE_DFL_ENV);
@@ -199,7 +210,7 @@ int state_end(struct state *s, const char **what)
 	umask(s->mask);
 	restore_signals();
 	restore_arithmetic();
-	environ = s->before;
+	restore_environment(s);
 	if (has_children()) {
 		*what = "processes that the function started are still there";
 		return 1;

@@ -8,6 +8,7 @@ certain module is loaded is looked at only then.
 
 import _locale
 import _signal
+import _socket
 import _thread
 import _warnings
 import fcntl
@@ -31,6 +32,8 @@ WAITS = ("wait", "get", "_worker", "select")  # of threading, queue, concurrent.
 OURS_MOST = 64  # descriptors of our own, from high() on
 GRACE_S = 0.5  # for threads and processes that are about to end
 # As many versions of Python have it: with other filters, warnings that were shown once are shown again.
+get_digits = getattr(sys, "get_int_max_str_digits", int)
+set_digits = getattr(sys, "set_int_max_str_digits", int)
 forget_warnings = getattr(_warnings, "_filters_mutated", lambda: None)
 modules = sys.modules
 modules.pop("resource")  # that it is there says that a call may have used it
@@ -40,14 +43,19 @@ environ = os.environ
 class State:
     """How the process is now. @variables: name to value, None: there is none, where it differs from @table."""
 
-    __slots__ = ("umask", "recursion", "filters", "collects", "handlers", "locale", "limits", "variables")
+    __slots__ = ("umask", "recursion", "filters", "collects", "threshold", "switch", "digits", "stack", "timeout",
+                 "handlers", "locale", "limits", "variables")
 
     def __init__(self, table):
         self.umask = os.umask(0o022)
         os.umask(self.umask)
         self.recursion = sys.getrecursionlimit()
         self.filters = list(warnings.filters)
-        self.collects = gc.isenabled()
+        self.collects, self.threshold = gc.isenabled(), gc.get_threshold()
+        self.switch, self.digits = sys.getswitchinterval(), get_digits()
+        self.stack = _thread.stack_size()  # which has set it to 0
+        _thread.stack_size(self.stack)
+        self.timeout = _socket.getdefaulttimeout()
         self.handlers = {number: _signal.getsignal(number) for number in SIGNALS}
         self.locale = _locale.setlocale(_locale.LC_ALL, None)
         self.limits = {number: resource.getrlimit(number) for number in LIMITS}
@@ -110,6 +118,15 @@ class Process:
             sys.setprofile(None)
         if gc.isenabled() != state.collects:
             gc.enable() if state.collects else gc.disable()
+        if gc.get_threshold() != state.threshold:
+            gc.set_threshold(*state.threshold)
+        if sys.getswitchinterval() != state.switch:
+            sys.setswitchinterval(state.switch)
+        if get_digits() != state.digits:
+            set_digits(state.digits)
+        _thread.stack_size(state.stack)
+        if _socket.getdefaulttimeout() != state.timeout:
+            _socket.setdefaulttimeout(state.timeout)
         if warnings.filters != state.filters:
             warnings.filters[:] = state.filters
         forget_warnings()
@@ -123,6 +140,7 @@ class Process:
     def _environment(self):
         os.environ = environ
         environ._data = self.table
+        zone = self.table.get(b"TZ")
         for name in [name for name in self.table if name not in self.expected]:
             os.unsetenv(name)
             del self.table[name]
@@ -130,6 +148,8 @@ class Process:
             if self.table.get(name) != value:
                 os.putenv(name, value)
                 self.table[name] = value
+        if self.table.get(b"TZ") != zone:
+            time.tzset()
 
     @staticmethod
     def _signals(state):
