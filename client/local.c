@@ -246,12 +246,10 @@ struct tap {
 	int failed; /* what the sink said */
 };
 
-static int pass_chunk(void *arg, const void *data, size_t size, const void *stored,
-		      size_t stored_size)
+static int pass_chunk(void *arg, const struct local_chunk *chunk)
 {
 	struct tap *t = arg;
-	(void)stored, (void)stored_size;
-	t->failed = pass(&t->outlet, data, size);
+	t->failed = pass(&t->outlet, chunk->data, chunk->size);
 	return t->failed ? ERR_FAILED : 0;
 }
 
@@ -268,7 +266,7 @@ int local_file(struct cashet *c, const uint8_t digest[DIGEST_SIZE], cashet_sink 
 	return rc == LOCAL_CORRUPT && !t.outlet.began ? LOCAL_SERVED : rc;
 }
 
-int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chunk *fn,
+int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chunk_fn *fn,
 		 void *arg, struct err *e)
 {
 	struct objects *o = objects_of(c);
@@ -279,21 +277,30 @@ int local_object(struct cashet *c, const uint8_t digest[DIGEST_SIZE], local_chun
 	if (rc)
 		return rc == CAS_E_CORRUPT ? LOCAL_CORRUPT : LOCAL_SERVED;
 	int64_t n = 0, stored;
-	const void *chunk;
-	while (!rc && (n = cas_get_next(get, &chunk, CHUNK)) > 0) {
+	struct local_chunk chunk = {.from = get};
+	while (!rc && (n = cas_get_next(get, &chunk.data, CHUNK)) > 0) {
 		bool raw;
 		stored = cas_get_stored(get, o->stored, CHUNK, &raw);
-		rc = stored < 0 ? unreadable(e, stored)
-				: fn(arg, chunk, (size_t)n,
-				     raw      ? chunk
-				     : stored ? o->stored
-					      : NULL,
-				     raw ? (size_t)n : (size_t)stored);
+		chunk.size = (size_t)n;
+		chunk.stored = raw ? chunk.data : stored ? o->stored : NULL;
+		chunk.stored_size = raw ? (size_t)n : (size_t)stored;
+		rc = stored < 0 ? unreadable(e, stored) : fn(arg, &chunk);
 	}
 	cas_get_close(get);
 	if (rc || n == 0)
 		return rc;
 	return n == -EBADMSG ? LOCAL_CORRUPT : unreadable(e, n);
+}
+
+bool local_take(const struct local_chunk *chunk, struct direct_piece *piece)
+{
+	return chunk->from && cas_get_hand_over(chunk->from, piece);
+}
+
+void local_place(const struct local_chunk *chunk, uint64_t at, unsigned gap)
+{
+	if (chunk->from)
+		cas_get_place(chunk->from, at, gap);
 }
 
 void local_fini(struct cashet *c)

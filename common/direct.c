@@ -46,6 +46,18 @@ void direct_room_fini(struct direct_room *room)
 	*room = (struct direct_room){0};
 }
 
+int direct_piece_make(struct direct_piece *piece, size_t size, uint64_t at)
+{
+	if (piece->room.size < size + 2 * (size_t)DIRECT_ALIGN) {
+		direct_room_fini(&piece->room);
+		if (direct_room_init(&piece->room, size))
+			return -ENOMEM;
+	}
+	piece->data = piece->room.data + DIRECT_ALIGN + at % DIRECT_ALIGN;
+	piece->size = size;
+	return 0;
+}
+
 /* ---- writing ---- */
 
 void direct_tail_add(struct direct_tail *tail, uint64_t at, const struct iovec *parts,
@@ -116,6 +128,25 @@ int direct_write(int fd, const struct direct_tail *before, uint64_t at,
 		}
 	}
 	return 0;
+}
+
+int direct_write_piece(int fd, const struct direct_tail *before, uint64_t at,
+		       const struct iovec *heads, int count,
+		       const struct direct_piece *piece)
+{
+	uint64_t start = floor_of(at), data_at = at + sum(heads, count);
+	size_t front = (size_t)(data_at - start);
+	size_t stands = (size_t)(piece->data - piece->room.data);
+	if (front > stands || (stands - front) % DIRECT_ALIGN)
+		return 1;
+	uint8_t *from = piece->data - front, *to = from + (at - start);
+	memcpy(from, before->bytes, (size_t)(at - start));
+	for (int i = 0; i < count; i++) {
+		if (heads[i].iov_len) /* an empty one may be nowhere */
+			to = mempcpy(to, heads[i].iov_base, heads[i].iov_len);
+	}
+	return write_all(fd, from, (size_t)(floor_of(data_at + piece->size) - start),
+			 start);
 }
 
 int direct_end(int fd, const struct direct_tail *tail, uint64_t size)

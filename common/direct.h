@@ -47,10 +47,28 @@ struct direct_room { /* through which bytes go that are not aligned; one thread 
 int direct_room_init(struct direct_room *room, size_t size);
 void direct_room_fini(struct direct_room *room);
 
+/* A piece in memory of its own, which goes from hand to hand instead of being copied: from who reads it to
+ * who writes it. If it stands in memory as it will stand in the file, seen from the boundaries of
+ * blocks, the disk takes it from where it is. */
+struct direct_piece { /* zeroed: none; direct_room_fini(&piece.room) */
+	struct direct_room room;
+	uint8_t *data; /* in the room, a block or more from its start */
+	size_t size;
+};
+/** direct_piece_make() - room for @size bytes that will stand at @at of a file. Memory that is large enough
+ * stays; what is in it does not. Return: 0; -ENOMEM. */
+int direct_piece_make(struct direct_piece *piece, size_t size, uint64_t at);
+
 /** direct_write() - those blocks of @parts, at @at, that end in it. @before: the tail before them.
  * Return: 0; -errno. */
 int direct_write(int fd, const struct direct_tail *before, uint64_t at,
 		 const struct iovec *parts, int count, struct direct_room *room);
+/** direct_write_piece() - the same of the @count parts at @heads and then @piece, without copying it. What is
+ * before it in its room is written over. Return: 1, and nothing was done, if it does not stand as it
+ * should, or the heads have no room; else as direct_write(). */
+int direct_write_piece(int fd, const struct direct_tail *before, uint64_t at,
+		       const struct iovec *heads, int count,
+		       const struct direct_piece *piece);
 /** direct_end() - what no direct_write() wrote; the file is @size bytes long. Through the cache from now on. */
 int direct_end(int fd, const struct direct_tail *tail, uint64_t size);
 

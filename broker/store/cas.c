@@ -276,6 +276,17 @@ int64_t cas_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp)
 					 : 0;
 }
 
+bool cas_get_hand_over(struct cas_get *get, struct direct_piece *piece)
+{
+	return get->cas->ops->get_hand_over && get->cas->ops->get_hand_over(get, piece);
+}
+
+void cas_get_place(struct cas_get *get, uint64_t at, unsigned gap)
+{
+	if (get->cas->ops->get_place)
+		get->cas->ops->get_place(get, at, gap);
+}
+
 void cas_get_close(struct cas_get *get)
 {
 	if (get)

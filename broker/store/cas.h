@@ -27,6 +27,7 @@ enum cas_code {
 struct cas;
 struct cas_put; /* a put in progress: a temp file, invisible until committed */
 struct cas_get; /* a read in progress */
+struct direct_piece;
 
 /** cas_open_dir() - open (create 0700) the objects of store directory @path:
  * path/objects, path/quarantine, path/tmp (emptied). Return: 0 or err code in @e. */
@@ -86,6 +87,14 @@ int64_t cas_get_next(struct cas_get *get, const void **datap, size_t size);
  * chunk, stored as it is because it hardly compresses.
  * Return: bytes; 0 if there is no such frame; negative errno. */
 int64_t cas_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp);
+/** cas_get_hand_over() - the chunk that the last cas_get_next() gave, if it is a whole one of a larger blob: @piece
+ * becomes the chunk, and the memory that @piece had is @get's. What was given stays where it is;
+ * cas_get_stored() comes before, or not at all. Return: was it? If not, nothing has changed. */
+bool cas_get_hand_over(struct cas_get *get, struct direct_piece *piece);
+/** cas_get_place() - a hint: all that cas_get_next() gives from now on is going to be written to a file, each
+ * chunk as it is stored behind @gap bytes, beginning at @at. Chunks that are read from then on stand in
+ * memory accordingly, see struct direct_piece. */
+void cas_get_place(struct cas_get *get, uint64_t at, unsigned gap);
 void cas_get_close(struct cas_get *get);
 /** cas_read() - the whole blob of at most @max bytes, verified, appended to @out. -EFBIG
  * if larger. */

@@ -74,6 +74,8 @@ void cas_dir_put_free(struct cas_put *put);
 int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **getp);
 int64_t cas_dir_get_next(struct cas_get *get, const void **datap, size_t size);
 int64_t cas_dir_get_stored(struct cas_get *get, void *out, size_t room, bool *rawp);
+bool cas_dir_get_hand_over(struct cas_get *get, struct direct_piece *piece);
+void cas_dir_get_place(struct cas_get *get, uint64_t at, unsigned gap);
 void cas_dir_get_quarantine(struct cas_get *get);
 void cas_dir_get_free(struct cas_get *get);
 int cas_dir_recount(struct cas *cas, bool (*stopped)(void *arg), void *arg,

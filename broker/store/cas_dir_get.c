@@ -20,8 +20,7 @@ struct slot {
 	struct cas_pool_job job;
 	const struct direct_reader *from;
 	struct frame_record record;
-	uint8_t *content;
-	size_t room;
+	struct direct_piece content;
 	int error;
 };
 
@@ -39,6 +38,9 @@ struct dir_get {
 	bool is_spent; /* that was all of it */
 	struct frame_record
 		last; /* handed out at once by the last read; else stored is 0 */
+	/* Where what the next record holds is going to be written, behind a gap; see cas_get_place(). */
+	uint64_t place;
+	unsigned gap;
 };
 
 static struct dir_get *get_of(struct cas_get *get)
@@ -107,18 +109,31 @@ int cas_dir_get_open(struct cas *cas, const uint8_t *digest, struct cas_get **ge
 static void run_unpack(struct cas_pool_job *job, struct cas_pool_tools *tools)
 {
 	struct slot *slot = container_of(job, struct slot, job);
-	slot->error = frame_read(tools->unpack, slot->from, &slot->record, slot->content,
-				 tools->scratch, &tools->room);
+	slot->error = frame_read(tools->unpack, slot->from, &slot->record,
+				 slot->content.data, tools->scratch, &tools->room);
 }
 
-/* make_room() - chunks of one blob are of one size but for the last, so this grows once.
- */
-static void make_room(struct slot *slot, size_t content)
+static uint64_t written_size(const struct frame_record *r)
 {
-	if (slot->room >= content)
+	return r->is_raw ? r->content : r->stored;
+}
+
+/* make_room() - chunks of one blob are of one size but for the last, so this grows once. */
+static void make_room(struct dir_get *get, struct slot *slot)
+{
+	size_t size = slot->record.content;
+	struct direct_piece *to = &slot->content;
+	if (get->get.size > FRAME_CHUNK) {
+		if (direct_piece_make(to, size, get->place + get->gap))
+			abort(); /* as mem_alloc() does */
+		get->place += get->gap + written_size(&slot->record);
 		return;
-	slot->content = mem_resize(slot->content, content);
-	slot->room = content;
+	}
+	if (to->room.size < size) { /* a small blob's stays here */
+		to->room.data = mem_resize(to->room.data, size);
+		to->room.size = size;
+	}
+	to->data = to->room.data;
 }
 
 /* start_slot() - read the next record and have its frame unpacked. */
@@ -133,7 +148,7 @@ static int start_slot(struct dir_get *get)
 	if (get->from.map)
 		(void)posix_fadvise(get->fd, (off_t)get->offset, FRAME_RECORD_SIZE,
 				    POSIX_FADV_WILLNEED);
-	make_room(slot, slot->record.content);
+	make_room(get, slot);
 	slot->from = &get->from;
 	slot->job.run = run_unpack;
 	get->announced += slot->record.content;
@@ -176,6 +191,7 @@ static void give_back(struct dir_get *get)
 int64_t cas_dir_get_next(struct cas_get *base, const void **datap, size_t size)
 {
 	struct dir_get *get = get_of(base);
+	get->last.stored = 0;
 	give_back(get);
 	int rc = fill_slots(get);
 	if (rc)
@@ -190,7 +206,7 @@ int64_t cas_dir_get_next(struct cas_get *base, const void **datap, size_t size)
 	size_t left = slot->record.content - get->taken;
 	if (size > left)
 		size = left;
-	*datap = slot->content + get->taken;
+	*datap = slot->content.data + get->taken;
 	get->last = slot->record;
 	if (size < slot->record.content)
 		get->last.stored = 0;
@@ -217,6 +233,29 @@ int64_t cas_dir_get_stored(struct cas_get *base, void *out, size_t room, bool *r
 	return r->stored;
 }
 
+bool cas_dir_get_hand_over(struct cas_get *base, struct direct_piece *piece)
+{
+	struct dir_get *get = get_of(base);
+	struct direct_piece *content = &get->slots[get->head].content;
+	if (!get->last.stored || base->size <= FRAME_CHUNK)
+		return false;
+	struct direct_piece memory = *piece;
+	*piece = *content;
+	*content = memory;
+	get->last.stored = 0; /* it is not ours any more */
+	return true;
+}
+
+void cas_dir_get_place(struct cas_get *base, uint64_t at, unsigned gap)
+{
+	struct dir_get *get = get_of(base);
+	get->place = at;
+	get->gap = gap;
+	for (unsigned i = get->is_spent; i < get->count; i++)
+		get->place +=
+			gap + written_size(&get->slots[(get->head + i) % AHEAD].record);
+}
+
 void cas_dir_get_quarantine(struct cas_get *base)
 {
 	struct dir_get *get = get_of(base);
@@ -230,7 +269,7 @@ void cas_dir_get_free(struct cas_get *base)
 	for (unsigned i = 0; i < get->count && base->size > FRAME_CHUNK; i++)
 		cas_pool_wait(&get->dir->pool, &get->slots[(get->head + i) % AHEAD].job);
 	for (unsigned i = 0; i < AHEAD; i++)
-		free(get->slots[i].content);
+		direct_room_fini(&get->slots[i].content.room);
 	direct_reader_fini(&get->from);
 	if (get->fd >= 0)
 		close(get->fd);

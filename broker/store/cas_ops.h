@@ -85,6 +85,9 @@ struct cas_ops {
 	int64_t (*get_next)(struct cas_get *get, const void **datap, size_t size);
 	/* See cas_get_stored(); NULL: never. */
 	int64_t (*get_stored)(struct cas_get *get, void *out, size_t room, bool *rawp);
+	/* See cas_get_hand_over() and cas_get_place(); both NULL: never. */
+	bool (*get_hand_over)(struct cas_get *get, struct direct_piece *piece);
+	void (*get_place)(struct cas_get *get, uint64_t at, unsigned gap);
 	/* What @get reads is corrupt: it must be missing from now on. */
 	void (*get_quarantine)(struct cas_get *get);
 	void (*get_free)(struct cas_get *get);

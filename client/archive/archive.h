@@ -34,6 +34,7 @@
 #define ARCHIVE_MAGIC "cashet archive 1\n"
 #define ARCHIVE_MAGIC_SIZE (sizeof ARCHIVE_MAGIC - 1)
 #define ARCHIVE_PIECE (1u << 20)     /* content of one piece, at most */
+#define ARCHIVE_PIECE_HEAD 9	     /* form and sizes */
 #define ARCHIVE_HEAD_MAX (16u << 20) /* of a commit; of the others: */
 #define ARCHIVE_SMALL_HEAD_MAX 4096
 #define ARCHIVE_CONTAINER_MAX (256u << 20) /* a folder, a list, a result */

@@ -37,6 +37,7 @@ struct exporter {
 	/* the blob that is being written */
 	const uint8_t *digest;
 	bool began;
+	struct direct_piece piece; /* memory that comes and goes with chunks */
 };
 
 static int failed(struct exporter *x, int rc)
@@ -68,8 +69,20 @@ static int absent(struct exporter *x, const uint8_t *digest)
 	return rc ? failed(x, rc) : mark(x, digest, SEEN_ABSENT);
 }
 
-static int take_chunk(void *arg, const void *data, size_t size, const void *stored,
-		      size_t stored_size)
+/* The memory of a chunk that is stored as it is goes along with it. */
+static int write_chunk(struct exporter *x, const struct local_chunk *chunk)
+{
+	uint64_t at;
+	int rc = chunk->stored == chunk->data && local_take(chunk, &x->piece)
+			 ? archive_write_piece(x->writer, &x->piece)
+			 : archive_write_content(x->writer, chunk->data, chunk->size,
+						 chunk->stored, chunk->stored_size);
+	if (!rc && archive_write_at(x->writer, &at))
+		local_place(chunk, at, ARCHIVE_PIECE_HEAD);
+	return rc;
+}
+
+static int take_chunk(void *arg, const struct local_chunk *chunk)
 {
 	struct exporter *x = arg;
 	int rc = check(x);
@@ -78,13 +91,14 @@ static int take_chunk(void *arg, const void *data, size_t size, const void *stor
 	rc = x->began ? 0 : archive_write_blob(x->writer, CONTENT_FILE, x->digest);
 	x->began = true;
 	if (!rc)
-		rc = archive_write_content(x->writer, data, size, stored, stored_size);
+		rc = write_chunk(x, chunk);
 	return rc ? x->code = failed(x, rc) : 0;
 }
 
 static int take_bytes(void *arg, const void *data, size_t size)
 {
-	return take_chunk(arg, data, size, NULL, 0) ? -ECANCELED : 0;
+	const struct local_chunk chunk = {.data = data, .size = size};
+	return take_chunk(arg, &chunk) ? -ECANCELED : 0;
 }
 
 static void take_small(struct exporter *x, const Cashet__CommitRow *row)
@@ -150,11 +164,9 @@ static int keep_bytes(void *arg, const void *data, size_t size)
 	return to->failed ? -ENOMEM : 0;
 }
 
-static int keep_chunk(void *arg, const void *data, size_t size, const void *stored,
-		      size_t stored_size)
+static int keep_chunk(void *arg, const struct local_chunk *chunk)
 {
-	(void)stored, (void)stored_size;
-	return keep_bytes(arg, data, size) ? ERR_FAILED : 0;
+	return keep_bytes(arg, chunk->data, chunk->size) ? ERR_FAILED : 0;
 }
 
 /* A container, whole. Return: 0; ERR_NOT_FOUND, also if it is corrupt. */
@@ -475,5 +487,6 @@ int cashet_export(struct cashet *c, const char *path, const struct cashet_export
 	int rc = export(&x, path, report);
 	seen_fini(&x.seen);
 	buf_fini(&x.arena);
+	direct_room_fini(&x.piece.room);
 	return error_give(error, &e, rc);
 }

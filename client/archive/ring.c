@@ -6,7 +6,9 @@
  *   write   a file: by any writer, in any order; what can only be written in order: right there
  *
  * A file that is larger than GO_AROUND goes to the disk around the page cache (common/direct.h): nobody is
- * about to read it, and the sync at its end has nothing left to wait for. */
+ * about to read it, and the sync at its end has nothing left to wait for. It is made longer ahead, and cut in
+ * the end, so that writers do not wait for each other. A piece whose memory came along, and which
+ * stands there as it will in the file, is written from where it was read to. */
 #include "client/archive/ring.h"
 
 #include "common/direct.h"
@@ -22,16 +24,17 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#define WRITERS 2
-#define SLOTS 8 /* so many that a disk that stalls for a moment stops nobody */
+#define WRITERS 3 /* two keep the disk busy while one packs */
+#define SLOTS 8	  /* so many that a disk that stalls for a moment stops nobody */
 #define SLOT_BYTES (512u << 10) /* bytes as they are, before it goes */
 #define LEVEL 1
 #define GO_AROUND (16u << 20)
+#define GROW (64u << 20) /* so much longer at a time */
 
 struct slot {
 	struct buf bytes;
-	struct buf content;
-	bool is_raw; /* the content does not compress */
+	struct direct_piece content; /* size 0: none */
+	bool is_raw;		     /* the content does not compress */
 	bool full, taken;
 	/* its place: */
 	uint64_t at;
@@ -60,13 +63,27 @@ struct archive_ring {
 	/* under the lock */
 	int error;		      /* negative errno, sticks */
 	uint64_t taken, placed, done; /* slots */
+	/* Where the filling is: behind the last slot whose packing decides how large it is. */
+	uint64_t pushed, unsure; /* slots; that one's number + 1; 0: none */
+	uint64_t unsure_end;	 /* once it is placed */
+	uint64_t behind;	 /* bytes since; of who fills */
 	/* of who places */
 	uint64_t written;
 	bool is_around, was_tried;
+	bool may_grow;
+	uint64_t grown; /* how long the file was made ahead; 0: it was not */
 	struct direct_tail tail;
 };
 
 /* ---- the writers ---- */
+
+static size_t sum(const struct iovec *parts, int count)
+{
+	size_t size = 0;
+	for (int i = 0; i < count; i++)
+		size += parts[i].iov_len;
+	return size;
+}
 
 /* In order, or at their place. */
 static int write_parts(const struct archive_ring *r, struct iovec *parts, int count,
@@ -149,12 +166,31 @@ static void go_around(struct archive_ring *r, uint64_t number)
 	if (!r->is_file || r->was_tried || r->written < GO_AROUND ||
 	    !wait_for(r, &r->done, number))
 		return;
+	struct stat st;
 	r->was_tried = true;
 	r->is_around = direct_switch(r->fd, true);
+	/* One that is longer already, which only standard output can be, stays as long as it is. */
+	r->may_grow = r->is_around && fstat(r->fd, &st) == 0 &&
+		      (uint64_t)st.st_size == r->written;
 }
 
-static void place(struct archive_ring *r, struct slot *s, const struct iovec *parts,
-		  int count)
+/* grow() - room for the next @size bytes, and many more: writes that make a file longer wait for each other,
+ * those into it do not. By who is to place, with the lock, which is given away meanwhile, as it waits for
+ * the disk. Where it cannot be done, or there is too little room, the writes will see to it. */
+static void grow(struct archive_ring *r, size_t size)
+{
+	if (!r->may_grow || r->written + size <= r->grown)
+		return;
+	pthread_mutex_unlock(&r->lock);
+	uint64_t to = r->written + size + GROW;
+	r->may_grow =
+		fallocate(r->fd, 0, (off_t)r->written, (off_t)(to - r->written)) == 0;
+	r->grown = to;
+	pthread_mutex_lock(&r->lock);
+}
+
+static void place(struct archive_ring *r, struct slot *s, uint64_t number,
+		  const struct iovec *parts, int count)
 {
 	s->at = r->written;
 	s->is_around = r->is_around;
@@ -162,17 +198,23 @@ static void place(struct archive_ring *r, struct slot *s, const struct iovec *pa
 		s->before = r->tail;
 		direct_tail_add(&r->tail, s->at, parts, count);
 	}
-	for (int i = 0; i < count; i++)
-		r->written += parts[i].iov_len;
+	r->written += sum(parts, count);
+	if (number + 1 == r->unsure)
+		r->unsure_end = r->written;
 }
 
 static int write_slot(struct writer *t, const struct slot *s, struct iovec *parts,
 		      int count)
 {
 	struct archive_ring *r = t->ring;
-	return s->is_around
-		       ? direct_write(r->fd, &s->before, s->at, parts, count, &t->room)
-		       : write_parts(r, parts, count, s->at);
+	if (!s->is_around)
+		return write_parts(r, parts, count, s->at);
+	int rc = count == 3 && parts[2].iov_base == s->content.data
+			 ? direct_write_piece(r->fd, &s->before, s->at, parts, 2,
+					      &s->content)
+			 : 1;
+	return rc == 1 ? direct_write(r->fd, &s->before, s->at, parts, count, &t->room)
+		       : rc;
 }
 
 static void note(struct archive_ring *r, int error)
@@ -195,7 +237,9 @@ static void one_slot(struct writer *t, struct slot *s, uint64_t number)
 	if (go)
 		go_around(r, number);
 	if (go)
-		place(r, s, parts, count);
+		grow(r, sum(parts, count));
+	if (go)
+		place(r, s, number, parts, count);
 	if (go && !r->is_file) {
 		pthread_mutex_unlock(&r->lock);
 		int rc = write_slot(t, s, parts, count);
@@ -244,8 +288,14 @@ static int push(struct archive_ring *r)
 	pthread_mutex_lock(&r->lock);
 	struct slot *s = &r->slots[r->filling];
 	s->full = s->bytes.size || s->content.size;
-	if (s->full)
+	if (s->full) {
 		r->filling = (r->filling + 1) % SLOTS;
+		r->pushed++;
+		if (s->content.size && !s->is_raw) {
+			r->unsure = r->pushed;
+			r->behind = 0;
+		}
+	}
 	pthread_cond_broadcast(&r->changed);
 	while (r->slots[r->filling].full)
 		pthread_cond_wait(&r->changed, &r->lock);
@@ -260,16 +310,46 @@ int archive_ring_bytes(struct archive_ring *r, const void *data, size_t size)
 	buf_add(to, data, size);
 	if (to->failed)
 		return -ENOMEM;
+	r->behind += size;
 	return to->size >= SLOT_BYTES ? push(r) : 0;
+}
+
+bool archive_ring_at(struct archive_ring *r, uint64_t *atp)
+{
+	pthread_mutex_lock(&r->lock);
+	bool is_known = r->placed >= r->unsure;
+	*atp = r->unsure_end + r->behind;
+	pthread_mutex_unlock(&r->lock);
+	return is_known;
+}
+
+static int push_content(struct archive_ring *r, struct slot *s, bool is_raw)
+{
+	s->is_raw = is_raw;
+	r->behind += ARCHIVE_PIECE_HEAD + s->content.size;
+	return push(r);
 }
 
 int archive_ring_content(struct archive_ring *r, const void *data, size_t size,
 			 bool is_raw)
 {
 	struct slot *s = &r->slots[r->filling];
-	s->is_raw = is_raw;
-	buf_add(&s->content, data, size);
-	return s->content.failed ? -ENOMEM : push(r);
+	uint64_t at;
+	(void)archive_ring_at(r, &at);
+	if (direct_piece_make(&s->content, ARCHIVE_PIECE, at + ARCHIVE_PIECE_HEAD))
+		return -ENOMEM;
+	memcpy(s->content.data, data, size);
+	s->content.size = size;
+	return push_content(r, s, is_raw);
+}
+
+int archive_ring_piece(struct archive_ring *r, struct direct_piece *piece)
+{
+	struct slot *s = &r->slots[r->filling];
+	struct direct_piece memory = s->content;
+	s->content = *piece;
+	*piece = memory;
+	return push_content(r, s, true);
 }
 
 uint64_t archive_ring_written(const struct archive_ring *r)
@@ -291,6 +371,8 @@ int archive_ring_end(struct archive_ring *r)
 	rc = rc ? rc : r->error;
 	if (!rc && r->is_around)
 		rc = direct_end(r->fd, &r->tail, r->written);
+	if (r->grown && ftruncate(r->fd, (off_t)r->written) < 0 && !rc)
+		rc = -errno;
 	if (r->is_file) /* as if it had been written there */
 		(void)lseek(r->fd, (off_t)r->written, SEEK_SET);
 	return rc;
@@ -351,7 +433,7 @@ void archive_ring_free(struct archive_ring *r)
 	}
 	for (unsigned i = 0; i < SLOTS; i++) {
 		buf_fini(&r->slots[i].bytes);
-		buf_fini(&r->slots[i].content);
+		direct_room_fini(&r->slots[i].content.room);
 	}
 	for (unsigned i = 0; i < WRITERS; i++) {
 		ZSTD_freeCCtx(r->writers[i].pack);

@@ -107,6 +107,20 @@ int archive_write_content(struct archive_writer *w, const void *data, size_t siz
 	return rc;
 }
 
+int archive_write_piece(struct archive_writer *w, struct direct_piece *piece)
+{
+	if (piece->size <= INLINE_PIECE)
+		return archive_write_content(w, piece->data, piece->size, piece->data,
+					     piece->size);
+	w->blob_bytes += piece->size;
+	return archive_ring_piece(w->ring, piece);
+}
+
+bool archive_write_at(struct archive_writer *w, uint64_t *atp)
+{
+	return archive_ring_at(w->ring, atp);
+}
+
 int archive_write_blob_end(struct archive_writer *w)
 {
 	uint8_t end[ARCHIVE_PIECE_HEAD] = {ARCHIVE_END};

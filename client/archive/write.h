@@ -5,6 +5,7 @@
 #pragma once
 
 #include "client/archive/archive.h"
+#include "common/direct.h"
 #include "common/err.h"
 
 struct archive_writer;
@@ -22,6 +23,11 @@ int archive_write_blob(struct archive_writer *w, uint64_t type,
  * known not to compress; NULL: nobody knows. */
 int archive_write_content(struct archive_writer *w, const void *data, size_t size,
 			  const void *stored, size_t stored_size);
+/** archive_write_piece() - the same of at most ARCHIVE_PIECE bytes that are known not to compress, without a
+ * copy: their memory is the writer's from then on, and @piece is other memory, for the next. */
+int archive_write_piece(struct archive_writer *w, struct direct_piece *piece);
+/** archive_write_at() - where the next byte will be in the file. Return: is that known? */
+bool archive_write_at(struct archive_writer *w, uint64_t *atp);
 int archive_write_blob_end(struct archive_writer *w);
 int archive_write_blob_void(struct archive_writer *w);
 int archive_write_absent(struct archive_writer *w, const uint8_t digest[DIGEST_SIZE]);

@@ -2,6 +2,7 @@
  * promises, whoever keeps the bytes. A new backend is a row in backends[]: how to make
  * one, and how to spoil a blob. */
 #include "broker/store/cas_ops.h"
+#include "common/direct.h"
 #include "common/fs.h"
 #include "common/pure/buf.h"
 #include "common/pure/hex.h"
@@ -198,6 +199,63 @@ CONTRACT(a_stream_in_pieces_of_any_size_gives_the_same_blob)
 			cr_assert_eq(cas_remove(f->cas, got), 0);
 		}
 		free(data);
+	}
+}
+
+/* Reads all of it, taking each chunk's memory along where that goes. Return: chunks that stood in it as they
+ * were to stand in a file, after those that were on their way already. */
+static int read_handed_over(struct cas_get *get, const uint8_t *data, size_t size)
+{
+	struct direct_piece kept[3] = {0};
+	uint64_t place = 1000;
+	size_t at = 0;
+	int placed = 0;
+	int64_t n;
+	const void *chunk;
+	for (int i = 0; (n = cas_get_next(get, &chunk, 1 << 20)) > 0; i++) {
+		struct direct_piece *piece = &kept[i % 3];
+		uint8_t *stored = mem_alloc(1 << 20);
+		bool raw;
+		int64_t frame = cas_get_stored(get, stored, 1 << 20, &raw);
+		cr_assert_geq(frame, 0);
+		cr_assert_eq(memcmp(chunk, data + at, (size_t)n), 0);
+		if (cas_get_hand_over(get, piece)) {
+			cr_assert_eq(piece->size, (size_t)n);
+			cr_assert_eq(memcmp(piece->data, data + at, (size_t)n), 0);
+			cr_assert_geq(piece->data - piece->room.data, DIRECT_ALIGN);
+			size_t stands = (size_t)(piece->data - piece->room.data);
+			placed += i > 4 && (place + 9 - stands) % DIRECT_ALIGN == 0;
+			memset(piece->data, 0xee, piece->size);
+			cr_assert_not(cas_get_hand_over(get, piece), "it went once");
+		}
+		place += 9 + (uint64_t)(frame ? frame : n);
+		if (i == 0)
+			cas_get_place(get, place, 9);
+		at += (size_t)n;
+		free(stored);
+	}
+	cr_assert_eq(n, 0);
+	cr_assert_eq(at, size);
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++)
+		direct_room_fini(&kept[i].room);
+	return placed;
+}
+
+CONTRACT(memory_of_chunks_may_be_taken_along)
+{
+	static const size_t many[] = {1, 5000, 1 << 20, (1 << 20) + 1, 12345678};
+	for (int kind = 0; kind < 3; kind++) {
+		for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+			uint8_t *data = make(many[i], kind, i), digest[DIGEST_SIZE];
+			struct cas_get *get = NULL;
+			cr_assert_eq(cas_put(f->cas, data, many[i], NULL, digest), 0);
+			cr_assert_eq(cas_get_open(f->cas, digest, &get, NULL), 0);
+			int placed = read_handed_over(get, data, many[i]);
+			if (many[i] == 12345678 && f->folder[0])
+				cr_assert_geq(placed, 4);
+			cas_get_close(get);
+			free(data);
+		}
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -111,6 +112,113 @@ Test(archive, what_is_written_is_read_again)
 	cr_assert_eq(memcmp(archive_read_counts(r), &counts, sizeof counts), 0);
 	cr_assert_eq(archive_read_bytes(r), bytes);
 	archive_reader_free(r);
+	close(fd);
+}
+
+#define MANY                                                                             \
+	(40u                                                                             \
+	 << 20) /* so much that it goes around the cache, in a file that is made longer ahead */
+
+/* An archive of one blob, as it is in the store: pieces as they are, then one that is packed here. */
+static void write_pieces(int fd, const uint8_t *data, const uint8_t *digest,
+			 uint64_t *bytes)
+{
+	struct archive_writer *w = archive_writer_new(fd);
+	struct archive_counts counts;
+	struct direct_piece piece = {0};
+	unsigned known = 0, count = 0;
+	uint64_t at;
+	cr_assert_eq(archive_write_head(w, 1, "test"), 0);
+	cr_assert_eq(archive_write_blob(w, CONTENT_FILE, digest), 0);
+	for (size_t done = 0; done < MANY; count++) {
+		size_t part = count % 9 == 8 ? 5 + count : ARCHIVE_PIECE - count % 3;
+		part = part < MANY - done ? part : MANY - done;
+		bool is_known = archive_write_at(w, &at);
+		known += is_known;
+		if (count == 20) { /* nobody knows how it compresses */
+			cr_assert_eq(archive_write_content(w, data + done, part, NULL, 0),
+				     0);
+		} else {
+			at = is_known ? at + ARCHIVE_PIECE_HEAD : count;
+			cr_assert_eq(direct_piece_make(&piece, part, at), 0);
+			memcpy(piece.data, data + done, part);
+			cr_assert_eq(archive_write_piece(w, &piece), 0);
+		}
+		done += part;
+	}
+	cr_assert_geq(known, 20);
+	cr_assert_eq(archive_write_blob_end(w), 0);
+	cr_assert_eq(archive_write_end(w, &counts, bytes), 0);
+	cr_assert(archive_write_at(w, &at));
+	cr_assert_eq(at, *bytes);
+	cr_assert_eq(counts.bytes, MANY);
+	archive_writer_free(w);
+	direct_room_fini(&piece.room);
+}
+
+static void read_pieces(int fd, const uint8_t *digest)
+{
+	struct archive_entry entry;
+	struct err e = {0};
+	lseek(fd, 0, SEEK_SET);
+	struct archive_reader *r = archive_reader_new(read_fd, &fd, UINT64_MAX);
+	cr_assert_eq(archive_read(r, &entry, &e), 0, "%s", e.what);
+	cr_assert_arr_eq(entry.digest, digest, DIGEST_SIZE);
+	cr_assert_eq(archive_read(r, &entry, &e), 0, "%s", e.what); /* verified */
+	cr_assert_eq(entry.kind, ARCHIVE_FINISHED);
+	archive_reader_free(r);
+}
+
+Test(archive, memory_of_pieces_goes_along_and_the_file_is_as_long_as_they_are)
+{
+	uint8_t digest[DIGEST_SIZE];
+	uint64_t bytes;
+	CLEANUP_FREE uint8_t *data = make(MANY, true, digest);
+	int fd = scratch();
+	write_pieces(fd, data, digest, &bytes);
+	cr_assert_eq(bytes, (uint64_t)lseek(fd, 0, SEEK_END));
+	read_pieces(fd, digest);
+	/* One that was longer before stays so. */
+	uint8_t last = 7;
+	cr_assert_eq(pwrite(fd, &last, 1, 2 * MANY), 1);
+	lseek(fd, 0, SEEK_SET);
+	write_pieces(fd, data, digest, &bytes);
+	cr_assert_eq(lseek(fd, 0, SEEK_CUR), (off_t)bytes);
+	cr_assert_eq(lseek(fd, 0, SEEK_END), 2 * MANY + 1);
+	close(fd);
+	int ends[2];
+	cr_assert_eq(pipe(ends), 0); /* nobody reads: an error, and no more than that */
+	close(ends[0]);
+	signal(SIGPIPE, SIG_IGN);
+	struct archive_writer *w = archive_writer_new(ends[1]);
+	struct direct_piece piece = {0};
+	int rc = archive_write_blob(w, CONTENT_FILE, digest);
+	for (int i = 0; i < 20 && !rc; i++) {
+		cr_assert_eq(direct_piece_make(&piece, ARCHIVE_PIECE, 0), 0);
+		memset(piece.data, i, ARCHIVE_PIECE);
+		rc = archive_write_piece(w, &piece);
+	}
+	cr_assert_eq(rc, -EPIPE);
+	archive_writer_free(w);
+	direct_room_fini(&piece.room);
+	close(ends[1]);
+}
+
+Test(archive, a_file_that_is_given_up_is_no_longer_than_what_was_written)
+{
+	uint8_t digest[DIGEST_SIZE] = {1};
+	struct direct_piece piece = {0};
+	int fd = scratch();
+	struct archive_writer *w = archive_writer_new(fd);
+	cr_assert_eq(archive_write_blob(w, CONTENT_FILE, digest), 0);
+	for (int i = 0; i < 40; i++) {
+		cr_assert_eq(direct_piece_make(&piece, ARCHIVE_PIECE, 0), 0);
+		memset(piece.data, i, ARCHIVE_PIECE);
+		cr_assert_eq(archive_write_piece(w, &piece), 0);
+	}
+	archive_writer_free(w);
+	cr_assert_leq(lseek(fd, 0, SEEK_END), 40 * (ARCHIVE_PIECE + 9) + 100);
+	direct_room_fini(&piece.room);
 	close(fd);
 }
 

@@ -120,6 +120,66 @@ Test(direct, pieces_that_are_written_in_any_order_make_the_file)
 	free(data);
 }
 
+/* One piece of its own, the second of two; what is before it is @front bytes, then two heads. @off: how
+ * far from where it should stand. Return: was it written from where it is? */
+static bool write_own(int fd, const uint8_t *data, size_t front, const size_t heads[2],
+		      size_t size, size_t off)
+{
+	struct direct_tail before = {{0}}, after;
+	struct direct_piece piece = {0};
+	struct direct_room room;
+	size_t at = front + heads[0] + heads[1];
+	struct iovec parts[] = {{(void *)data, front},
+				{(void *)(data + front), heads[0]},
+				{(void *)(data + front + heads[0]), heads[1]},
+				{NULL, size}};
+	cr_assert_eq(direct_room_init(&room, 10000), 0);
+	cr_assert_eq(direct_piece_make(&piece, size, at + off), 0);
+	memcpy(piece.data, data + at, size);
+	parts[3].iov_base = piece.data;
+	cr_assert_eq(direct_write(fd, &before, 0, parts, 1, &room), 0);
+	direct_tail_add(&before, 0, parts, 1);
+	after = before;
+	direct_tail_add(&after, front, parts + 1, 3);
+	int rc = direct_write_piece(fd, &before, front, parts + 1, 2, &piece);
+	cr_assert(rc == 0 || rc == 1);
+	if (rc)
+		cr_assert_eq(direct_write(fd, &before, front, parts + 1, 3, &room), 0);
+	cr_assert_eq(direct_end(fd, &after, at + size), 0);
+	const uint8_t *memory = piece.room.data; /* what is large enough stays */
+	cr_assert_eq(direct_piece_make(&piece, size / 2, 3), 0);
+	cr_assert_eq(piece.room.data, memory);
+	direct_room_fini(&piece.room);
+	direct_room_fini(&room);
+	return rc == 0;
+}
+
+Test(direct, a_piece_that_stands_as_it_will_stand_is_written_from_where_it_is)
+{
+	static const struct {
+		size_t front, heads[2], size, off;
+		bool own;
+	} rows[] = {
+		{0, {0, 9}, 100000, 0, true},	    {4087, {0, 9}, 8192, 0, true},
+		{5000, {0, 9}, 100000, 0, true},    {5000, {0, 9}, 100000, 1, false},
+		{5000, {3, 9}, 20, 0, true},	    {4095, {4000, 9}, 50000, 0, true},
+		{4095, {8000, 9}, 50000, 0, false}, /* the heads have no room */
+		{8192, {0, 0}, 4096, 0, true},	    {70000, {100, 9}, 1, 4095, false},
+	};
+	uint8_t *data = make(200000);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		int fd = scratch();
+		(void)direct_switch(fd, true);
+		cr_assert_eq(write_own(fd, data, rows[i].front, rows[i].heads,
+				       rows[i].size, rows[i].off),
+			     rows[i].own, "row %zu", i);
+		check(fd, data,
+		      rows[i].front + rows[i].heads[0] + rows[i].heads[1] + rows[i].size);
+		close(fd);
+	}
+	free(data);
+}
+
 Test(direct, a_disk_that_cannot_gets_the_same_bytes_through_the_cache)
 {
 	uint8_t *data = make(500000);
