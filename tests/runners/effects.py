@@ -457,6 +457,11 @@ CHANGES = [
     ("import b, c\ndef f(): return b.d\n", {"b.py": "d = {'a': {'b': 1}}\n", "c.py": "import b\ndef upd(x): x['b'] = V\nupd(b.d)\n"}),
     ("import b, c\ndef f(): return b.d\n", {"b.py": "d = {'a': {'b': 1}}\n", "c.py": "import b\ndef upd(x): x['b'] = V\n_ = upd(b.d)\n"}),
     ("import b, c\ndef f(): return b.d\n", {"b.py": "d = {'a': {'b': 1}}\n", "c.py": "import b\nclass U:\n    def __init__(self, x): x['b'] = V\n_ = U(b.d)\n"}),
+    # by modules that only a call imports
+    ("def go():\n    import b\n    return b.g()\n_ = go()\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
+    ("def go():\n    from b import g\n    return g()\n_ = go()\ndef f(): pass\n", {"b.py": "import random\nrandom.seed(V)\ndef g(): pass\n"}),
+    ("def run(h):\n    h()\n    return h\n@run\ndef u():\n    import b\n    b.g()\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
+    ("class A:\n    def __init__(self):\n        from b import g\n        self.x = g()\na = A()\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
 ]
 
 KEEPS = [
@@ -549,4 +554,7 @@ KEEPS = [
     C+"import typing\ndef f(x: typing.Literal['Config']): pass\n",
     C+"def f(x: 'str'): return 'Config'\n", C+"def f(x: 'a b Config'): pass\n",
     C+"def f():\n    x: 'Config' = 1\n    return x\n", C+"def f(d): return d['Config']\n", C+"import typing\ndef f(x: typing.Annotated[int, 'Config']): pass\n",
+    # modules that nothing imports
+    ("def deco(h):\n    def w():\n        import b\n        return b.g()\n    return w\n@deco\ndef u(): pass\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
+    ("class A:\n    def m(self):\n        import b\n        b.g()\na = A()\nX = a.x\ndef f(): return A\n", {"b.py": "def g(): return 1\n", "c.py": "x = V\n"}),
 ]

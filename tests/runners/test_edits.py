@@ -84,6 +84,24 @@ class Tables(RunnerTest):
             with self.subTest(files, differ=differ):
                 self.assertTrue(one["ok"] and two["ok"], (one, two))
                 self.assertEqual(one["hash"] != two["hash"], differ)
+        return found
+
+    def check_shipped(self, found):
+        """What is shipped is described there as it was here, or the worker would refuse it."""
+        shipped = {}
+        for row in found:
+            if any(part["path"] == "a.py" for part in row["closure"]):  # else f is defined in another file
+                below = f"shipped{len(shipped)}"
+                for part in row["closure"]:
+                    with open(part["file"], "rb") as f:
+                        self.write({part["path"]: f.read()}, below)
+                shipped[self.path(below, "a.py:f")] = row
+        self.assertGreater(len(shipped), len(found) // 2)
+        arrived = answer("describe", "-", input="\n".join(shipped).encode())["targets"]
+        for row, there in zip(shipped.values(), arrived):
+            with self.subTest(row["target"]):
+                self.assertEqual((row["hash"], row["identity"], [part["path"] for part in row["closure"]]),
+                                 (there["hash"], there["identity"], [part["path"] for part in there["closure"]]))
 
     def test_what_an_import_does_counts_when_the_function_may_find_it_changed(self):
         rows = []
@@ -91,7 +109,7 @@ class Tables(RunnerTest):
             text, more = row if isinstance(row, tuple) else (row, {})
             files = dict(more, **{"a.py": text})
             rows.append([differ] + [{name: re.sub("V(?![a-z])", value, t) for name, t in files.items()} for value in "12"])
-        self.check(rows)
+        self.check_shipped(self.check(rows)[::2])
 
     def test_spellings_of_one_meaning_are_one_and_others_are_not(self):
         self.check([[differ] + [dict(B, **(more[0] if more else {}), **{"a.py": text}) for text in (one, two)]

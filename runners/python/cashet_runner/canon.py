@@ -409,6 +409,8 @@ class Writer:
         self.put("(import")
         for name, binding in imports(node, module):
             target = module.resolve(binding)
+            if self.at.kind == "function" and not isinstance(target, External):
+                self.at.outside = True  # it runs a module of the user's, which is shipped only if this counts
             dotted = (binding.target or ".") + ("." + binding.member if binding.member else "")
             if self.scopes and self.scopes[-1].kind == "class":  # self.NAME reads it
                 whole = target.whole if isinstance(target, Module) else target
