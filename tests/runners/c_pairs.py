@@ -38,6 +38,7 @@ NAMES = ('#define X(n) n,\nenum {\n#include "d.inc"\n};\n#undef X\n#define X(n) 
          '#include "d.inc"\n};\n#undef X\n')
 TEMPLATE = ('#define T %s\n#define N(x) x##_i\n#include "d.inc"\n#undef T\n#undef N\n'
             '#define T %s\n#define N(x) x##_f\n#include "d.inc"\n#undef T\n#undef N\n')
+TEXT = "#define TEXT(x) sizeof #x\n#define LATE(x) TEXT(x)\n"
 H = "int f(void);\nint g(void);\nextern int x;\n"
 G = '#include "h.h"\nint g(void) { return 1; }\n'
 WEAK = '#include "h.h"\n__attribute__((weak)) int f(void) { return 2; }\nint g(void) { return f(); }\n'
@@ -93,10 +94,34 @@ PAIRS = [
     beside("a header that is a template", "half_f(3) > 1", TEMPLATE % ("int", "float"), "d.inc",
            "static T N(half)(T x) { return x / %d; }\n", 2, 3),
     swap("what a template is made for", "half_f(3) > 1", TEMPLATE, ("int", "float"), ("float", "int"),
-         d_inc="static T N(half)(T x) { return x / 2; }\n"),
+         d_inc="static T N(half)(T x) { return x / 2; }\n"),    beside("data of a file that another one includes", "a[0]", 'static int a[] = {\n#include "a.inc"\n};\n', "d.inc", "%d\n", 1, 2,
+           a_inc='#include "d.inc"\n'),
+    beside("a variable that ends in a file of its own", "a[0]", 'static int a[] =\n#include "d.inc"\n', "d.inc", "{%d};\n", 1, 2),
+    swap("the order of headers of which the first one decides", "K", '%s\n', '#include "a.h"\n#include "b.h"', '#include "b.h"\n#include "a.h"',
+         a_h="#ifndef K\n#define K 1\n#endif\n", b_h="#ifndef K\n#define K 2\n#endif\n"),
+    swap("the order of headers that do not meet", "K + J", '%s\n', '#include "a.h"\n#include "b.h"', '#include "b.h"\n#include "a.h"',
+         a_h="#define K 1\n", b_h="#define J 2\n", verdict=KEEP),
+
+    # ---- texts that macros make
+    swap("blanks in a macro that becomes a text", "f()", TEXT + "#define V 1%s+1\nstatic int f(void) { return LATE(V); }\n", "", " "),
+    swap("blanks in a macro of a macro that becomes a text", "f()", TEXT + "#define W 1%s+1\n#define V W\n"
+         "static int f(void) { return LATE(V); }\n", "", " "),
+    swap("blanks in a macro whose name becomes a text", "f()", TEXT + "#define V 1%s+1\nstatic int f(void) { return TEXT(V); }\n",
+         "", " ", verdict=KEEP),
+    swap("a comment where it is a blank of a text", "f()", TEXT + "static int f(void) { return TEXT(1%s+1); }\n", "", "/**/"),
+    swap("blanks at the ends of a text", "f()", TEXT + "static int f(void) { return TEXT(%s); }\n", "1", " 1 ", verdict=KEEP),
+    swap("blanks behind a comma of a text", "f()", "#define ALL(...) sizeof #__VA_ARGS__\nstatic int f(void) { return ALL(1,%s2); }\n",
+         "", " "),
+    swap("blanks in what a macro gets that is an argument", "f()", TEXT + "#define CALL(m, x) m(x)\n"
+         "static int f(void) { return CALL(TEXT, 1%s+1); }\n", "", " "),
+
+    # ---- what the compiler defines
+    swap("code for the optimiser", "f()", "static int f(void)\n{\n#ifdef __OPTIMIZE__\n\treturn %d;\n#endif\n\treturn 3;\n}\n", 1, 2),
+    swap("code for a flag", "f()", "static int f(void)\n{\n#if __FINITE_MATH_ONLY__\n\treturn %d;\n#endif\n\treturn 3;\n}\n", 1, 2,
+         ["-ffinite-math-only"]),
 
     # ---- what nobody names
-    order("two constructors", "x", "static int x;", "__attribute__((constructor)) static void a(void) { x = 1; }",
+order("two constructors", "x", "static int x;", "__attribute__((constructor)) static void a(void) { x = 1; }",
           "__attribute__((constructor)) static void b(void) { x = 2; }"),
     swap("a constructor that only a declaration says to be one", "x", "static int x;\nstatic void a(void) "
          "__attribute__((constructor));\nstatic void a(void) { x = %d; }\n", 1, 2),

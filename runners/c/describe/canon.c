@@ -24,6 +24,8 @@ struct writer {
 	uint32_t
 		text; /* @parens outside of arguments that become a text, + 1; 0: not in such */
 	bool line_begins, armed; /* armed: the next token may open such arguments */
+	bool rest;		 /* of them, commas may be part of the text */
+	bool late;		 /* macros in them are expanded first */
 	bool closed;		 /* behind "}": the line may end here */
 };
 
@@ -44,9 +46,10 @@ static bool has_blank(const struct writer *w, const struct token *t)
 {
 	if (!w->text)
 		return true;
-	/* the ends of an argument have none */
-	if (w->parens == w->text &&
-	    (is(w->previous, '(') || is(w->previous, ',') || is(t, ')') || is(t, ',')))
+	/* the ends of an argument have none */ if (w->parens == w->text &&
+						    (is(w->previous, '(') || is(t, ')') ||
+						     (!w->rest && (is(w->previous, ',') ||
+								   is(t, ',')))))
 		return false;
 	return t->space_before;
 }
@@ -76,6 +79,26 @@ static void count_parens(struct writer *w, const struct token *t)
 	}
 }
 
+/* gets_one() - are there arguments behind this name, and a macro among them that makes texts? */
+static bool gets_one(struct unit *u, const struct token *t)
+{
+	uint32_t depth = 0;
+	if (!is(&t[1], '('))
+		return false;
+	for (t++; t->kind != C_TOKEN_END && t->kind != C_TOKEN_LINE_END; t++) {
+		depth += is(t, '(');
+		depth -= is(t, ')');
+		if (depth == 0)
+			return false;
+		struct macro *m = t->atom ? macros_get(u, t->atom) : NULL;
+		if (m)
+			macros_check(u, m);
+		if (m && m->makes_text && !is(&t[1], '('))
+			return true;
+	}
+	return false;
+}
+
 static void write_token(struct writer *w, const struct token *t)
 {
 	bool lines = w->parens == 0;
@@ -94,7 +117,13 @@ static void write_token(struct writer *w, const struct token *t)
 		struct macro *m = macros_get(w->u, t->atom);
 		if (m) {
 			macros_check(w->u, m);
-			w->armed = m->makes_text;
+			bool late = m->makes_late || gets_one(w->u, t);
+			m->in_text |= w->text && w->late;
+			w->armed = m->makes_text || late;
+			if (w->armed && !w->text) {
+				w->late = late;
+				w->rest = m->takes_rest;
+			}
 		}
 		w->fn(w->arg, t, w->previous);
 	}
@@ -143,14 +172,14 @@ static void write_tokens(struct writer *w, uint32_t file, uint32_t from, uint32_
 		if (t->kind != C_TOKEN_HASH)
 			continue;
 		uint32_t name = t[1].atom;
-		uint32_t in = name && name == w->u->d->a_include && depth > 0
-				      ? unit_included(w->u, file, t->start)
-				      : 0;
+		bool includes = name && (name == w->u->d->a_include ||
+					 name == w->u->d->a_include_next);
+		uint32_t in =
+			includes && depth > 0 ? unit_included(w->u, file, t->start) : 0;
 		if (in && w->u->files[in - 1].text) /* its lines are lines of this */
 			write_tokens(w, in - 1, 0, w->u->files[in - 1].text->count,
 				     depth - 1);
-		else if (name &&
-			 (name == w->u->d->a_pragma_line || name == w->u->d->a_include))
+		else if (includes || (name && name == w->u->d->a_pragma_line))
 			write_line(w, f->text, i);
 		else if (name && (name == w->u->d->a_define || name == w->u->d->a_undef))
 			write_event(w, &t[1]);
@@ -186,8 +215,57 @@ void canon_macro(struct unit *u, const struct macro *m, struct buf *out, canon_w
 	}
 }
 
-/* ---- sections */
+/* note_texts() - what a macro names whose blanks count is such, too. */
+static bool note_texts(const struct node *n)
+{
+	bool more = false;
+	for (size_t i = 0; i < n->ref_count; i++) {
+		const struct node *to = &n->unit->d->nodes[n->refs[i]];
+		struct macro *m = to->is_macro ? &to->unit->macros[to->number] : NULL;
+		more |= m && !m->in_text;
+		if (m)
+			m->in_text = true;
+	}
+	return more;
+}
 
+static void write_text(struct node *n, const struct macro *m)
+{
+	const struct unit *u = n->unit;
+	for (uint32_t k = m->first; k; k = u->defines[k - 1].next) {
+		const struct define *def = &u->defines[k - 1];
+		const struct text *t = u->files[def->file].text;
+		if (def->undoes)
+			continue;
+		buf_add_str(&n->own, "  text");
+		for (uint32_t i = def->hash + 3; t->tokens[i].kind != C_TOKEN_LINE_END;
+		     i++) {
+			buf_add_str(&n->own, t->tokens[i].space_before ? " " : "|");
+			buf_add(&n->own, t->tokens[i].text, t->tokens[i].size);
+		}
+		buf_add_byte(&n->own, '\n');
+	}
+}
+
+void canon_texts(struct describer *d)
+{
+	for (bool more = true; more;) {
+		more = false;
+		for (uint32_t i = 0; i < d->node_count; i++) {
+			const struct node *n = &d->nodes[i];
+			if (n->is_macro && n->unit->macros[n->number].in_text)
+				more |= note_texts(n);
+		}
+	}
+	for (uint32_t i = 0; i < d->node_count; i++) {
+		struct node *n = &d->nodes[i];
+		const struct macro *m = n->is_macro ? &n->unit->macros[n->number] : NULL;
+		if (m && m->in_text)
+			write_text(n, m);
+	}
+}
+
+/* ---- sections */
 static bool same_section(const struct node *a, const struct node *b)
 {
 	return a->start == b->start && a->is_macro == b->is_macro &&

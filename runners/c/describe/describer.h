@@ -70,6 +70,7 @@ struct declaration {
 	bool defines; /* body, members, initialiser; or a variable that is not extern */
 	bool is_external; /* other units can name it */
 	bool nested;	  /* within another declaration */
+	bool torn;	  /* it ends in the file that includes this one */
 	uint32_t file;	  /* of the unit's */
 	uint32_t start, end;
 	uint32_t statement; /* of the unit's */
@@ -101,9 +102,12 @@ struct macro {
 	bool is_flag;	      /* a flag defines it, too */
 	bool many;	 /* one of them stands in a file that is included many times */
 	bool makes_text; /* # in it, or in a macro that it names */
+	bool makes_late; /* in one that it names: of arguments whose macros are expanded */
 	bool constructs; /* attributes of that kind, in the same way */
 	bool pastes;	 /* ## in it */
-	bool checked;	 /* the three above are known */
+	bool takes_rest; /* ..., in it or in a macro that it names */
+	bool checked;	 /* the four above are known */
+	bool in_text;	 /* it is named where arguments become a text: its blanks count */
 	uint32_t node;
 };
 
@@ -313,6 +317,8 @@ void canon_statement(struct unit *u, const struct statement *s, struct buf *out,
 		     canon_word *fn, void *arg);
 void canon_macro(struct unit *u, const struct macro *m, struct buf *out, canon_word *fn,
 		 void *arg);
+/** canon_texts() - of macros that are in_text, with their blanks; behind all others. */
+void canon_texts(struct describer *d);
 /** canon_write() - d->canonical, d->sections, d->hash of the nodes; @entry: the first node's name. */
 void canon_write(struct describer *d);
 

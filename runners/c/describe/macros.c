@@ -130,6 +130,8 @@ static void check_define(struct unit *u, struct macro *m, const struct define *d
 		m->makes_text |= token->kind == C_TOKEN_MARK && token->size == 1 &&
 				 token->text[0] == '#';
 		m->pastes |= macros_is_paste(token);
+		m->takes_rest |= token->kind == C_TOKEN_MARK && token->size == 3 &&
+				 !memcmp(token->text, "...", 3);
 		if (!token->atom)
 			continue;
 		in_attribute |= token->atom == u->d->a_attribute ||
@@ -140,6 +142,8 @@ static void check_define(struct unit *u, struct macro *m, const struct define *d
 			continue;
 		macros_check(u, other);
 		m->makes_text |= other->makes_text;
+		m->makes_late |= other->makes_text;
+		m->takes_rest |= other->takes_rest;
 		m->constructs |= other->constructs;
 	}
 }
@@ -320,7 +324,7 @@ static void add_file(struct unit *u, uint32_t file, uint32_t offset, struct buf 
 			add_pragma(f->text, i, out);
 		if (name == u->d->a_include && is_tgmath(&t[2]))
 			add_pragma(f->text, i, out);
-		if (name != u->d->a_include)
+		if (name != u->d->a_include && name != u->d->a_include_next)
 			continue;
 		uint32_t in = unit_included(u, file, t->start);
 		if (in)

@@ -211,7 +211,7 @@ static void activate(struct describer *d, struct unit *u)
 	for (size_t i = 0; i < u->statement_count; i++)
 		u->statements[i].node = 0;
 	for (size_t i = 0; i < u->macro_count; i++)
-		u->macros[i].node = 0;
+		u->macros[i].node = u->macros[i].in_text = 0;
 }
 
 /* activate_sibling() - the x.c beside the x.h that a name is declared in. Return: 0 or 1. */
@@ -538,12 +538,24 @@ static void name_attributes(struct reaching *r, const struct statement *s)
 	}
 }
 
+static int fail_torn(struct reaching *r, const struct declaration *d)
+{
+	const struct token *at = &r->text->tokens[text_at(r->text, d->start)];
+	return describer_fail(r->d, "syntax", r->text->path, at->line,
+			      describer_column(r->text, at->start),
+			      "%s begins in this file and ends in the one that includes "
+			      "it: that cannot be described",
+			      r->d->nodes[r->node].name);
+}
+
 static void reach_statement(struct reaching *r, struct buf *own_text)
 {
 	const struct statement *s = &r->u->statements[r->d->nodes[r->node].number];
 	r->text = r->u->files[s->file].text;
 	for (uint32_t i = 0; i < s->declaration_count; i++) {
 		const struct declaration *d = &r->u->declarations[s->declarations + i];
+		if (d->torn)
+			r->status = fail_torn(r, d);
 		if (!d->nested)
 			clang.visitChildren(d->cursor, visit, r);
 	}
@@ -630,6 +642,7 @@ int reach(struct describer *d, struct unit *u, uint32_t statement)
 	}
 	for (uint32_t i = 0; i < d->node_count; i++)
 		order_write(d, &d->nodes[i]);
+	canon_texts(d);
 	for (size_t i = 0; i < d->active_count; i++)
 		if (d->active[i]->is_used)
 			macros_warn(d->active[i]);

@@ -15,9 +15,28 @@ static bool is_tag(enum CXCursorKind kind)
 	       kind == CXCursor_EnumDecl;
 }
 
+/* find_end() - of what begins in @file and ends in one (number + 1) that is included there: behind the # of
+ * that line. Return: whether there is such a line. */
+static bool find_end(const struct unit *u, uint32_t file, uint32_t from, uint32_t in,
+		     uint32_t *end)
+{
+	bool found = false;
+	for (int depth = 0; in && !found && depth < 200; depth++) {
+		for (size_t i = 0; i < u->inclusion_count; i++) {
+			const struct inclusion *n = &u->inclusions[i];
+			if (n->file != in || n->parent != file + 1 || n->at < from)
+				continue;
+			*end = found && *end < n->at + 1 ? *end : n->at + 1;
+			found = true;
+		}
+		in = u->files[in - 1].parent;
+	}
+	return found;
+}
+
 /* place() - where a cursor stands, as it is seen in a file. Return: whether that is one of the user's. */
 static bool place(struct unit *u, CXCursor cursor, uint32_t *file, uint32_t *start,
-		  uint32_t *end)
+		  uint32_t *end, bool *torn)
 {
 	static CXFile last;
 	static uint32_t last_number;
@@ -39,8 +58,10 @@ static bool place(struct unit *u, CXCursor cursor, uint32_t *file, uint32_t *sta
 	clang.getExpansionLocation(clang.getRangeEnd(range), &end_cx, NULL, NULL, &to);
 	*file = last_number - 1;
 	*start = from;
-	/* One that ends in another file: to where that is included is all that can be said. */
-	*end = end_cx == cx && to > from ? to : from + 1;
+	*torn = end_cx != cx;
+	*end = !*torn && to > from ? to : from + 1;
+	if (*torn && find_end(u, *file, from, unit_file_of(u, end_cx), end))
+		*torn = false;
 	return true;
 }
 
@@ -65,7 +86,7 @@ static bool defines(CXCursor cursor, enum CXCursorKind kind)
 }
 
 static void add(struct unit *u, CXCursor cursor, enum CXCursorKind kind, bool nested,
-		uint32_t file, uint32_t start, uint32_t end)
+		uint32_t file, uint32_t start, uint32_t end, bool torn)
 {
 	mem_grow(u->declarations, u->declaration_count, u->declaration_capacity);
 	u->declarations[u->declaration_count++] = (struct declaration){
@@ -78,6 +99,7 @@ static void add(struct unit *u, CXCursor cursor, enum CXCursorKind kind, bool ne
 			(kind == CXCursor_FunctionDecl || kind == CXCursor_VarDecl) &&
 			clang.getCursorLinkage(cursor) == CXLinkage_External,
 		.nested = nested,
+		.torn = torn,
 		.file = file,
 		.start = start,
 		.end = end,
@@ -91,9 +113,10 @@ static enum CXChildVisitResult visit_members(CXCursor cursor, CXCursor parent,
 	enum CXCursorKind kind = clang.getCursorKind(cursor);
 	struct unit *u = arg;
 	uint32_t file, start, end;
+	bool torn;
 	if ((is_tag(kind) || kind == CXCursor_EnumConstantDecl) &&
-	    place(u, cursor, &file, &start, &end))
-		add(u, cursor, kind, true, file, start, end);
+	    place(u, cursor, &file, &start, &end, &torn))
+		add(u, cursor, kind, true, file, start, end, torn);
 	return is_tag(kind) || kind == CXCursor_FieldDecl ? CXChildVisit_Recurse
 							  : CXChildVisit_Continue;
 }
@@ -103,11 +126,12 @@ static enum CXChildVisitResult visit(CXCursor cursor, CXCursor parent, CXClientD
 	enum CXCursorKind kind = clang.getCursorKind(cursor);
 	struct unit *u = arg;
 	uint32_t file, start, end;
+	bool torn;
 	if (kind >= CXCursor_FirstPreprocessing && kind <= CXCursor_LastPreprocessing)
 		return CXChildVisit_Continue;
-	if (!place(u, cursor, &file, &start, &end))
+	if (!place(u, cursor, &file, &start, &end, &torn))
 		return CXChildVisit_Continue;
-	add(u, cursor, kind, false, file, start, end);
+	add(u, cursor, kind, false, file, start, end, torn);
 	if (is_tag(kind))
 		clang.visitChildren(cursor, visit_members, u);
 	return CXChildVisit_Continue;
