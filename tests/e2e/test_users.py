@@ -138,18 +138,22 @@ class Full(SiteTest):
     @unittest.skipUnless(ROOT, "mounts a small tmpfs")
     def test_the_broker_s_disk_fills_up_while_a_worker_uploads(self):
         with self.small("store", "90m") as store:
-            self.site.broker()
-            self.site.worker()
-            ballast = os.path.join(store, "ballast")
-            with open(ballast, "wb") as f:
-                f.write(bytes(30 << 20))
-            ran = self.site.path("ran")
+            broker = self.site.broker()
+            worker = self.site.worker()
+            ran, go = self.site.path("ran"), self.site.path("go")
             submit = self.site.start_submit(self.site.write("b.yaml", f"""
 version: 1
 tasks:
-  t: {{run: "echo x >> {ran}; head -c 45000000 /dev/urandom > o", outputs: {{o: o}}}}
+  t:
+    run: "echo x >> {ran}; while ! test -e {go}; do sleep 0.05; done; head -c 45000000 /dev/urandom > o"
+    outputs: {{o: o}}
 """))
-            until(lambda: self.ran() and "full" in self.site.logs(), "the disk to be full")
+            until(self.ran, "the task to run")
+            ballast = os.path.join(store, "ballast")
+            with open(ballast, "wb") as f:
+                f.write(bytes(55 << 20))
+            self.site.write("go", "")
+            until(lambda: "full" in broker.text() and "no room" in worker.text(), "the disk to be full")
             os.unlink(ballast)
             task = submit.finish()["tasks"][0]
             self.assertEqual((task["status"], task["attempts"]), ("completed", 1))
