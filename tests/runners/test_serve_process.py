@@ -274,6 +274,21 @@ class Modules(ServeTest):
             self.assertIsNone(self.call(self.load("import sys\ndef f(): %s\n" % body)).error)
             self.assertEqual(self.ended(), 71)
 
+    def test_a_call_that_spoils_what_the_runner_is_made_of_spoils_no_other(self):
+        self.write({"look/train.py": "def f(): return 1\n"})
+        for n, body in enumerate(("os.putenv = None", "os.path.join = None", "builtins.OSError = ValueError",
+                                  "os._exit = os.umask = None", "sys.version_info = (2, 7)")):
+            self.write({"change%d/train.py" % n: "import builtins, os, sys\ndef f(): %s\n" % body})
+            worker = Worker()
+            try:
+                self.assertEqual(worker.call(worker.load(self.path("change%d" % n), name="f")).letter, "D", body)
+                found = worker.call(worker.load(self.path("look"), name="f"), task="another")
+                self.assertEqual(found.value, b"1", (body, found))
+            except EOFError as e:  # then a fresh one calls it
+                self.assertIn("the runner ended with 71", str(e), body)
+            finally:
+                worker.close()
+
     def test_a_source_can_have_any_entry(self):
         for path, module in [("pkg/train.py", "pkg.train"), ("pkg/__init__.py", "pkg"), ("time.py", "time"), ("os.py", "os"),
                              ("a_b.py", None)]:

@@ -219,7 +219,7 @@ class Place:
                     self.out_text = None
                 else:
                     self.put_descriptors_back()
-            except (ValueError, AttributeError):  # closed, detached
+            except (ValueError, AttributeError, TypeError):  # closed, detached, replaced
                 self.out_text = None
                 break
         try:

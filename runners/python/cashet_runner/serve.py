@@ -24,6 +24,7 @@ MALFORMED, REPLACE, CLOSED = 70, 71, 72
 WARM_MAX = 64  # sources whose modules are kept
 LINES = 1  # _IOLBF
 MALFORMED_CALL = b"\xff"
+VERSION = "%d.%d.%d" % sys.version_info[:3]
 DYNAMIC = tuple(path for path in sys.path if path.endswith("lib-dynload"))
 CoroutineType = types.CoroutineType
 copy_context, getpid = _contextvars.copy_context, os.getpid
@@ -73,6 +74,7 @@ class Server:
         self.loads, self.sources, self.warm = {}, {}, {}
         self.place = self.process = self.flush = self.installed = None
         self.seen, self.cpu = 0, cpu_clock()
+        self.begun = self.answered = False  # the function of the call under way; a call
         self.imported, self.searched = False, list(sys.path)
         self.stamps = environment.stamps(self.searched)
 
@@ -110,7 +112,7 @@ class Server:
         self.process = Process()
         os.register_at_fork(after_in_child=self.channel.close)
         self.channel.ready(json.dumps({
-            "protocol": PROTOCOL, "language": "python", "version": "%d.%d.%d" % sys.version_info[:3],
+            "protocol": PROTOCOL, "language": "python", "version": VERSION,
             "pid": os.getpid()}).encode())
 
     def load(self, data):
@@ -187,6 +189,7 @@ class Server:
         except Lost:
             place.put_back(logs)
             raise
+        self.begun, self.answered = False, True
         try:
             process.restore()
             process.finish(load.view.folder)
@@ -240,6 +243,7 @@ class Server:
 
     def apply(self, function, args, kwargs):
         """Calls it, in a context of its own."""
+        self.begun = True
         try:
             result = copy_context().run(function, *args, **kwargs)
             if result.__class__ is CoroutineType:
@@ -256,9 +260,8 @@ class Server:
 
     def resolve(self, load):
         """The function of a load; whatever its import raises."""
-        version = "%d.%d.%d" % sys.version_info[:3]
-        if load.version and version != load.version and not version.startswith(load.version + "."):
-            raise Refused("it was described for Python %s; this is %s, %s" % (load.version, version, sys.executable))
+        if load.version and VERSION != load.version and not VERSION.startswith(load.version + "."):
+            raise Refused("it was described for Python %s; this is %s, %s" % (load.version, VERSION, sys.executable))
         self.compare(load.packages)
         self.imported = True
         try:
@@ -388,6 +391,11 @@ def main(program, startup):
         return say(REPLACE, "it ends, to be replaced: %s" % e)
     except Lost as e:
         return say(CLOSED, "a call closed the runner's own descriptors: %s" % e)
+    except Exception as e:
+        if server.begun or not server.answered:
+            raise
+        # A call before has replaced something that we are made of, like a function of the standard library.
+        return say(REPLACE, "it ends, to be replaced: %s: %s" % (type(e).__name__, e))
     return 0
 
 
