@@ -116,6 +116,8 @@ static int convert_file(struct converter *v, size_t index,
 			struct spec_member *to)
 {
 	int r = convert_text(v, index, from->path, "the path of an input");
+	if (!r && !*from->path)
+		r = convert_fail(v, index, "the path of an input is empty");
 	if (r)
 		return r;
 	char *path = without_slashes(v, from->path);

@@ -273,8 +273,14 @@ int batch_ref_parse(const char *text, Cashet__BatchRef *ref, uint8_t bytes[DIGES
 			     : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10
 						      : -1;
 		if (text[i] < '0' || nibble < 0 || i >= 2 * DIGEST_SIZE) {
-			err_set(e, ERR_USAGE, "\"%s\" is not a hash: up to 64 of 0-9 a-f",
+			bool is_task = strchr(text, ':');
+			err_set(e, ERR_USAGE,
+				is_task ? "\"%s\" names a task, and no batch"
+					: "\"%s\" is not a hash: up to 64 of 0-9 a-f",
 				text);
+			err_next(e, is_task ? "without a batch the newest one is meant; "
+					      "cashet ps --all lists them"
+					    : "cashet ps --all lists batches");
 			return ERR_USAGE;
 		}
 		bytes[i / 2] |= (uint8_t)(i % 2 ? nibble : nibble << 4);

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #define NEXT_TEXT "a text is written '\"TEXT\"'"
+#define NO_FILE "\"@\" names no file"
+#define NEXT_FILE "@FILE is a file or a folder; a text is written '\"@\"'"
 #define REF "ref:"
 
 void arguments_fini(struct arguments *a)
@@ -178,6 +180,8 @@ int argument_parse(struct arguments *a, const char *text, struct cashet_arg *to)
 		return cli_usage(a->cli, "", "an argument is not UTF-8");
 	if (is_json(text))
 		return from_json(a, text, to);
+	if (!strcmp(text, "@"))
+		return cli_usage(a->cli, NEXT_FILE, NO_FILE);
 	if (*text == '@') {
 		to->type = CASHET_ARG_SOURCE;
 		to->source = (struct cashet_source){.kind = CASHET_SOURCE_FILE,
@@ -249,6 +253,11 @@ int argument_special(struct cashet *c, const char *text, struct json *j,
 	char digest[CASHET_HEX_SIZE];
 	enum cashet_content_type type = CASHET_CONTENT_NONE;
 	bool is_ref = argument_is_ref(text);
+	if (!strcmp(text, "@")) {
+		*e = (struct cashet_error){
+			.code = CASHET_USAGE, .what = NO_FILE, .next = NEXT_FILE};
+		return CASHET_USAGE;
+	}
 	int code = is_ref ? find_result(c, text + sizeof REF - 1, digest, &type, e) : 0;
 	if (code)
 		return code;

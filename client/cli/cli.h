@@ -108,8 +108,10 @@ void help_option_left(const struct option_row *row, char *out, size_t size);
 
 /* ---- how results look (show.c) ---- */
 
+/** show_cut() - @text to so many characters, and "..." if that is not all. */
+void show_cut(struct buf *out, const char *text, size_t characters);
 enum show_how {
-	SHOW_TABLE, /* doubles to 6 digits */
+	SHOW_TABLE, /* doubles to 6 digits, the beginning of long texts */
 	SHOW_FULL,
 	SHOW_CSV, /* and texts as they are */
 };

@@ -304,6 +304,8 @@ int cmd_invalidate(struct cli *cli)
 		code = parse_worker(cli, s->worker, worker);
 		filter.worker = worker;
 	}
+	if (!code && filter.func && !*filter.func)
+		code = cli_usage(cli, "", "--func takes the name of a task, not \"\"");
 	if (!code && !filter.func && !filter.tag_count && !filter.worker &&
 	    !filter.downstream)
 		code = cli_usage(

@@ -47,6 +47,8 @@ int cli_filter(struct cli *cli, struct cashet_commits_filter *filter, void **mem
 			return cli_usage(cli, "",
 					 "--tag takes KEY or KEY=VALUE, not \"%s\"",
 					 s->tags.items[i]);
+	if (s->func && !*s->func)
+		return cli_usage(cli, "", "--func takes the name of a task, not \"\"");
 	uint64_t now = clock_wall_ms(), since = 0;
 	if (s->since && num_parse_duration(s->since, &since))
 		return cli_usage(cli, "",

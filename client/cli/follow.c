@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define BAR 20
+#define BAR_LEAST 60 /* columns of a terminal that has room for it */
 #define DRAW_NS (NS_PER_S / 10)
 #define PLAIN_NS NS_PER_S
 #define DETACH_NS (10 * NS_PER_S) /* as long as a command tries to connect */
@@ -122,10 +123,10 @@ static void draw_line(struct follow *f, const struct cashet_progress *p)
 {
 	CLEANUP_BUF struct buf line = {0};
 	struct winsize size;
-	make_line(f, p, true, &line);
 	int width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col
 			    ? size.ws_col
 			    : 80;
+	make_line(f, p, width >= BAR_LEAST, &line);
 	fprintf(stderr, "\r\033[K%.*s", width - 1, buf_cstr(&line));
 	f->line_is_drawn = true;
 	fflush(stderr);

@@ -201,6 +201,21 @@ static int parse_number(const char *text, uint64_t *out)
 	return 0;
 }
 
+/* No time at all is over at once; what is 0 in settings was not given. */
+static int set_duration(const struct option_row *row, const char *typed,
+			const char *value, uint64_t *to, struct err *e)
+{
+	if (num_parse_duration(value, to)) {
+		err_set(e, ERR_USAGE,
+			"%s takes a duration such as 30s, 10m or 1h30m, not \"%s\"",
+			typed, value);
+		return -1;
+	}
+	if (!*to && row->set != OPTIONS_CALL) /* of a task: no limit */
+		*to = NS_PER_MS;
+	return 0;
+}
+
 /* @typed: "--top" or "-k". */
 static int set_value(struct settings *s, const struct option_row *row, const char *typed,
 		     const char *value, struct err *e)
@@ -226,12 +241,7 @@ static int set_value(struct settings *s, const struct option_row *row, const cha
 			typed, value);
 		return -1;
 	case OPTION_DURATION:
-		if (num_parse_duration(value, to) == 0)
-			return 0;
-		err_set(e, ERR_USAGE,
-			"%s takes a duration such as 30s, 10m or 1h30m, not \"%s\"",
-			typed, value);
-		return -1;
+		return set_duration(row, typed, value, to, e);
 	}
 	return -1;
 }

@@ -41,16 +41,7 @@ static void put_values(struct grid *g, const struct cashet_result *r)
 static void put_error(struct grid *g, const char *error)
 {
 	CLEANUP_BUF struct buf text = {0};
-	size_t at = 0;
-	for (size_t width = 0; error[at]; at++) {
-		if (((unsigned char)error[at] & 0xc0) == 0x80)
-			continue;
-		if (width++ == ERROR_WIDTH)
-			break;
-	}
-	buf_add(&text, error, at);
-	if (error[at])
-		buf_add_str(&text, "...");
+	show_cut(&text, error, ERROR_WIDTH);
 	uint32_t column = grid_column(g, GRID_AFTER, "error", INTERN_NONE);
 	g->columns[column].lazy = true;
 	grid_cell(g, column, buf_cstr(&text));

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define TEXT_MAX 60 /* characters of a text in a table */
+
 void show_double(struct buf *out, double value, bool exact)
 {
 	char text[32];
@@ -19,6 +21,20 @@ void show_double(struct buf *out, double value, bool exact)
 		buf_add_str(out, num_format_double(text, value));
 	else
 		buf_printf(out, "%.6g", value);
+}
+
+void show_cut(struct buf *out, const char *text, size_t characters)
+{
+	size_t at = 0;
+	for (size_t count = 0; text[at]; at++) {
+		if (((unsigned char)text[at] & 0xc0) == 0x80)
+			continue;
+		if (count++ == characters)
+			break;
+	}
+	buf_add(out, text, at);
+	if (text[at])
+		buf_add_str(out, "...");
 }
 
 static void show_param_double(struct buf *out, double value, bool exact)
@@ -67,6 +83,8 @@ void show_value(struct buf *out, const struct cashet_value *value, enum show_how
 		json_init(&j, out);
 		if (how != SHOW_CSV && needs_quotes(value->text))
 			json_string(&j, value->text);
+		else if (how == SHOW_TABLE)
+			show_cut(out, value->text, TEXT_MAX);
 		else
 			buf_add_str(out, value->text);
 		break;

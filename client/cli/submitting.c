@@ -228,7 +228,11 @@ int submitting_refuse_call(struct cli *cli)
 		return cli_usage(cli, next,
 				 "arguments are for functions, and %.200s names none",
 				 cli->words.items[0]);
-	if (describe_language(cli->words.items[0]))
+	CLEANUP_FREE char *file = mem_strdup(cli->words.items[0]);
+	size_t size = strlen(file);
+	if (size && file[size - 1] == ':') /* and nothing behind it */
+		file[size - 1] = '\0';
+	if (describe_language(file))
 		return cli_usage(
 			cli, next,
 			"%.200s is a source, and no batch file: say which of its "

@@ -40,11 +40,41 @@ void table_cellf(struct table *t, const char *fmt, ...)
 	table_cell(t, buf_cstr(&text));
 }
 
+/* Columns on a terminal of characters that do not take one. */
+static const struct wide {
+	uint32_t first, last;
+	uint8_t columns;
+} wides[] = {
+	{0x300, 0x36f, 0},     {0x1ab0, 0x1aff, 0},   {0x1dc0, 0x1dff, 0},
+	{0x200b, 0x200f, 0},   {0x20d0, 0x20ff, 0},   {0x1100, 0x115f, 2},
+	{0x2e80, 0x303e, 2},   {0x3041, 0x33ff, 2},   {0x3400, 0x4dbf, 2},
+	{0x4e00, 0x9fff, 2},   {0xa000, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},
+	{0xf900, 0xfaff, 2},   {0xfe00, 0xfe0f, 0},   {0xfe20, 0xfe2f, 0},
+	{0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
+	{0x1f300, 0x1f64f, 2}, {0x1f680, 0x1f6ff, 2}, {0x1f900, 0x1f9ff, 2},
+	{0x20000, 0x3fffd, 2},
+};
+
+static size_t columns_of(uint32_t character)
+{
+	for (size_t i = 0; character >= 0x300 && i < ARRAY_LEN(wides); i++)
+		if (character >= wides[i].first && character <= wides[i].last)
+			return wides[i].columns;
+	return 1;
+}
+
 size_t text_width(const char *text)
 {
 	size_t width = 0;
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
+	for (const unsigned char *at = (const unsigned char *)text; *at;) {
+		uint32_t character = *at < 0xc0	  ? *at
+				     : *at < 0xe0 ? *at & 0x1f
+				     : *at < 0xf0 ? *at & 0x0f
+						  : *at & 0x07;
+		for (at++; (*at & 0xc0) == 0x80; at++)
+			character = character << 6 | (*at & 0x3f);
+		width += columns_of(character);
+	}
 	return width;
 }
 

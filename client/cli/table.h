@@ -25,7 +25,8 @@ void table_cellf(struct table *t, const char *fmt, ...) PRINTF(2, 3);
  * and after the first row, or NULL. */
 void table_render(struct table *t, struct buf *out, bool color);
 void table_fini(struct table *t);
-/** text_width() - columns that a UTF-8 text takes on a terminal, one for each character. */
+/** text_width() - columns that a UTF-8 text takes on a terminal: one for most characters, two for East
+ * Asian ones, none for those that are put over others. */
 size_t text_width(const char *text);
 /** text_is_number() - so that it stands to the right; nothing at all is no reason against it. */
 bool text_is_number(const char *text);

@@ -327,6 +327,10 @@ class Remove(Care):
         self.assertEqual(self.site.run("rm", "0" * 64).code, 5)
         self.assertEqual(self.site.run("invalidate").code, 2)
         self.assertEqual(self.site.run("invalidate", "--func", "").code, 2)
+        done = self.site.run("invalidate", "--func", "", "--tag", "a")  # a variable that was not set
+        self.assertEqual(done.code, 2)
+        self.assertIn("--func takes the name of a task", done.err)
+        self.assertEqual(self.site.run("log", "--func", "").code, 2)
         self.assertEqual(self.site.run("invalidate", "--tag", "=x").code, 2)
         self.assertEqual(self.site.run("invalidate", "--worker", "me").code, 2)
         self.assertEqual(self.site.run("invalidate", "--downstream", "0" * 64).code, 5)

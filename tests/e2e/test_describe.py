@@ -244,7 +244,8 @@ class Calling(unittest.TestCase):
                 (["gone.py:f"], "there is no such file"),
                 (["f.py:add", "99999999999999999999"], "does not fit"),
                 (["f.py:add", "1e400"], "floats end at"),
-                (["f.py"], "say which of its functions"),
+                (["f.py"], "say which of its functions"), (["f.py:"], "say which of its functions"),
+                (["f.py:add", "@"], "names no file"),
                 (["f.py:add", "[1,"], "not valid JSON"),
                 (["f.py:add", "@gone.txt"], "gone.txt"),
                 (["f.py:add", "1", "--kw", "x"], "--kw takes NAME=VALUE"),
@@ -383,6 +384,7 @@ class Calling(unittest.TestCase):
         for argv, message in ((["f.py:square"], "--over ITEMS.jsonl is missing"),
                               (["f.py", "--over", "items.jsonl"], "names no function"),
                               (["f.py:square", "--over", "gone.jsonl"], "gone.jsonl cannot be read"),
+                              (["f.py:square", "--over", "items.jsonl", "--kw", "x=@"], "names no file"),
                               (["f.py:add", "--over", "items.jsonl", "--kw", "y"],
                                "--kw takes NAME=VALUE")):
             with self.subTest(argv=argv):

@@ -76,6 +76,10 @@ Test(options, durations_and_numbers_are_checked)
 	struct parsed p;
 	parse(&p, OPTIONS_TIMEOUT, false, ARGV("--timeout", "1h30m"));
 	cr_assert_eq(p.s.timeout_ns, 5400 * NS_PER_S);
+	parse(&p, OPTIONS_TIMEOUT, false, ARGV("--timeout", "0"));
+	cr_assert_eq(p.s.timeout_ns, NS_PER_MS, "it was given, and is over at once");
+	parse(&p, OPTIONS_CALL, false, ARGV("--timeout", "0"));
+	cr_assert_eq(p.s.task_timeout_ns, 0, "of a task: none");
 	parse(&p, OPTIONS_TIMEOUT, false, ARGV("--timeout", "soon"));
 	cr_assert_eq(p.used, -1);
 	cr_assert_not_null(strstr(p.e.what, "soon"));

@@ -37,6 +37,8 @@ Test(table, width_counts_characters)
 {
 	cr_assert_eq(text_width("abc"), 3);
 	cr_assert_eq(text_width("\xc3\xa4\xe2\x82\xac"), 2);
+	cr_assert_eq(text_width("\u65e5\u672c"), 4, "wide ones");
+	cr_assert_eq(text_width("e\u0301\U0001f600"), 3, "one of none, one of two");
 }
 
 Test(show, a_title_has_the_parameters_in_it)
@@ -98,6 +100,11 @@ Test(show, values_that_differ_look_different)
 					    "[1, 2]", "no", "a b"};
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
 		cr_expect_str_eq(text_shown(plain[i], SHOW_TABLE), plain[i]);
+	char longer[101] = "";
+	memset(longer, 'y', 100);
+	cr_expect_eq(strlen(text_shown(longer, SHOW_TABLE)), 63);
+	cr_expect_str_eq(text_shown(longer, SHOW_FULL), longer);
+	cr_expect_str_eq(text_shown(longer, SHOW_CSV), longer);
 	cr_expect_str_eq(text_shown("\"1\"", SHOW_TABLE), "\"\\\"1\\\"\"");
 	cr_expect_str_eq(text_shown("\"1\"", SHOW_CSV), "\"1\"");
 }
