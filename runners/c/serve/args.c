@@ -1,159 +1,77 @@
 /* args.c - arguments: from the bytes of the call to a tree, and what cashet/task.h reads from it. */
 #include "runners/c/serve/task.h"
 
-#include "common/format/call_args.h"
-#include "common/pure/utf8.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- reading the bytes, whose grammar is in call_args.h */
+/* ---- from what call_args.h has read; texts and keys stay where they are, until task_end() */
 
-static int read_value(struct cashet_task *t, struct cbor_reader *r,
-		      struct cashet_arg *arg, int depth);
+static int take_items(struct cashet_task *t, const struct arg *from, size_t count,
+		      const struct cashet_arg *parent, struct cashet_arg **itemsp);
 
-static struct cashet_arg *new_items(struct cashet_task *t, uint64_t count,
-				    const struct cashet_arg *parent)
+static int take_value(struct cashet_task *t, const struct arg *from,
+		      struct cashet_arg *to)
+{
+	switch (from->type) {
+	case ARG_NULL:
+		to->type = CASHET_TYPE_NULL;
+		return 0;
+	case ARG_BOOL:
+		to->type = CASHET_TYPE_BOOL;
+		to->boolean = from->boolean;
+		return 0;
+	case ARG_INT:
+		to->type = CASHET_TYPE_INT;
+		to->i = from->i;
+		return 0;
+	case ARG_FLOAT:
+		to->type = CASHET_TYPE_FLOAT;
+		to->d = from->d;
+		return 0;
+	case ARG_TEXT:
+	case ARG_BYTES:
+		to->type = from->type == ARG_TEXT ? CASHET_TYPE_TEXT : CASHET_TYPE_BYTES;
+		to->data = from->data;
+		to->size = from->size;
+		return 0;
+	case ARG_LIST:
+	case ARG_MAP:
+		to->type = from->type == ARG_LIST ? CASHET_TYPE_LIST : CASHET_TYPE_MAP;
+		to->count = from->count;
+		return take_items(t, from->items, from->count, to, &to->items);
+	case ARG_REF:
+		return blobs_arg(t, to, &from->content, NULL);
+	case ARG_FILE:
+		return blobs_arg(t, to, &from->content, from->data);
+	}
+	return 1;
+}
+
+static int take_items(struct cashet_task *t, const struct arg *from, size_t count,
+		      const struct cashet_arg *parent, struct cashet_arg **itemsp)
 {
 	struct cashet_arg *items = arena_alloc(&t->arena, count * sizeof *items);
-	for (size_t i = 0; i < count; i++)
-		items[i] =
-			(struct cashet_arg){.task = t, .parent = parent, .position = i};
-	return items;
-}
-
-/* read_members() - of a map whose head was read. */
-static int read_members(struct cashet_task *t, struct cbor_reader *r,
-			struct cashet_arg *items, uint64_t count, int depth)
-{
-	struct cbor_key key = {0};
-	for (uint64_t i = 0; i < count; i++) {
-		if (cbor_read_key(r, &key))
-			return 1;
-		items[i].key = arena_copy(&t->arena, key.text, key.size);
-		if (read_value(t, r, &items[i], depth))
+	*itemsp = items;
+	for (size_t i = 0; i < count; i++) {
+		items[i] = (struct cashet_arg){
+			.task = t, .parent = parent, .position = i, .key = from[i].name};
+		if (take_value(t, &from[i], &items[i]))
 			return 1;
 	}
 	return 0;
-}
-
-static int read_list(struct cashet_task *t, struct cbor_reader *r, struct cashet_arg *arg,
-		     uint64_t count, int depth)
-{
-	arg->type = CASHET_TYPE_LIST;
-	arg->count = count;
-	arg->items = new_items(t, count, arg);
-	for (uint64_t i = 0; i < count; i++)
-		if (read_value(t, r, &arg->items[i], depth))
-			return 1;
-	return 0;
-}
-
-static int read_map(struct cashet_task *t, struct cbor_reader *r, struct cashet_arg *arg,
-		    int depth)
-{
-	uint64_t count;
-	if (cbor_read_map(r, &count))
-		return 1;
-	arg->type = CASHET_TYPE_MAP;
-	arg->count = count;
-	arg->items = new_items(t, count, arg);
-	return read_members(t, r, arg->items, count, depth);
-}
-
-static int read_reference(struct cashet_task *t, struct cbor_reader *r,
-			  struct cashet_arg *arg, bool file)
-{
-	const char *name = NULL;
-	const uint8_t *data;
-	size_t size;
-	struct content content;
-	if (file) {
-		if (cbor_read_text(r, &name, &size))
-			return 1;
-		name = arena_copy(&t->arena, name, size);
-	}
-	if (cbor_read_bytes(r, &data, &size) || size != CONTENT_SIZE)
-		return 1;
-	memcpy(&content, data, CONTENT_SIZE);
-	return blobs_arg(t, arg, &content, name);
-}
-
-/* read_headed() - an array: its number says what it is. */
-static int read_headed(struct cashet_task *t, struct cbor_reader *r,
-		       struct cashet_arg *arg, uint64_t count, int depth)
-{
-	uint64_t what;
-	if (count == 0 || depth == 0 || cbor_read_uint(r, &what))
-		return 1;
-	if (what == 1)
-		return read_list(t, r, arg, count - 1, depth - 1);
-	if (what == 2)
-		return count != 2 || read_map(t, r, arg, depth - 1);
-	if (what == 3 || what == 4)
-		return count != what - 1 || read_reference(t, r, arg, what == 4);
-	return 1;
-}
-
-static int read_value(struct cashet_task *t, struct cbor_reader *r,
-		      struct cashet_arg *arg, int depth)
-{
-	struct cbor_item item;
-	if (cbor_read(r, &item))
-		return 1;
-	switch (item.type) {
-	case CBOR_NULL:
-		arg->type = CASHET_TYPE_NULL;
-		return 0;
-	case CBOR_BOOL:
-		arg->type = CASHET_TYPE_BOOL;
-		arg->boolean = item.boolean;
-		return 0;
-	case CBOR_UINT:
-		arg->type = CASHET_TYPE_INT;
-		arg->i = (int64_t)item.u;
-		return item.u > INT64_MAX;
-	case CBOR_NEGINT:
-		arg->type = CASHET_TYPE_INT;
-		arg->i = item.i;
-		return 0;
-	case CBOR_DOUBLE:
-		arg->type = CASHET_TYPE_FLOAT;
-		arg->d = item.d;
-		return 0;
-	case CBOR_TEXT:
-	case CBOR_BYTES:
-		arg->type = item.type == CBOR_TEXT ? CASHET_TYPE_TEXT : CASHET_TYPE_BYTES;
-		arg->data = arena_copy(&t->arena, item.data, item.size);
-		arg->size = item.size;
-		return 0;
-	case CBOR_ARRAY:
-		return read_headed(t, r, arg, item.u, depth);
-	case CBOR_MAP:
-		return 1;
-	}
-	return 1;
 }
 
 int args_read(struct cashet_task *t, const void *data, size_t size)
 {
-	struct cbor_reader r;
-	uint64_t count, scheme;
-	cbor_reader_init(&r, data, size);
-	if (cbor_read_array(&r, &count) || count != 3 || cbor_read_uint(&r, &scheme) ||
-	    scheme != 2 || cbor_read_array(&r, &count))
+	struct call_args *given = &t->given;
+	if (call_args_decode(data, size, given))
 		return 1;
-	t->positional_count = count;
-	t->positional = new_items(t, count, NULL);
-	for (uint64_t i = 0; i < count; i++)
-		if (read_value(t, &r, &t->positional[i], ARG_DEPTH_MAX + 1))
-			return 1;
-	if (cbor_read_map(&r, &count))
-		return 1;
-	t->named_count = count;
-	t->named = new_items(t, count, NULL);
-	return read_members(t, &r, t->named, count, ARG_DEPTH_MAX + 1) || !cbor_done(&r);
+	t->positional_count = given->positional_count;
+	t->named_count = given->keyword_count;
+	return take_items(t, given->positional, given->positional_count, NULL,
+			  &t->positional) ||
+	       take_items(t, given->keywords, given->keyword_count, NULL, &t->named);
 }
 
 /* ---- what goes wrong */

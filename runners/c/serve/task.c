@@ -80,6 +80,7 @@ void task_end(struct cashet_task *t)
 	t->fd = -1;
 	if (t->failed && t->file[0])
 		unlinkat(t->results, t->file, 0);
+	call_args_fini(&t->given);
 	arena_reset(&t->arena);
 }
 

@@ -5,7 +5,7 @@
  * both back, whatever the function did. */
 #pragma once
 
-#include "common/format/content.h"
+#include "common/format/call_args.h"
 #include "common/json.h"
 #include "common/task/frames.h"
 #include "runners/c/arena.h"
@@ -35,6 +35,7 @@ struct cashet_task {
 	struct cashet_info info;
 
 	/* arguments; args.c, blobs.c */
+	struct call_args given; /* what they are made of */
 	struct cashet_arg *positional, *named;
 	size_t positional_count, named_count;
 	struct task_blob *blobs;
