@@ -277,6 +277,29 @@ void exec_subscribe(struct core *core, struct execution *e, struct task *t)
 		claim_retry_exec(core, e);
 }
 
+/* Whoever leaves may have been the only one to ask for what @e waits for: it may wait behind others who do
+ * ask for that, so it moves now. Of many subscribers the last ones to stay see to it. */
+static void leave_place(struct core *core, struct execution *e, const struct task *left)
+{
+	const struct queue *q = e->queue;
+	const struct task *t = e->subs;
+	bool live = false;
+	if (q->class != task_options(core, left)->class || e->sub_count > SPONSOR_LOOK)
+		return;
+	for (uint32_t n = e->sub_count; n; n--, t = t->next) {
+		const struct batch *b = task_batch(core, t);
+		if (b->paused || b->cancelled)
+			continue;
+		if (task_options(core, t)->class == q->class)
+			return;
+		live = true;
+	}
+	if (live) {
+		queue_remove(core, e);
+		schedule_add(core, e, false);
+	}
+}
+
 void exec_unsubscribe(struct core *core, struct execution *e, struct task *t)
 {
 	assert(t->exec == e->slot && e->sub_count);
@@ -301,6 +324,8 @@ void exec_unsubscribe(struct core *core, struct execution *e, struct task *t)
 				core,
 				e); /* it lay with a paused batch, perhaps this one */
 			schedule_add(core, e, false);
+		} else if (e->queue->class) {
+			leave_place(core, e, t);
 		}
 	}
 }

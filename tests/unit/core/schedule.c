@@ -450,3 +450,30 @@ Test(schedule, equal_work_moves_to_the_request_that_fits_when_workers_come_and_g
 	cr_expect_eq(status(&d, 2, 0), CORE_RUNNING);
 	cr_expect_eq(status(&d, 1, 0), CORE_RUNNING);
 }
+
+Test(schedule, equal_work_waits_no_more_for_what_only_a_cancelled_task_asked_for)
+{
+	DRIVER(d);
+	struct plan busy = {0}, large = {0}, small = {0};
+	add_function(&busy, cpus(3000), 0);
+	add_task(&busy, 0, "running");
+	add_task(&busy, 0, "in front");
+	plan_same(&large, cpus(3000));
+	plan_same(&small, cpus(1000));
+	join(&d, 0, 4, 0);
+	submit(&d, 1, &busy);
+	submit(&d, 2, &large);
+	join(&d, 1, 1, 0);
+	submit(&d, 3, &small);
+	submit(&d, 4, &large);
+	cr_assert_eq(seen(&d, CORE_FX_GRANT), 1);
+	STEP(&d, .type = CORE_EV_CANCEL, .batch = 2, .index = ALL);
+	durable(&d);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 1, "batch 4 asks for as much");
+	STEP(&d, .type = CORE_EV_CANCEL, .batch = 4, .index = ALL);
+	durable(&d);
+	cr_assert(granted(&d, 3, 0), "and the second worker has room for so little");
+	cr_expect_eq(worker_view(&d, 1).used[0], 1000);
+	complete(&d, 3, 0);
+	cr_expect_eq(status(&d, 3, 0), CORE_COMPLETED);
+}
