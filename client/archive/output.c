@@ -61,20 +61,17 @@ static int open_temp(struct output *o, const char *folder)
 
 int output_open(struct output *o, const char *path, struct err *e)
 {
-	struct stat st;
 	if (strcmp(path, "-") == 0)
 		return open_standard(o, e);
-	o->path = strdup(path);
-	char *folder = folder_of(path);
-	int error = !o->path || !folder ? ENOMEM : 0;
-	if (!error && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+	int rc = fs_output_find(path, &o->path, &o->fd);
+	int error = -rc;
+	if (!rc && !o->path) { /* a device, a pipe, standard output by another name */
 		o->is_whole = true;
-		o->fd = open(path, O_WRONLY | O_CLOEXEC);
-		error = o->fd < 0 ? errno : 0;
-	} else if (!error) {
-		error = open_temp(o, folder);
+	} else if (!rc) {
+		char *folder = folder_of(o->path);
+		error = folder ? open_temp(o, folder) : ENOMEM;
+		free(folder);
 	}
-	free(folder);
 	o->is_open = !error;
 	return error ? cannot(e, path, "made", error) : 0;
 }

@@ -217,6 +217,17 @@ class Parts(Archives):
         self.assertGreater(out["absent"], 0)
         self.assertEqual(self.json(self.other, "import", self.archive)["commits"], 4)
 
+    def test_what_a_link_stands_for_is_written(self):
+        link = self.site.path("link")
+        self.site.write("x.archive", "old")
+        os.symlink(self.archive, link)
+        self.json(self.site, "export", link)
+        self.assertTrue(os.path.islink(link))
+        self.json(self.other, "import", self.archive, "--dry-run")
+        os.unlink(self.archive)
+        self.json(self.site, "export", link, code=1)
+        self.assertEqual(self.json(self.site, "export", self.archive)["commits"], 4)
+
     def test_a_store_that_is_not_there(self):
         self.json(self.other, "export", self.archive, code=5)
         self.assertFalse(os.path.exists(self.other.store))
