@@ -400,6 +400,11 @@ static void format_text(struct buf *out, const char *text, size_t size)
 
 static void format_digest(struct buf *out, const struct arg *a)
 {
+	static const uint8_t unknown[DIGEST_SIZE];
+	if (!memcmp(a->content.digest, unknown, DIGEST_SIZE)) { /* as it was submitted */
+		buf_add_str(out, "(result of a task)");
+		return;
+	}
 	buf_add_str(out, "(");
 	format_hex(out, a->content.digest, SHOWN_DIGEST);
 	buf_add_str(out, ")");

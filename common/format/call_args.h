@@ -70,7 +70,7 @@ bool call_args_begin(const void *data, size_t size);
 /** arg_equal() - have they the same bytes? Names are not looked at. */
 bool arg_equal(const struct arg *a, const struct arg *b);
 /** arg_format() - for people, on one line: null, true, 3, 0.5, text as JSON, [..], {..}; a reference
- * as its digest's beginning, long bytes by their size. */
+ * as its digest's beginning, if that is known, long bytes by their size. */
 void arg_format(struct buf *out, const struct arg *a);
 /** call_args_each() - all references and files, in the order of the bytes. @label: where it stands,
  * "0", "lr", "data.train", "xs[3]"; borrowed for the call. Stops at the first that is not 0.

@@ -457,11 +457,12 @@ Test(call_args, people_are_shown_them_on_one_line)
 			    text_n(ARG_BYTES, "\0\xff", 2),
 			    text_n(ARG_BYTES, "0123456789abcdefg", 17),
 			    MAP(named("k", LIST(integer(1)))), content(ARG_REF, 1, 0xab),
-			    content(ARG_FILE, 1, 0xcd));
+			    content(ARG_REF, 0, 0), content(ARG_FILE, 1, 0xcd));
 	arg_format(&out, &a);
 	cr_expect_str_eq(
 		buf_cstr(&out),
 		"[null, true, -3, 0.5, -0.0, \"a \\\"b\\\"\\n\", <00ff>, <17 bytes>, "
-		"{\"k\": [1]}, (abababababab), data.csv (cdcdcdcdcdcd)]");
+		"{\"k\": [1]}, (abababababab), (result of a task), data.csv "
+		"(cdcdcdcdcdcd)]");
 	arg_fini(&a);
 }
