@@ -462,6 +462,24 @@ CHANGES = [
     ("def go():\n    from b import g\n    return g()\n_ = go()\ndef f(): pass\n", {"b.py": "import random\nrandom.seed(V)\ndef g(): pass\n"}),
     ("def run(h):\n    h()\n    return h\n@run\ndef u():\n    import b\n    b.g()\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
     ("class A:\n    def __init__(self):\n        from b import g\n        self.x = g()\na = A()\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
+    # names, methods, subclasses and modules that only the run finds
+    "import functools\ndef g(): return 1\ndef f(): return g.__doc__, g\ndef h(): return V\n_ = functools.update_wrapper(g, h)\n",
+    "import functools\ndef g(): return 1\ndef f(): return g\ndef h(): return V\n_ = functools.wraps(h)(g)\n",
+    "from dataclasses import dataclass\nclass K:\n    x: int = 1\ndef f(): return K()\nL = dataclass(order=V > 1)(K)\n",
+    "import functools\nclass K: pass\ndef f(): return K\nL = [functools.total_ordering(K), V]\n",
+    "TYPE_CHECKING = True\nif TYPE_CHECKING:\n    x = V\ndef f(): return x\n",
+    "TYPE_CHECKING = 1\nif TYPE_CHECKING:\n    import random\n    random.seed(V)\ndef f(): return 1\n",
+    "S = []\nclass D:\n    def __set_name__(self, o, n): S.append(o)\nd = D()\ndef f(): return S\nclass A:\n    x = d\n    y = V\n",
+    "from functools import singledispatch\n@singledispatch\ndef g(x): pass\nregister = g.register\n@register(int)\ndef _(x): return V\ndef f(): return g(1)\n",
+    "class K:\n    @classmethod\n    def set(cls, v): cls.v = v\nset_ = K.set\n_ = set_(V)\ndef f(): return K.v\n",
+    "class B: pass\ndef f(): return B.__subclasses__()\nclass A(B):\n    x = V\n",
+    "class B: pass\ndef f(): return [c() for c in B.__subclasses__()]\nclass A(B): pass\nclass C(A):\n    x = V\n",
+    "class B:\n    @classmethod\n    def all(cls): return cls.__subclasses__()\ndef f(): return B.all()\nclass A(B):\n    x = V\n",
+    "def subs(c): return c.__subclasses__()\nclass B: pass\ndef f(): return subs(B)\nclass A(B):\n    x = V\n",
+    "import sys\ndef f(n): return getattr(sys.modules[__name__], n)()\ndef g(): return V\n",
+    "import sys, inspect\nme = sys.modules[__name__]\ndef f(n): return dict(inspect.getmembers(me))\ndef g(): return V\n",
+    ("import b, c\ndef f(): return b.B.__subclasses__()\n", {"b.py": "class B: pass\n", "c.py": "from b import B\nclass A(B):\n    x = V\n"}),
+    ("import b\ndef f(n): return b.find(n)\n", {"b.py": "import sys\ndef find(n): return getattr(sys.modules[__name__], n)\ndef g(): return V\n"}),
 ]
 
 KEEPS = [
@@ -557,4 +575,11 @@ KEEPS = [
     # modules that nothing imports
     ("def deco(h):\n    def w():\n        import b\n        return b.g()\n    return w\n@deco\ndef u(): pass\ndef f(): pass\n", {"b.py": "def g(): return V\n"}),
     ("class A:\n    def m(self):\n        import b\n        b.g()\na = A()\nX = a.x\ndef f(): return A\n", {"b.py": "def g(): return 1\n", "c.py": "x = V\n"}),
+    # none of those
+    "class B: pass\ndef f(): return B\nclass A(B):\n    x = V\n",
+    "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    x = V\ndef f(): return 1\n",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    x = V\ndef f(): return 1\n",
+    "class B: pass\nclass X: pass\ndef f(): return B.__subclasses__()\nclass A(X):\n    x = V\n",
+    "class D: pass\nd = D()\ndef f(): return d\nclass A:\n    x = d\n    y = V\n",
+    "def g(): return 1\nclass A:\n    run = g\n    y = V\ndef f(): return g\n",
 ]

@@ -199,13 +199,11 @@ class Writer:
                 self.kept.add(root)
         if root is not None:
             target = self.stands_for(root.id)
+            if isinstance(target, Module):
+                self.asks(names, node)
             if isinstance(target, (Module, Namespace, External)):
                 return self.dotted(root, target, names, node)
-        if "__doc__" in names:
-            self.unit.warn("docstring-used", "__doc__", "a docstring is read here, and docstrings do not "
-                           "count", node)
-        elif "__subclasses__" in names:
-            self.unit.warn("subclasses", "__subclasses__", "which subclasses exist is not followed", node)
+        self.asks(names, node)
         base = node
         while base.__class__ is ast.Attribute:
             base = base.value
@@ -213,6 +211,15 @@ class Writer:
         self.node(base)
         for name in names:
             self.put(" " + name + ")")
+
+    def asks(self, names, node):
+        """Warns about attributes that are more than what the source says."""
+        if "__doc__" in names:
+            self.unit.warn("docstring-used", "__doc__", "a docstring is read here, and docstrings do not "
+                           "count", node)
+        elif "__subclasses__" in names:
+            self.unit.warn("subclasses", "__subclasses__", "subclasses that are made while the code runs do not "
+                           "count", node)
 
     def is_module(self, root):
         return isinstance(self.stands_for(root.id), Module)
@@ -222,7 +229,20 @@ class Writer:
             deeds.stored(self, node.value)
         else:
             quoted.subscript(self, node)
+            if self.is_this_module(node):
+                self.unit.refs[self.module.whole] = self.at.refs[self.module.whole] = True
+                self.put("(item $sys.modules ")
+                self.node(node.slice)
+                return self.put(")")
         self.tagged("item", node.value, node.slice)
+
+    def is_this_module(self, node):
+        """sys.modules[__name__]"""
+        root, names = chain(node.value)
+        if root is None or getattr(node.slice, "id", None) != "__name__" or self.stands_for("__name__") is not None:
+            return False
+        target = self.stands_for(root.id)
+        return isinstance(target, External) and ".".join([target.dotted] + names) == "sys.modules"
 
     def return_(self, node):
         if node.value.__class__ is ast.Name:

@@ -209,10 +209,10 @@ class Run:
         self.stores, self.called, self.seen, self.bodies = set(), set(), {}, {}
 
 
-def run(unit_of, code, depth, calls):
+def run(unit_of, code, depth, calls, methods=()):
     """The Run of @code, of an expression. @depth: so often what its names give is called. @calls: it calls them;
-    else only methods of the objects run that it names."""
-    walk = Walk(unit_of, code.attrs, calls)
+    else only methods of the objects run that it names: special ones, those that it reads, and @methods."""
+    walk = Walk(unit_of, code.attrs.union(methods), calls)
     while True:
         size = len(walk.names) + len(walk.attrs)
         walk.found = found = Run()

@@ -21,12 +21,8 @@ from .deeds import SIDEWAYS
 from .grammar import FUNCTIONS, chain, named, walk
 from .module import Definition, External, Module, Namespace, attribute
 from .stdlib import MODULES
+from .values import aliases, is_container, is_fixed, is_mutable, is_plain, outside_base, sees_subclasses, values_of
 
-LITERALS = (ast.Constant, ast.List, ast.Dict, ast.Set, ast.Tuple, ast.ListComp, ast.DictComp, ast.SetComp)
-CONTAINERS = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
-NEVER_CHANGED = {"logging.getLogger", "re.compile", "typing.TypeVar", "collections.namedtuple",
-                 "threading.Lock", "threading.RLock", "pathlib.Path", "operator.attrgetter",
-                 "operator.itemgetter", "struct.Struct", "decimal.Decimal", "fractions.Fraction"}
 CALLING = {"map", "filter", "iter", "functools.reduce", "itertools.accumulate", "itertools.dropwhile",
            "itertools.filterfalse", "itertools.groupby", "itertools.starmap", "itertools.takewhile"}
 FUNCTION_KEYWORDS = {"key", "func", "default", "object_hook", "cls"}
@@ -138,6 +134,8 @@ class Study:
         for inner in node.body:
             self._local(inner)
             self._statement(inner)
+            if inner.__class__ is ast.Assign:
+                self._operate(inner.value, "__set_name__")
         self.local = outer
 
     def _local(self, node):
@@ -333,6 +331,8 @@ class Study:
         names = [self._resolve(n)[0] for n in walk(func) if n.__class__ in (ast.Name, ast.Attribute)]
         maker = self._resolve(func.func)[0] if func.__class__ is ast.Call else None
         kept = isinstance(maker, External) and quiet.keeping(maker.dotted)  # lru_cache()(f)
+        if kept and maker.dotted in quiet.CHANGING:
+            self._change_all(given(node))
         if any(isinstance(n, External) and not quiet.quiet(n.dotted) for n in names) or \
                 not any(isinstance(n, Definition) for n in names) and func.__class__ is not ast.Lambda and not kept:
             self.effect = True
@@ -340,12 +340,21 @@ class Study:
 
     def _handed(self, node, callee):
         """The arguments of a call of something quiet: functions may be called by it, iterators go on."""
+        if callee in quiet.CHANGING:
+            self._change_all(given(node))
         if quiet.keeping(callee):
             return
         for n, arg in enumerate(node.args):
             self._argument(arg, callee in CALLING)
         for keyword in node.keywords:
             self._argument(keyword.value, keyword.arg in FUNCTION_KEYWORDS)
+
+    def _change_all(self, expressions):
+        """Functions and classes among them get attributes: dataclass(K), update_wrapper(f, g)."""
+        for expression in expressions:
+            target, rest, root = self._resolve(expression)
+            if isinstance(target, Definition) and not rest:
+                self._touch(target)
 
     def _argument(self, value, called):
         if value.__class__ is ast.Starred:
@@ -386,12 +395,12 @@ class Study:
             self._touch(target)
             self._operate(value)
 
-    def _operate(self, value):
-        """An operator, a condition, an attribute of @value: methods of it may run."""
+    def _operate(self, value, *methods):
+        """An operator, a condition, an attribute of @value: methods of it may run, also @methods."""
         target, rest, root = self._resolve(value)
         if isinstance(target, Definition) and target.kind == "variable" and not is_plain(target) and \
                 is_mutable(target):
-            self.operations.append(value)
+            self.operations.append((value, frozenset(methods)))
 
     def _loose(self, expressions):
         """Something unknown is done with what they name."""
@@ -468,135 +477,3 @@ OPERANDS = {ast.BinOp: ("left", "right"), ast.UnaryOp: ("operand",), ast.Compare
 
 def given(node):
     return tuple(node.args) + tuple(k.value for k in node.keywords)
-
-
-def values_of(definition):
-    """The expressions that a variable stands for, of each of its statements; None where that is no assignment."""
-    found = []
-    for index in definition.indices:
-        node = definition.module.statements[index]
-        if node.__class__ in (ast.Assign, ast.AnnAssign):
-            found.append(node.value)
-        elif node.__class__ in (ast.For, ast.AsyncFor):
-            found.append(ast.copy_location(ast.Tuple([node.iter], ast.Load()), node))
-        elif node.__class__ is ast.Expr:
-            found.append(node.value)
-    return found
-
-
-def aliases(module, value, inside):
-    """The Definitions that @value may be another name of; @inside: or that may be in it."""
-    if value is None or value.__class__ is ast.Lambda:
-        return []
-    if value.__class__ is ast.IfExp:
-        return aliases(module, value.body, inside) + aliases(module, value.orelse, inside)
-    if value.__class__ is ast.BoolOp:
-        return [found for part in value.values for found in aliases(module, part, inside)]
-    if value.__class__ is ast.NamedExpr:
-        return aliases(module, value.value, inside)
-    if value.__class__ in LITERALS and not inside:
-        return []
-    found = []
-    for name in named(value):
-        target = module.meaning(name)
-        if isinstance(target, Definition):
-            found.append(target)
-    return found
-
-
-def sees_subclasses(module, base, depth=0):
-    """Whether @base is a class of the user's that is told of its subclasses, or has a metaclass."""
-    while base.__class__ is ast.Subscript:
-        base = base.value
-    found = module.meaning(base)
-    if not isinstance(found, Definition) or found.kind != "class" or depth > 20:
-        return False
-    node = found.node
-    if any(k.arg == "metaclass" for k in node.keywords) or \
-            any(getattr(n, "name", None) == "__init_subclass__" for n in node.body):
-        return True
-    if outside_base(module, base):
-        return True
-    return any(sees_subclasses(found.module, b, depth + 1) for b in node.bases)
-
-
-def outside_base(module, base, depth=0):
-    """Whether a class that @base comes from is not the user's, and may take note of its subclasses."""
-    while base.__class__ is ast.Subscript:
-        base = base.value
-    found = module.meaning(base)
-    if isinstance(found, External):
-        return not quiet.base(found.dotted, found.dotted.partition(".")[0] in MODULES)
-    if not isinstance(found, Definition) or found.kind != "class" or depth > 20:
-        return False
-    return any(outside_base(found.module, b, depth + 1) for b in found.node.bases)
-
-
-def is_plain(definition):
-    """A variable whose methods can change nothing but itself: a container, or something from outside."""
-    if definition.kind != "variable":
-        return False
-    for index in definition.indices:
-        node = definition.module.statements[index]
-        value = getattr(node, "value", None)
-        targets = getattr(node, "targets", None)
-        if targets is not None and (len(targets) != 1 or targets[0].__class__ is not ast.Name):
-            return False  # a = b = []: two names of one thing; a, b = c
-        if isinstance(value, LITERALS):
-            continue
-        if value.__class__ is not ast.Call:
-            return False
-        called = definition.module.meaning(value.func)
-        if isinstance(called, External):
-            if not quiet.contained(called.dotted):
-                return False
-        elif called is not None or value.func.__class__ is not ast.Name or \
-                value.func.id not in quiet.BUILTINS:
-            return False
-    return True
-
-
-def is_container(definition):
-    """A variable of which one may go through what is in it without a change: no iterator."""
-    for value in values_of(definition) or [None]:
-        if not isinstance(value, LITERALS) and not (value.__class__ is ast.Call and getattr(
-                value.func, "id", None) in ("list", "dict", "set", "tuple", "frozenset", "sorted", "range")):
-            return False
-    return True
-
-
-def is_mutable(definition):
-    """Whether code that has it could change it: of a class one that has containers, of a function containers as
-    defaults."""
-    module = definition.module
-    if definition.kind == "variable":
-        values = [getattr(module.statements[i], "value", None) for i in definition.indices]
-    elif definition.kind == "class":
-        values = [n.value for n in definition.node.body
-                  if n.__class__ in (ast.Assign, ast.AnnAssign) and n.value is not None]
-        if not values:
-            return False
-        return any(not is_fixed(module, value) for value in values)
-    elif definition.kind == "function":
-        args = definition.node.args
-        return any(value.__class__ in CONTAINERS for value in args.defaults + args.kw_defaults)
-    else:
-        return False
-    return any(not is_fixed(module, value) for value in values) or \
-        definition.name in module.rebound()
-
-
-def is_fixed(module, value):
-    """A value that cannot change: a constant, or what of the standard library never does."""
-    if value is None:
-        return False
-    if value.__class__ is ast.Call:
-        called = module.meaning(value.func)
-        return isinstance(called, External) and called.dotted in NEVER_CHANGED
-    if value.__class__ is ast.Tuple:
-        return all(is_fixed(module, item) for item in value.elts)
-    if value.__class__ is ast.BinOp:
-        return is_fixed(module, value.left) and is_fixed(module, value.right)
-    if value.__class__ is ast.UnaryOp:
-        return is_fixed(module, value.operand)
-    return value.__class__ in (ast.Constant, ast.Lambda)

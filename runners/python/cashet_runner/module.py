@@ -100,7 +100,7 @@ class Module:
     def _take(self, body):
         for node in body:
             if node.__class__ is ast.If:
-                if says_type_checking(node.test):
+                if says_type_checking(node.test) and not self._checks(node.test):
                     scope = Scope("function")
                     bind(scope, node.body, self)
                     self.type_only.update(scope.names)
@@ -113,6 +113,14 @@ class Module:
                 self.future |= any(a.name == "annotations" for a in node.names)
                 continue
             self.statements.append(node)
+
+    def _checks(self, test):
+        """Whether the module says itself that TYPE_CHECKING is true."""
+        return test.__class__ is ast.Name and any(
+            node.__class__ in (ast.Assign, ast.AnnAssign) and getattr(node.value, "value", None) not in (False, 0)
+            and any(getattr(target, "id", None) == test.id
+                    for target in (node.targets if node.__class__ is ast.Assign else [node.target]))
+            for node in self.source.tree.body)
 
     def _bind(self, index, node):
         scope = Scope("function")

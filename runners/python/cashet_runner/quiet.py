@@ -11,37 +11,39 @@ from .stdlib import MODULES as STANDARD
 MODULES = frozenset("""
 abc argparse array ast attr attrs base64 binascii calendar cmath collections colorsys configparser contextlib
 contextvars copy csv dataclasses datetime difflib enum fnmatch fractions functools graphlib hashlib hmac html
-inspect ipaddress itertools json keyword math numbers operator pathlib platform posixpath pydantic queue re reprlib
-secrets shlex statistics string struct sysconfig textwrap time token tokenize tomllib types typing
-typing_extensions unicodedata uuid weakref zlib zoneinfo
-click numba pytest tenacity cachetools wrapt beartype deprecated overrides mypy_extensions
+inspect ipaddress itertools json keyword math numbers operator pathlib platform posixpath pydantic queue re
+reprlib secrets shlex statistics string struct sysconfig textwrap time token tokenize tomllib types typing
+typing_extensions unicodedata uuid weakref zlib zoneinfo click numba pytest tenacity cachetools wrapt beartype
+deprecated overrides mypy_extensions
 """.split())
 LOUD = frozenset("""
-operator.call operator.delitem operator.methodcaller operator.setitem
-time.tzset contextlib.redirect_stdout contextlib.redirect_stderr contextlib.chdir csv.register_dialect
-csv.unregister_dialect csv.field_size_limit click.echo click.secho copy.replace weakref.finalize
+operator.call operator.delitem operator.methodcaller operator.setitem time.tzset contextlib.redirect_stdout
+contextlib.redirect_stderr contextlib.chdir csv.register_dialect csv.unregister_dialect csv.field_size_limit
+click.echo click.secho copy.replace weakref.finalize
 """.split()) | frozenset("operator.i" + name for name in """
 add and concat floordiv lshift matmul mod mul or pow rshift sub truediv xor""".split())
 NAMES = frozenset("""
 asyncio.Event asyncio.Lock asyncio.Queue asyncio.Semaphore concurrent.futures.ThreadPoolExecutor
-concurrent.futures.ProcessPoolExecutor ctypes.POINTER decimal.Context decimal.Decimal getpass.getuser glob.escape
-glob.glob glob.iglob importlib.metadata.version importlib.util.find_spec io.BytesIO io.StringIO io.TextIOWrapper jax.grad jax.jit jax.vmap hydra.main
-locale.getpreferredencoding logging.Formatter logging.NullHandler logging.StreamHandler logging.getLogger
-multiprocessing.cpu_count numpy.array numpy.arange numpy.asarray numpy.concatenate numpy.dot numpy.dtype numpy.empty
-numpy.exp numpy.eye numpy.finfo numpy.float16 numpy.float32 numpy.float64 numpy.full numpy.iinfo numpy.int16 numpy.int32
-numpy.int64 numpy.int8 numpy.identity numpy.linspace numpy.log numpy.logspace numpy.ones numpy.random.Generator
-numpy.random.RandomState numpy.random.default_rng numpy.sqrt numpy.stack numpy.uint16 numpy.uint32 numpy.uint64
-numpy.uint8 numpy.vectorize numpy.zeros numpy.bool_ numpy.complex64 numpy.complex128
-os.PathLike os.access os.cpu_count os.environ.get os.fspath os.fsdecode os.fsencode os.getcwd os.getenv os.getpid
+concurrent.futures.ProcessPoolExecutor ctypes.POINTER decimal.Context decimal.Decimal getpass.getuser
+glob.escape glob.glob glob.iglob importlib.metadata.version importlib.util.find_spec io.BytesIO io.StringIO
+io.TextIOWrapper jax.grad jax.jit jax.vmap hydra.main locale.getpreferredencoding logging.Formatter
+logging.NullHandler logging.StreamHandler logging.getLogger multiprocessing.cpu_count numpy.array numpy.arange
+numpy.asarray numpy.concatenate numpy.dot numpy.dtype numpy.empty numpy.exp numpy.eye numpy.finfo
+numpy.float16 numpy.float32 numpy.float64 numpy.full numpy.iinfo numpy.int16 numpy.int32 numpy.int64
+numpy.int8 numpy.identity numpy.linspace numpy.log numpy.logspace numpy.ones numpy.random.Generator
+numpy.random.RandomState numpy.random.default_rng numpy.sqrt numpy.stack numpy.uint16 numpy.uint32
+numpy.uint64 numpy.uint8 numpy.vectorize numpy.zeros numpy.bool_ numpy.complex64 numpy.complex128 os.PathLike
+os.access os.cpu_count os.environ.get os.fspath os.fsdecode os.fsencode os.getcwd os.getenv os.getpid
 os.listdir os.scandir os.stat os.uname os.urandom os.walk pandas.DataFrame pandas.Series pandas.Timestamp
 random.Random random.SystemRandom socket.gethostname sys.exc_info sys.getfilesystemencoding
-sys.getrecursionlimit sys.getsizeof sys.gettrace sys.intern tempfile.gettempdir tensorflow.function threading.Barrier threading.BoundedSemaphore
-threading.Condition threading.Event threading.Lock threading.RLock threading.Semaphore threading.Thread
-threading.Timer threading.current_thread threading.local torch.compile torch.device torch.enable_grad torch.from_numpy
-torch.inference_mode torch.jit.export torch.jit.ignore torch.jit.script torch.jit.unused torch.no_grad
-torch.ones torch.tensor torch.zeros types.SimpleNamespace urllib.parse.parse_qs
-urllib.parse.quote urllib.parse.urlencode urllib.parse.urljoin urllib.parse.urlparse urllib.parse.urlsplit
-unittest.expectedFailure unittest.skip unittest.skipIf unittest.skipUnless warnings.catch_warnings
+sys.getrecursionlimit sys.getsizeof sys.gettrace sys.intern tempfile.gettempdir tensorflow.function
+threading.Barrier threading.BoundedSemaphore threading.Condition threading.Event threading.Lock
+threading.RLock threading.Semaphore threading.Thread threading.Timer threading.current_thread threading.local
+torch.compile torch.device torch.enable_grad torch.from_numpy torch.inference_mode torch.jit.export
+torch.jit.ignore torch.jit.script torch.jit.unused torch.no_grad torch.ones torch.tensor torch.zeros
+types.SimpleNamespace urllib.parse.parse_qs urllib.parse.quote urllib.parse.urlencode urllib.parse.urljoin
+urllib.parse.urlparse urllib.parse.urlsplit unittest.expectedFailure unittest.skip unittest.skipIf
+unittest.skipUnless warnings.catch_warnings
 """.split())
 # Classes of others that take no note of their subclasses.
 BASES = ("torch.nn.", "torch.utils.data.", "torch.optim.", "torch.autograd.", "pydantic.", "lightning.",
@@ -50,10 +52,10 @@ BASES = ("torch.nn.", "torch.utils.data.", "torch.optim.", "torch.autograd.", "p
 
 BUILTINS = frozenset("""
 ArithmeticError AssertionError AttributeError BaseException Exception IndexError KeyError LookupError
-NotImplementedError OSError RuntimeError StopIteration TypeError ValueError
-abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float
-format frozenset getattr hasattr hash hex id int isinstance issubclass iter len list map max memoryview min object
-oct ord pow property range repr reversed round set slice sorted staticmethod str sum super tuple type zip
+NotImplementedError OSError RuntimeError StopIteration TypeError ValueError abs all any ascii bin bool
+bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format frozenset getattr
+hasattr hash hex id int isinstance issubclass iter len list map max memoryview min object oct ord pow property
+range repr reversed round set slice sorted staticmethod str sum super tuple type zip
 """.split())
 # Of these, what they get is only kept or looked at.
 KEEPING = frozenset("""
@@ -65,16 +67,23 @@ contextlib.contextmanager contextlib.asynccontextmanager numpy.vectorize threadi
 """.split())
 KEEPING_MODULES = frozenset("""abc argparse attr attrs beartype click contextvars dataclasses deprecated enum inspect
 logging numba overrides pydantic pytest re tenacity torch types typing typing_extensions weakref wrapt jax""".split())
+# But these change it.
+CHANGING = frozenset("""
+abc.update_abstractmethods attr.attrs attr.dataclass attr.define attr.frozen attr.mutable attr.s attrs.define
+attrs.frozen attrs.mutable dataclasses.dataclass functools.total_ordering functools.update_wrapper
+functools.wraps types.coroutine typing.final typing.no_type_check typing.runtime_checkable
+""".split())
 # Methods that change nothing, whatever it is that has them.
 METHODS = frozenset("""
 absolute as_posix astype capitalize casefold center copy count date decode difference encode endswith exists
 expanduser expandvars find findall finditer format format_map fullmatch get getter hex hexdigest digest index
-intersection is_absolute is_dir is_file isalnum isalpha isdigit isoformat issubset issuperset items join joinpath
-keys ljust lower lstrip match mean most_common partition parse read read_bytes read_text readline readlines relative_to
-replace reshape resolve rfind rjust rpartition rsplit rstrip search setter deleter split splitlines startswith strftime strip sub
-sum swapcase timestamp title tolist total_seconds translate union upper values with_name with_suffix zfill
-as_integer_ratio bit_length fromhex fromkeys from_bytes fromisoformat fromtimestamp fromordinal maketrans
-now today utcnow to_bytes toordinal cwd home glob rglob iterdir fields __getitem__ __len__ __contains__
+intersection is_absolute is_dir is_file isalnum isalpha isdigit isoformat issubset issuperset items join
+joinpath keys ljust lower lstrip match mean most_common partition parse read read_bytes read_text readline
+readlines relative_to replace reshape resolve rfind rjust rpartition rsplit rstrip search setter deleter split
+splitlines startswith strftime strip sub sum swapcase timestamp title tolist total_seconds translate union
+upper values with_name with_suffix zfill as_integer_ratio bit_length fromhex fromkeys from_bytes fromisoformat
+fromtimestamp fromordinal maketrans now today utcnow to_bytes toordinal cwd home glob rglob iterdir fields
+__getitem__ __len__ __contains__
 """.split())
 # Methods of objects that reach beyond themselves: files, threads, processes.
 REACHING = frozenset("""

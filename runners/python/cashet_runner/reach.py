@@ -8,13 +8,28 @@ import ast
 
 from . import deeds, quiet
 from .digest import sha256
-from .effects import is_mutable
 from .module import Binary, Definition, Module
 from .problems import Warning_
 from .units import code_of, unit_of, warning
+from .values import is_mutable, values_of
 
 SCHEME = "cashet-python 1"
 IMPORTS = (ast.Import, ast.ImportFrom)
+
+
+def ancestors(module, node):
+    """The classes of the user's that the class @node comes from."""
+    found, stack = {}, [(module, base) for base in node.bases]
+    while stack:
+        at, base = stack.pop()
+        while base.__class__ is ast.Subscript:
+            base = base.value
+        target = at.meaning(base)
+        if isinstance(target, Definition) and target not in found:
+            found[target] = True
+            if target.kind == "class":
+                stack += [(target.module, inner) for inner in target.node.bases]
+    return found
 
 
 class Reach:
@@ -26,6 +41,7 @@ class Reach:
         self.owner = {}  # unit to the Definition, or None: an effect
         self.units = {}  # Definition to its units
         self.effects = []
+        self.subclasses = False  # something asks a class for its subclasses: those count then
         self.modules, self.binaries, self.missing = {}, {}, []
         self._used, self._closures, self._codes, self._runs = set(), {}, {}, {}
         if isinstance(entry.module, Module):
@@ -79,6 +95,7 @@ class Reach:
         if unit in self.owner:
             return
         self.owner[unit] = owner
+        self.subclasses |= any(row.name == "subclasses" for row in unit.warnings)
         for definition in unit.refs:
             self._add(definition)
         for dotted, perhaps, node in unit.loads:
@@ -136,7 +153,8 @@ class Reach:
                 if node.__class__ in IMPORTS:
                     continue
                 study = module.study(index)
-                if study.effect:
+                if study.effect or self.subclasses and node.__class__ is ast.ClassDef and \
+                        any(self._counts(base) for base in ancestors(module, node)):
                     self._take(unit_of(module, index), None)
                     found = True
                     continue
@@ -147,7 +165,7 @@ class Reach:
                                    definition.module.whole)
                     found = True
                 elif any(self._changes(trigger, module, index) for trigger in study.triggers) or \
-                        any(self._operates(module, value) for value in study.operations) or \
+                        any(self._operates(module, *operation) for operation in study.operations) or \
                         study.own and self._calls_own(module, index, study.own):
                     self._take(unit_of(module, index), None)
                     found = True
@@ -157,11 +175,8 @@ class Reach:
         """Whether the code that statement @index of @module calls can change something that counts, or
         reaches outside."""
         expression = trigger.expression
-        called = getattr(expression, "func", expression)
-        if called.__class__ is ast.Attribute:  # a method: @dispatch.register
-            owner = trigger.module.meaning(called.value)
-            if owner in self.labels and (owner.kind != "variable" or is_mutable(owner)):
-                return True
+        if self._is_method(trigger.module, getattr(expression, "func", expression)):
+            return True
         code = self._code(trigger.module, expression)
         if self._reaches_mutable(code.refs):
             return True
@@ -180,10 +195,20 @@ class Reach:
                 any(self._reaches_mutable(body.refs) for body in found.bodies)
         return False
 
-    def _operates(self, module, value):
+    def _is_method(self, module, called, depth=0):
+        """@dispatch.register, of something that counts, also by a name of its own."""
+        if called.__class__ is ast.Attribute:
+            owner = module.meaning(called.value)
+            if isinstance(owner, Definition) and self._counts(owner):
+                return owner.kind != "variable" or is_mutable(owner)
+        target = module.meaning(called)
+        return depth < 9 and isinstance(target, Definition) and target.kind == "variable" and \
+            any(self._is_method(target.module, value, depth + 1) for value in values_of(target) if value is not None)
+
+    def _operates(self, module, value, methods):
         """Whether what an operator or an attribute of @value calls can change what counts."""
         code = self._code(module, value)
-        found = self._run(code, 1, False)
+        found = self._run(code, 1, False, methods)
         return self._changed_by(found) or found.own and any(self._counts(d) for d in code.refs)
 
     def _calls_own(self, module, index, names):
@@ -209,10 +234,11 @@ class Reach:
             found = self._codes[expression] = code_of(module, expression)
         return found
 
-    def _run(self, code, depth, calls):
-        found = self._runs.get((code, depth, calls))
+    def _run(self, code, depth, calls, methods=frozenset()):
+        key = code, depth, calls, methods
+        found = self._runs.get(key)
         if found is None:
-            found = self._runs[code, depth, calls] = deeds.run(unit_of, code, depth, calls)
+            found = self._runs[key] = deeds.run(unit_of, code, depth, calls, methods)
         return found
 
     def _closure(self, definition):
