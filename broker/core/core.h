@@ -126,6 +126,10 @@ struct core_wait_view {
 	uint64_t wanted, most;
 	uint32_t function; /* core_view_stuck(): of the task */
 };
+/** core_view_statuses() - enum core_task_status of the first tasks of a batch, @max at most.
+ * Return: how many. */
+uint32_t core_view_statuses(const struct core *core, uint64_t batch, uint8_t *statuses,
+			    uint32_t max);
 /** core_view_wait() - Return: as core_view_task(). */
 int core_view_wait(const struct core *core, uint64_t batch, uint32_t index,
 		   struct core_wait_view *view);

@@ -76,6 +76,18 @@ int core_view_task(const struct core *core, uint64_t batch, uint32_t index,
 	return 0;
 }
 
+uint32_t core_view_statuses(const struct core *core, uint64_t batch, uint8_t *statuses,
+			    uint32_t max)
+{
+	const struct batch *b = batch_find(core, batch);
+	uint32_t count = b ? b->tasks.count : 0;
+	if (count > max)
+		count = max;
+	for (uint32_t i = 0; i < count; i++)
+		statuses[i] = (uint8_t)task_status(core, batch_task(b, i));
+	return count;
+}
+
 int core_view_batch(const struct core *core, uint64_t batch, struct core_batch_view *view)
 {
 	const struct batch *b = batch_find(core, batch);

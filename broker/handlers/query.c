@@ -162,6 +162,7 @@ void job_free(void *arg)
 	free(job->live.tasks);
 	if (job->live.task) {
 		free(job->live.task->args);
+		free(job->live.task->statuses);
 		free(job->live.task->note);
 		free(job->live.task);
 	}

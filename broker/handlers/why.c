@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STATUSES_MAX (256u << 10) /* looked at in a millisecond or two */
+
 static void add_amount(struct buf *out, const char *resource, uint64_t amount)
 {
 	if (!strcmp(resource, "memory"))
@@ -103,6 +105,13 @@ static void add_task(struct broker *b, const struct batch *batch, uint32_t index
 		batch_explain_wait(b, batch, &wait, &note);
 	if (note.size)
 		task->note = mem_strdup(buf_cstr(&note));
+	if (view.status != CORE_WAITING)
+		return;
+	uint32_t count =
+		batch->task_count < STATUSES_MAX ? batch->task_count : STATUSES_MAX;
+	task->statuses = mem_alloc(count);
+	task->status_count =
+		core_view_statuses(b->core, batch->number, task->statuses, count);
 }
 
 void handle_why_query(struct broker *b, struct peer *peer, const Cashet__Envelope *e)

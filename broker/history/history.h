@@ -52,6 +52,9 @@ struct history_live_task {
 	uint8_t *args; /* resolved; NULL: not all is known. Heap */
 	size_t args_size;
 	char *note; /* what keeps it, or where it runs; NULL. Heap */
+	uint8_t *
+		statuses; /* of it that waits: of the first tasks of its batch; NULL. Heap */
+	uint32_t status_count;
 };
 
 struct history_live { /* a snapshot of what only the loop knows; all of it is optional */

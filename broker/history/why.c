@@ -189,7 +189,17 @@ static bool is_over(uint8_t status)
 	return status >= CORE_COMPLETED;
 }
 
-static void put_waits(struct history *h, struct buf *out, const struct subject *s)
+/* The ledger knows what has ended, the loop what goes on. */
+static uint8_t status_of(const struct history_live *live, const struct ends *ends,
+			 uint32_t index)
+{
+	const struct history_live_task *t = live->task;
+	return t && index < t->status_count ? t->statuses[index]
+					    : ends->items[index].status;
+}
+
+static void put_waits(struct history *h, struct buf *out, const struct subject *s,
+		      const struct history_live *live)
 {
 	struct deps deps;
 	uint64_t named = 0, left_out = 0;
@@ -200,14 +210,15 @@ static void put_waits(struct history *h, struct buf *out, const struct subject *
 		const struct dep *d = &deps.items[i];
 		for (uint32_t k = d->first; k - d->first < d->count && k < ends->count;
 		     k++) {
-			if (is_over(ends->items[k].status))
+			uint8_t status = status_of(live, ends, k);
+			if (is_over(status))
 				continue;
 			if (named == TASKS_MAX) {
 				left_out++;
 				continue;
 			}
 			named++;
-			put_task(h, out, s, k, ends->items[k].status);
+			put_task(h, out, s, k, status);
 		}
 	}
 	pb_uint(out, 7, left_out);
@@ -332,7 +343,7 @@ int history_why(struct history *h, const Cashet__Envelope *question,
 		if (query->against)
 			rc = compare_with(h, query, &s, out, e);
 		else if (verdict == CASHET__WHY_REPLY__VERDICT__WAITING)
-			put_waits(h, out, &s);
+			put_waits(h, out, &s, live);
 		else if (verdict == CASHET__WHY_REPLY__VERDICT__SKIPPED)
 			put_chain(h, out, &s);
 		else if (verdict != CASHET__WHY_REPLY__VERDICT__HIT &&

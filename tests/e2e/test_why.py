@@ -305,7 +305,7 @@ tasks:
 version: 1
 tasks:
   a: {{run: "while [ ! -e {self.site.path('go')} ]; do sleep 0.05; done"}}
-  b: {{run: [cat, "${{inputs.x}}"], inputs: {{x: {{ref: a}}}}}}
+  b: {{run: [cat, "${{inputs.x}}"], inputs: {{x: {{ref: a}}}}, needs: [c]}}
   c: {{run: [echo, c], resources: {{cpus: 1000}}}}
 """)
         done = self.site.run(file, "--detach", "--json", program="cashet-submit")
@@ -313,8 +313,8 @@ tasks:
         until(lambda: self.why(f"{batch}:0")["verdict"] == "running", "the first task to run")
         self.assertIn("on local", self.why(f"{batch}:0")["note"])
         waiting = self.why(f"{batch}:1")
-        self.assertEqual((waiting["verdict"], [t["name"] for t in waiting["tasks"]]),
-                         ("waiting", ["a"]))
+        self.assertEqual((waiting["verdict"], [(t["name"], t["status"]) for t in waiting["tasks"]]),
+                         ("waiting", [("a", "running"), ("c", "ready")]))
         ready = self.why(f"{batch}:2")
         self.assertEqual((ready["verdict"], ready["reason"]), ("ready", "first"))
         self.assertIn("cpus 1000", ready["note"])
