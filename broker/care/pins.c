@@ -6,15 +6,14 @@
 #include "common/names.h"
 #include "common/pure/hex.h"
 
-/* A name must not look like the beginning of a hash. */
+/* A name must not look like the beginning of a hash, nor like an option. */
 static int check_name(const char *name, struct err *e)
 {
 	size_t digits = strspn(name, "0123456789abcdefABCDEF");
-	if (!names_valid(name, true)) {
+	if (!names_valid(name, true) || *name == '-') {
 		err_set(e, ERR_USAGE,
-			"a pin's name has 1 to 128 letters, digits, _ and -, and dots "
-			"but for the "
-			"first");
+			"a pin's name has 1 to 128 letters, digits, _, - and dots, the "
+			"last two not as the first");
 		return ERR_USAGE;
 	}
 	if (digits >= 4 && !name[digits]) {
@@ -52,10 +51,8 @@ static int pin(struct broker *b, const Cashet__PinRequest *p, struct err *e)
 	uint8_t hash[DIGEST_SIZE], before[DIGEST_SIZE];
 	struct commit c;
 	uint64_t seq;
-	int rc = check_name(p->name, e);
-	if (!rc && p->unpin) {
-		rc = ledger_find_pin(b->reader, p->name, hash);
-		if (rc) {
+	if (p->unpin) {
+		if (ledger_find_pin(b->reader, p->name, hash)) {
 			err_set(e, ERR_NOT_FOUND, "there is no pin called %s", p->name);
 			err_next(e, "cashet pins lists them");
 			return ERR_NOT_FOUND;
@@ -64,6 +61,7 @@ static int pin(struct broker *b, const Cashet__PinRequest *p, struct err *e)
 		log_info("unpinned", "name=%s", p->name);
 		return 0;
 	}
+	int rc = check_name(p->name, e);
 	if (!rc && !p->target)
 		rc = err_set(e, ERR_USAGE, "no commit is named");
 	if (!rc)

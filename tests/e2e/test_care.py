@@ -395,9 +395,10 @@ class Pins(Care):
         self.start()
         result = self.site.submit(self.chain())
         commit = self.commits(result)[0]
-        for bad in ("", "abcd", "BEEF12", "a b", ".x", "x" * 129, "ä"):
+        for bad in ("", "abcd", "BEEF12", "a b", ".x", "-x", "--", "x" * 129, "ä"):
             self.assertEqual(self.site.run("pin", commit, "--name", bad).code, 2, bad)
         self.assertEqual(self.site.run("pin", commit).code, 2)
+        self.assertIn("no pin called", self.site.run("unpin", commit).err)
         for good in ("abc", "v1.2", "x" * 128, "beef-12"):
             self.assertEqual(self.site.run("pin", commit, "--name", good).code, 0, good)
         self.assertEqual(self.site.run("pin", commit, "--name", "abc").code, 0, "again")
