@@ -51,6 +51,10 @@ class Values(ServeTest):
             found = self.call(load, n)
             self.assertEqual((found.letter, found.kind), ("D", PICKLE), found)
 
+    def test_json_is_as_deep_as_all_can_read_it(self):
+        load = self.load("def f(n):\n    deep = 1\n    for i in range(n): deep = [deep] if i % 2 else {'x': deep}\n    return deep\n")
+        self.assertEqual([self.call(load, n).kind for n in (0, 1, 63, 64, 65, 100)], [JSON] * 4 + [PICKLE] * 2)
+
     def test_what_cannot_be_bytes_is_an_error_that_says_so(self):
         for text, words in [("(x for x in 'ab')", "generator"), ("lambda: 1", "pickled"), ("open('/dev/null')", "pickled"),
                             ("__import__('threading').Lock()", "pickled")]:

@@ -11,7 +11,7 @@ except ImportError:
     from pickle import dumps, loads
 
 INT_MIN, INT_MAX = -(1 << 63), (1 << 63) - 1
-DEPTH_MAX = 100
+DEPTH_MAX = 64  # as deep as every reader of JSON goes, also that of C functions: JSON_DEPTH_MAX
 PROTOCOL = 4
 BYTES = (bytes, bytearray, memoryview)
 PLAIN = {bool, type(None)}
