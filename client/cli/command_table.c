@@ -44,7 +44,9 @@ const struct command command_table[] = {
 			"call a function for each line of a file, and print the results",
 		.help = "Each line is JSON: a list is the arguments by position, a map "
 			"those "
-			"by name, anything else the only one. --kw adds the same to all. "
+			"by name, anything else the only one; or it is @FILE or "
+			"ref:COMMIT, as an "
+			"ARG of submit. --kw adds the same to all. "
 			"Results come in the order of the lines: JSON as it is, others "
 			"as "
 			"{\"commit\", \"size\"}, failures as {\"error\", \"status\", "

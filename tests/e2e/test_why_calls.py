@@ -253,6 +253,32 @@ class Told(CallsTest):
                          .json["problems"], 0)
 
 
+class Scripts(CallsTest):
+    def test_a_script_is_compared_with_the_one_of_its_name(self):
+        self.site.write("lib.py", "N = 4\n\n\ndef f():\n    return N\n")
+        self.site.write("main.py", "import lib\nprint(lib.f())\n")
+        batch = self.site.submit(self.site.write("b.yaml", """
+version: 1
+tasks:
+  both: {run: [python3, main.py], code: [main.py, lib.py]}
+  bare: {run: "true"}
+"""))["batch"]
+        both, bare = f"{batch}:0", f"{batch}:1"
+        self.assertTrue(self.ok("describe", "main.py", "--against", both, "--json").json["same"])
+        self.site.write("lib.py", "# a comment\nN = 5\n\n\ndef f():\n    return N\n")
+        text = self.ok("describe", "main.py", "--against", both).out
+        self.assertRegex(text, r"\ADIFFERS  main.py [0-9a-f]{8} from main.py [0-9a-f]{8} of ")
+        self.assertIn("  function  lib.py:N  line 2 changed\n", text)
+        self.assertFalse(self.ok("describe", "lib.py", "--against", both, "--json").json["same"])
+        for argv, message in ((["main.py", "--against", bare], "without code that counts"),
+                              (["lib.py:f", "--against", both], "not of a function"),
+                              (["model.py", "--against", both], "none of them called model.py")):
+            self.site.write("model.py", MODEL)
+            done = self.site.run("describe", *argv)
+            self.assertEqual(done.code, 2, done.err)
+            self.assertIn(message, done.err)
+
+
 class Kept(CallsTest):
     def test_a_waiting_task_needs_the_files_of_its_source(self):
         self.site.broker()
