@@ -25,6 +25,9 @@ struct converter {
 /** convert_task() - all of it checked. Return: 0, ERR_USAGE, ERR_FAILED in v->e. */
 int convert_task(struct converter *v, size_t index, struct spec_task *to);
 
+/** convert_arrays() - the task's arrays are there; nothing may read them before. Return: 0, ERR_USAGE. */
+int convert_arrays(struct converter *v, size_t index);
+
 /* The parts, as far as they are in files of their own. */
 /** convert_want_call() - tell the describer which function the task at @index calls. */
 int convert_want_call(struct converter *v, size_t index);

@@ -34,7 +34,9 @@ static int learn(struct converter *v)
 		const struct cashet_task *t = &v->tasks[i];
 		struct spec_task outputs = {0};
 		arena_reset(&v->arena);
-		int r = t->name ? convert_name(v, i, t->name, "a task") : 0;
+		int r = convert_arrays(v, i);
+		if (!r && t->name)
+			r = convert_name(v, i, t->name, "a task");
 		if (!r)
 			r = convert_pairs(v, i, t->outputs, t->output_count, "outputs",
 					  &outputs.outputs);
@@ -188,6 +190,9 @@ static int check_batch(struct converter *v)
 	if (!v->count || v->count >= UINT32_MAX)
 		return err_set(v->e, ERR_USAGE, "a batch has 1 to %u tasks, not %zu",
 			       UINT32_MAX - 1, v->count);
+	if (!v->tasks || (o->tag_count && !o->tags))
+		return err_set(v->e, ERR_USAGE,
+			       "the tasks or tags of the batch are NULL");
 	if (o->name && !utf8_valid(o->name, strlen(o->name)))
 		return err_set(v->e, ERR_USAGE, "the batch's name is not UTF-8");
 	for (size_t i = 0; i < o->tag_count; i++)

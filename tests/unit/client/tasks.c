@@ -217,6 +217,16 @@ Test(tasks, bad_ones_are_refused_and_nothing_is_sent)
 						  .path = "gone.txt"},
 					  digest = {.kind = CASHET_SOURCE_BLOB,
 						    .digest = "12"};
+	static const struct cashet_input no_sources = {.name = "i", .source_count = 1};
+	static const struct cashet_arg no_items[] = {{.type = CASHET_ARG_NULL},
+						     {.type = CASHET_ARG_LIST,
+						      .count = 1}},
+				       no_bytes = {.name = "k",
+						   .type = CASHET_ARG_BYTES,
+						   .count = 1};
+	const struct cashet_arg endless[] = {
+		{.type = CASHET_ARG_LIST, .count = 2, .items = endless},
+		{.type = CASHET_ARG_LIST, .count = 2, .items = endless}};
 	const struct cashet_input inputs[] = {
 		{.name = "i", .sources = &self, .source_count = 1},
 		{.name = "i", .sources = &far, .source_count = 1},
@@ -263,6 +273,20 @@ Test(tasks, bad_ones_are_refused_and_nothing_is_sent)
 		 "i/j"},
 		{{.argv = plain, .argc = 1, .inputs = &inputs[6], .input_count = 1},
 		 "no source"},
+		{{.argv = plain, .argc = 1, .params = NULL, .param_count = 3},
+		 "params is NULL, and its count 3"},
+		{{.argc = 2}, "argv is NULL"},
+		{{.argv = plain, .argc = 1, .outputs = NULL, .output_count = 1},
+		 "outputs is NULL"},
+		{{.argv = plain, .argc = 1, .code_count = 1}, "code is NULL"},
+		{{.argv = plain, .argc = 1, .inputs = &no_sources, .input_count = 1},
+		 "sources of an input are NULL"},
+		{{.call = "f.py:f", .args = no_items, .arg_count = 2},
+		 "items of an argument are NULL"},
+		{{.call = "f.py:f", .kwargs = &no_bytes, .kwarg_count = 1},
+		 "bytes of an argument are NULL"},
+		{{.call = "f.py:f", .args = endless, .arg_count = 1},
+		 "inside each other"},
 		{{.name = "a b", .argv = plain, .argc = 1}, "a b"},
 		{{.argv = plain, .argc = 1, .salt = "\xff"}, "UTF-8"},
 		{{.argv = plain, .argc = 1, .retries = 2000000000}, "retries"},
