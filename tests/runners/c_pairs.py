@@ -39,6 +39,7 @@ NAMES = ('#define X(n) n,\nenum {\n#include "d.inc"\n};\n#undef X\n#define X(n) 
 TEMPLATE = ('#define T %s\n#define N(x) x##_i\n#include "d.inc"\n#undef T\n#undef N\n'
             '#define T %s\n#define N(x) x##_f\n#include "d.inc"\n#undef T\n#undef N\n')
 TEXT = "#define TEXT(x) sizeof #x\n#define LATE(x) TEXT(x)\n"
+ASSERT = '#include <assert.h>\n#include "h.h"\n'
 H = "int f(void);\nint g(void);\nextern int x;\n"
 G = '#include "h.h"\nint g(void) { return 1; }\n'
 WEAK = '#include "h.h"\n__attribute__((weak)) int f(void) { return 2; }\nint g(void) { return f(); }\n'
@@ -101,6 +102,11 @@ PAIRS = [
          a_h="#ifndef K\n#define K 1\n#endif\n", b_h="#ifndef K\n#define K 2\n#endif\n"),
     swap("the order of headers that do not meet", "K + J", '%s\n', '#include "a.h"\n#include "b.h"', '#include "b.h"\n#include "a.h"',
          a_h="#define K 1\n", b_h="#define J 2\n", verdict=KEEP),
+
+    (CHANGE, "asserts are off in another source", {"h.h": H, "h.c": ASSERT + "int g(void) { assert(0); return 1; }\n",
+     "train.c": program("g() + s()", "#define NDEBUG\n" + ASSERT + "static int s(void) { assert(0); return 1; }\n")},
+     {"h.h": H, "h.c": "#define NDEBUG\n" + ASSERT + "int g(void) { assert(0); return 1; }\n",
+      "train.c": program("g() + s()", ASSERT + "static int s(void) { assert(0); return 1; }\n")}, ()),
 
     # ---- texts that macros make
     swap("blanks in a macro that becomes a text", "f()", TEXT + "#define V 1%s+1\nstatic int f(void) { return LATE(V); }\n", "", " "),

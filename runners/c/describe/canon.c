@@ -333,6 +333,41 @@ static void write_uses(struct describer *d, uint32_t section, uint32_t *seen)
 		buf_add_byte(&d->canonical, '\n');
 }
 
+/* title_of() - what is reached first of what stands in the unit's own file. */
+static const char *title_of(const struct describer *d, const struct unit *u)
+{
+	for (size_t i = 0; i < d->node_count; i++) {
+		const struct node *n = &d->nodes[i];
+		if (n->unit == u && !n->is_macro && u->statements[n->number].file == 0)
+			return n->name;
+	}
+	return "";
+}
+
+static bool has_section(const struct describer *d, const struct unit *u, uint32_t section)
+{
+	for (size_t i = 0; i < d->node_count; i++)
+		if (d->nodes[i].unit == u && d->nodes[i].section == section)
+			return true;
+	return false;
+}
+
+/* write_units() - whose headers of the system's read this macro, if neither all sources have it, nor the
+ * entry's alone. */
+static void write_units(struct describer *d, uint32_t section)
+{
+	size_t used = 0, having = 0;
+	for (size_t i = 0; i < d->active_count; i++) {
+		used += d->active[i]->is_used;
+		having += d->active[i]->is_used && has_section(d, d->active[i], section);
+	}
+	if (having == used || (having == 1 && has_section(d, d->active[0], section)))
+		return;
+	for (size_t i = 0; i < d->active_count; i++)
+		if (d->active[i]->is_used && has_section(d, d->active[i], section))
+			buf_printf(&d->canonical, "  of %s\n", title_of(d, d->active[i]));
+}
+
 void canon_write(struct describer *d)
 {
 	buf_reset(&d->canonical);
@@ -346,6 +381,8 @@ void canon_write(struct describer *d)
 		size_t from = d->canonical.size;
 		buf_printf(&d->canonical, "%s %s\n", node->kind, s->label);
 		buf_add(&d->canonical, node->own.data, node->own.size);
+		if (node->is_macro && node->unit->macros[node->number].is_effect)
+			write_units(d, i);
 		write_uses(d, i, seen);
 		sha256_digest(d->canonical.data + from, d->canonical.size - from,
 			      s->digest);
