@@ -108,6 +108,10 @@ PAIRS = [
      {"h.h": H, "h.c": "#define NDEBUG\n" + ASSERT + "int g(void) { assert(0); return 1; }\n",
       "train.c": program("g() + s()", ASSERT + "static int s(void) { assert(0); return 1; }\n")}, ()),
 
+    # ---- what only another declaration says
+    swap("the size of an array", "sizeof a", "extern int a[%d];\nint a[];\n", 3, 4),
+    swap("the prototype of an old definition", "f(3.7)", "static int f(%s);\nstatic int f(x) int x; { return x; }\n", "int", ""),
+
     # ---- texts that macros make
     swap("blanks in a macro that becomes a text", "f()", TEXT + "#define V 1%s+1\nstatic int f(void) { return LATE(V); }\n", "", " "),
     swap("blanks in a macro of a macro that becomes a text", "f()", TEXT + "#define W 1%s+1\n#define V W\n"

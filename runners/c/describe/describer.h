@@ -83,6 +83,7 @@ struct statement {
 	uint32_t declarations, declaration_count; /* in the unit's order */
 	bool is_effect; /* counts whoever reaches it: a constructor, asm */
 	bool has_attributes;
+	bool is_open; /* other declarations say more of it: int a[]; int f(x) int x; {...} */
 	bool is_alias; /* an attribute names what it is in a string, or lets it be undefined */
 	uint32_t order; /* where it begins (order.c); 0: in many places */
 	uint32_t node;	/* 1 + number; 0: not reached */

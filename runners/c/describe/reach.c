@@ -281,18 +281,19 @@ static int refer_name(struct reaching *r, enum name_space space, uint32_t atom,
 {
 	uint32_t list[CHAIN_MAX];
 	size_t count = chain(r->u, space, atom, list);
-	bool defined = false, object = count > 0;
+	bool defined = false, object = count > 0, open = false;
 	for (size_t i = 0; i < count; i++) {
 		const struct declaration *d = &r->u->declarations[list[i]];
 		defined |= d->defines;
 		object &= is_object(d);
+		open |= d->defines && r->u->statements[d->statement].is_open;
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct declaration *d = &r->u->declarations[list[i]];
 		/* A declaration beside a definition says nothing but attributes; an opaque
 		 * struct is its name. */
 		if (d->defines ||
-		    (object && r->u->statements[d->statement].has_attributes))
+		    (object && (open || r->u->statements[d->statement].has_attributes)))
 			refer(r, r->u, false, d->statement);
 	}
 	return object && !defined ? refer_undefined(r, list, count, must) : 0;

@@ -183,7 +183,7 @@ static void note_words(struct unit *u, struct statement *s)
 {
 	const struct describer *d = u->d;
 	const struct unit_file *f = &u->files[s->file];
-	bool first = true, has_body = false;
+	bool first = true, has_body = false, has_value = false;
 	for (uint32_t i = s->first; i < s->last; i++) {
 		const struct token *t = &f->text->tokens[i];
 		if (!is_code(f, i))
@@ -192,7 +192,11 @@ static void note_words(struct unit *u, struct statement *s)
 		if (a &&
 		    (a == d->a_attribute || a == d->a_attribute2 || a == d->a_pragma))
 			s->has_attributes = true;
+		has_value |= is_mark(t, '=');
 		has_body |= is_mark(t, '{');
+		s->is_open |= is_mark(t, ';') && i + 1 < s->last && !has_body;
+		s->is_open |= is_mark(t, ']') && i > s->first &&
+			      is_mark(&f->text->tokens[i - 1], '[') && !has_value;
 		if (a && (a == d->a_asm || a == d->a_asm2 || a == d->a_asm3)) {
 			s->is_effect |= first;
 			s->is_alias |= !first && !has_body; /* int f(void) asm("g"); */
@@ -208,8 +212,8 @@ static void note_words(struct unit *u, struct statement *s)
 		}
 		first = false;
 	}
+	s->is_open &= !has_value;
 }
-
 static bool is_alias(const char *word)
 {
 	static const char *const words[] = {"alias",	 "__alias__",  "ifunc",
