@@ -163,7 +163,7 @@ static int read_unicode(struct json_reader *r, const uint8_t **atp, struct buf *
 	uint32_t c, low;
 	if (read_hex4(at, r->end, &c))
 		return fail_at(r, at - 2, "\\u needs four hexadecimal digits");
-	if (c == 0)
+	if (c == 0 && !r->takes_nul)
 		return fail_at(r, at - 2, "\\u0000 is not allowed in strings");
 	if (c >= 0xdc00 && c < 0xe000)
 		return fail_at(r, at - 2, "half of a surrogate pair");
@@ -278,7 +278,8 @@ static int slow_double(struct json_reader *r, const uint8_t *start,
 	snprintf(text + n, 32, "e%ld", exponent - fraction);
 	*value = strtod(text, NULL);
 	if (isinf(*value))
-		return fail_at(r, start, "the number does not fit: floats end at 1.8e308");
+		return fail_at(r, start,
+			       "the number does not fit: floats end at 1.8e308");
 	return 0;
 }
 

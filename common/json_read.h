@@ -10,9 +10,9 @@
  *	json_reader_fini(&r);
  *
  * Strict: UTF-8 only, no comments, no trailing commas, no lone surrogates, no NUL in
- *strings, depth at most JSON_DEPTH_MAX, one value and nothing behind it. Keys are not
- *compared with each other: whoever collects them refuses duplicates. Memory: at most the
- *longest string that has escapes. */
+ * strings, depth at most JSON_DEPTH_MAX, one value and nothing behind it. Keys are not
+ * compared with each other: whoever collects them refuses duplicates. Memory: at most the
+ * longest string that has escapes. */
 #pragma once
 
 #include "common/json.h"
@@ -59,6 +59,8 @@ struct json_reader {
 	bool failed; /* sticks */
 	bool takes_nan; /* set it behind init: NaN, Infinity and -Infinity are numbers too, as
 			   Python and JavaScript libraries write them */
+	bool takes_nul; /* set it behind init: \u0000 may be in strings and keys, which have
+			   a size */
 	char message[128];
 	uint64_t first_line; /* 1; set it behind init when the buffer is a line of a
 				larger file */

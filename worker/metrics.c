@@ -151,6 +151,7 @@ void metrics_of_result(struct report *r, const void *data, size_t size)
 	if (!size || *(const char *)data != '{' || size > METRICS_MAX)
 		return;
 	json_reader_init(&j, data, size);
+	j.takes_nul = true; /* what has one is left out */
 	int rc = take_some(r, &j, &found);
 	if (found.count)
 		qsort(found.items, found.count, sizeof *found.items, by_name);

@@ -19,6 +19,14 @@ int noop(struct cashet_task *task)
 	return 0;
 }
 
+/* as_bytes() - the bytes of bytes, or of a text. */
+int as_bytes(struct cashet_task *task)
+{
+	size_t size;
+	const void *data = cashet_bytes(cashet_arg_at(task, 0), &size);
+	return cashet_return_bytes(task, data, size);
+}
+
 /* show() - any argument as JSON, with what its type is called. */
 static void show(struct cashet_task *task, const struct cashet_arg *arg)
 {

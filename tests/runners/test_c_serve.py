@@ -110,6 +110,11 @@ class Arguments(ServeTest):
         self.assertEqual(self.good(w, "echo", [Ref(FILE, b"in a list")], kwargs={"named": {"x": Ref(JSON, b"[]")}}),
                          [[[9, 105, 116, True]], {"x": []}])
         self.assertEqual(self.good(w, "raw_json", Ref(JSON, b' {"a":1} ')), b' {"a":1} ')
+        for given in ("a\u00e9", Ref(JSON, '"a\\u00e9"'.encode()), Ref(FILE, "a\u00e9".encode())):
+            self.assertEqual(self.good(w, "as_bytes", given), "a\u00e9".encode())
+        self.assertEqual(self.good(w, "as_bytes", Ref(JSON, b'"a\\u0000b"')), b"a\0b")
+        for text, said in ((b'"a\\u0000b"', "read it with cashet_bytes()"), (b'{"a\\u0000b": 1}', "a key has a NUL")):
+            self.assertIn(said, self.bad(w, "echo", "exception", Ref(JSON, text)).error["message"])
 
     def test_many_members(self):
         w = self.worker()

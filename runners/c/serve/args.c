@@ -124,7 +124,8 @@ static const struct cashet_arg *known(const struct cashet_arg *arg)
 	own->pending = ARG_KNOWN;
 	own->type = CASHET_TYPE_NULL;
 	if (data && json_value_read(own->task, own, data, own->blob->from.size))
-		wrong(arg, "what the other task returned is no JSON that can be read");
+		wrong(arg, "what the other task returned is no JSON that can be read "
+			   "here: it is none, or a key has a NUL in it");
 	return arg;
 }
 
@@ -259,10 +260,14 @@ const void *cashet_bytes(const struct cashet_arg *arg, size_t *sizep)
 	*sizep = 0;
 	if (known(arg)->type != CASHET_TYPE_TEXT && !is(arg, CASHET_TYPE_BYTES))
 		return "";
-	const void *data = arg->blob ? blobs_data(arg->task, arg->blob) : arg->data;
+	if (arg->type == CASHET_TYPE_TEXT || !arg->blob) { /* a text's blob is JSON */
+		*sizep = arg->size;
+		return arg->data ? arg->data : "";
+	}
+	const void *data = blobs_data(arg->task, arg->blob);
 	if (!data)
 		return "";
-	*sizep = arg->blob ? arg->blob->from.size : arg->size;
+	*sizep = arg->blob->from.size;
 	return data;
 }
 

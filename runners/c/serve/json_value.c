@@ -53,6 +53,8 @@ static int read_items(struct cashet_task *t, struct json_reader *r,
 			break;
 		struct cashet_arg child = {.task = t, .position = items.count};
 		if (map) {
+			if (memchr(token.text, '\0', token.size))
+				return 1; /* nobody could ask for it */
 			child.key = arena_copy(&t->arena, token.text, token.size);
 			if (json_next(r, &token))
 				return 1;
@@ -118,7 +120,7 @@ int json_value_read(struct cashet_task *t, struct cashet_arg *arg, const void *d
 	struct json_reader r;
 	struct json_token token;
 	json_reader_init(&r, data, size);
-	r.takes_nan = true;
+	r.takes_nan = r.takes_nul = true;
 	int status = json_next(&r, &token) || read_value(t, &r, &token, arg) ||
 		     json_next(&r, &token) || token.type != JSON_END;
 	json_reader_fini(&r);

@@ -222,6 +222,22 @@ Test(json_read, skips_a_value_of_any_kind)
 	json_reader_fini(&r);
 }
 
+Test(json_read, takes_a_nul_only_where_it_is_wanted)
+{
+	static const char text[] = "[\"a\\u0000b\"]";
+	struct json_reader r;
+	struct json_token t;
+	for (int i = 0; i < 2; i++) {
+		json_reader_init(&r, text, sizeof text - 1);
+		r.takes_nul = i;
+		json_next(&r, &t);
+		cr_assert_eq(json_next(&r, &t), !i);
+		if (i)
+			cr_assert(t.size == 3 && !memcmp(t.text, "a\0b", 3));
+		json_reader_fini(&r);
+	}
+}
+
 Test(json_read, a_caller_fails_at_a_token)
 {
 	struct json_reader r;
