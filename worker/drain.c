@@ -47,6 +47,13 @@ void drain_check_disk(struct worker *w)
 		session_greet(&w->session, w->now_ns);
 }
 
+bool drain_disk_is_full(const struct worker *w)
+{
+	uint64_t free_bytes = 0;
+	return fs_free_bytes(w->options->work_dir, &free_bytes) == 0 &&
+	       free_bytes < FULL_ROOM;
+}
+
 /* ---- draining */
 
 void worker_drain(struct worker *w, enum drain drain, uint64_t deadline_ns,

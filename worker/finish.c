@@ -345,7 +345,8 @@ static void explain_memory(struct report *r, const struct attempt *a, uint64_t u
 	report_fail(r, KIND(FAILED), "%s", buf_cstr(&text));
 }
 
-static void explain_status(struct report *r, const struct attempt *a, int status)
+static void explain_status(struct worker *w, struct report *r, const struct attempt *a,
+			   int status)
 {
 	if (WIFSIGNALED(status) && a->kind) {
 		r->outcome.term_signal = WTERMSIG(status);
@@ -361,9 +362,14 @@ static void explain_status(struct report *r, const struct attempt *a, int status
 		return;
 	}
 	r->outcome.exit_code = WEXITSTATUS(status);
-	if (r->outcome.exit_code || a->kind)
-		report_fail(r, KIND(FAILED), "exit %d%s", r->outcome.exit_code,
-			    a->kind ? " before it returned" : "");
+	if (!r->outcome.exit_code && !a->kind)
+		return;
+	/* What the task says of it may have found no room either. */
+	bool full = drain_disk_is_full(w);
+	report_fail(r, KIND(FAILED), "exit %d%s%s%s", r->outcome.exit_code,
+		    a->kind ? " before it returned" : "",
+		    full ? "; the worker's disk is full: " : "",
+		    full ? w->options->work_dir : "");
 }
 
 static void describe(struct worker *w, struct report *r, struct attempt *a,
@@ -388,7 +394,7 @@ static void describe(struct worker *w, struct report *r, struct attempt *a,
 	else if (s->step)
 		explain_start(w, r, a, s);
 	else
-		explain_status(r, a, s->status);
+		explain_status(w, r, a, s->status);
 }
 
 static void finish_ended(struct worker *w, struct attempt *a, const struct slot_report *s)

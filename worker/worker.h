@@ -101,6 +101,7 @@ void worker_drain(struct worker *w, enum drain drain, uint64_t deadline_ns,
 void worker_disk_full(struct worker *w, const char *what);
 void drain_check(struct worker *w); /* is everything said and done? */
 void drain_check_disk(struct worker *w);
+bool drain_disk_is_full(const struct worker *w); /* just now */
 void drain_check_parent(struct worker *w);
 
 /* handlers.c */

@@ -196,6 +196,23 @@ class Store(SiteTest):
         self.assertEqual((result["tasks"][0]["status"], result["tasks"][0]["worker"]),
                          ("completed", "roomy"))
 
+    @unittest.skipUnless(os.getuid() == 0, "mounts a small tmpfs")
+    def test_task_that_fails_on_a_full_disk_of_its_worker_is_told_so(self):
+        """It cannot say so itself: what it writes to standard error finds no room."""
+        small = self.site.path("work-small")
+        os.makedirs(small)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", small], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", small])
+        self.site.broker()
+        self.site.worker("small", 1)
+        file = self.site.write("f.yaml", """
+version: 1
+tasks:
+  fills: {run: "head -c 8388608 /dev/zero > o", outputs: {o: o}}
+""")
+        tasks = self.site.submit(file, code=1)["tasks"]
+        self.assertEqual(tasks[0]["error"], f"exit 1; the worker's disk is full: {small}")
+
 
 if __name__ == "__main__":
     main()
