@@ -10,10 +10,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define STOP 1
 #define PIECE (256u << 10)
 #define TREE_MAX (256u << 20)
+#define DOUBTS_MAX 100 /* a second, if all of them are right */
 
 const char *const fsck_words[FSCK_KINDS] = {
 	[FSCK_COMMIT_DAMAGED] = "commit-damaged",
@@ -38,6 +40,7 @@ struct fsck {
 	size_t bad_count, bad_capacity;
 	bool objects_wrong; /* there are not the files that were recorded */
 	bool lost;	    /* there are fewer */
+	unsigned doubts;    /* that were looked into */
 	struct buf arena, again, scratch;
 	struct ledger_tops tops;
 };
@@ -277,10 +280,11 @@ static void check_parent(struct fsck *f, const struct ledger_commit_row *row,
 						.what = "its parent is of other work"});
 }
 
-static int check_index(struct fsck *f, const struct ledger_commit_row *row,
-		       const struct commit *c)
+/* index_fault() - *wrongp: what is wrong with the place of @c in the index, or NULL. */
+static int index_fault(struct fsck *f, const struct ledger_commit_row *row,
+		       const struct commit *c, const char **wrongp)
 {
-	uint8_t args_hash[DIGEST_SIZE];
+	uint8_t args_hash[DIGEST_SIZE], hash[DIGEST_SIZE];
 	struct ledger_hit hit = {0};
 	uint64_t seqs[2] = {0};
 	size_t count = 0;
@@ -288,27 +292,38 @@ static int check_index(struct fsck *f, const struct ledger_commit_row *row,
 				    &count);
 	if (rc < 0)
 		return rc;
-	const char *wrong = rc == 1 ? "it is not found by its hash" : NULL;
+	*wrongp = rc == 1 ? "it is not found by its hash" : NULL;
 	sha256_digest(c->args, c->args_size, args_hash);
-	if (!wrong && c->status == COMMIT_COMPLETED) {
-		rc = ledger_find(f->reader, c->func_hash, args_hash, &hit);
-		if (rc < 0)
-			return rc;
-		buf_reset(&f->again);
-		uint8_t hash[DIGEST_SIZE];
-		if (!rc && hit.seq != row->seq &&
-		    ledger_read_commit(f->reader, hit.seq, &f->again, hash) == 1 &&
-		    !ledger_find(f->reader, c->func_hash, args_hash, &hit) &&
-		    ledger_read_commit(f->reader, hit.seq, &f->again, hash) == 1)
-			wrong = "its fingerprint leads to a commit that is not there";
+	if (*wrongp || c->status != COMMIT_COMPLETED)
+		return 0;
+	rc = ledger_find(f->reader, c->func_hash, args_hash, &hit);
+	if (rc < 0)
+		return rc;
+	buf_reset(&f->again);
+	if (!rc && hit.seq != row->seq &&
+	    ledger_read_commit(f->reader, hit.seq, &f->again, hash) == 1)
+		*wrongp = "its fingerprint leads to a commit that is not there";
+	return 0;
+}
+
+/* What is being written, or removed, just now is looked at once more when that is over. */
+static int check_index(struct fsck *f, const struct ledger_commit_row *row,
+		       const struct commit *c)
+{
+	static const struct timespec pause = {.tv_nsec = 10000000};
+	const char *wrong = NULL;
+	int rc = index_fault(f, row, c, &wrong);
+	for (; !rc && wrong && f->doubts < DOUBTS_MAX; f->doubts++) {
+		nanosleep(&pause, NULL);
+		rc = index_fault(f, row, c, &wrong);
 	}
-	if (wrong)
+	if (!rc && wrong)
 		found(f, &(struct fsck_finding){.kind = FSCK_INDEX_WRONG,
 						.seq = row->seq,
 						.commit = row->hash,
 						.name = c->name,
 						.what = wrong});
-	return 0;
+	return rc;
 }
 
 static int check_commit(void *arg, const struct ledger_commit_row *row)

@@ -204,15 +204,16 @@ static int commit_group(struct ledger *l, struct group *g)
 
 static void finish_group(struct ledger *l, struct group *g, bool durable)
 {
+	/* First, so that whoever finds an entry in the gap begins a snapshot that has its row. */
+	if (durable)
+		atomic_fetch_add(&l->version, 1);
 	if (durable && g->open) {
 		struct journal *j = &l->journal;
 		gap_add(&l->gap, j->adds, j->add_count, &j->now.mark, clock_mono_ns());
 		atomic_store(&l->changes, j->now.mark.change);
 	}
-	if (durable) {
-		atomic_fetch_add(&l->version, 1);
+	if (durable)
 		atomic_store(&l->durable, g->step);
-	}
 	atomic_fetch_sub(&l->queued_bytes, g->bytes);
 	if (durable)
 		ledger_signal(l);

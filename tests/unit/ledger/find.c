@@ -348,3 +348,36 @@ Test(ledger_find, what_is_durable_is_found_at_every_moment)
 	pthread_join(thread, NULL);
 	cr_assert_null(failure, "%s", failure);
 }
+
+/* Looks for the next one until it is there, and reads it at once: the row must not come later. */
+static void *chase(void *arg)
+{
+	struct ledger_reader *r;
+	(void)arg;
+	if (ledger_reader_open(&r, s.ledger, NULL, NULL))
+		return failure = "did not open", NULL;
+	for (uint64_t n = 1; n <= 300; n++) {
+		struct ledger_hit hit;
+		CLEANUP_BUF struct buf body = {0};
+		while (sample_find(r, n, &hit) && !failure)
+			if (atomic_load(&finished) && sample_find(r, n, &hit))
+				failure = "a durable commit was not found";
+		if (!failure && ledger_read_commit(r, hit.seq, &body, NULL))
+			failure = "a commit that was found was not read";
+		if (failure)
+			break;
+	}
+	ledger_reader_close(r);
+	return NULL;
+}
+
+Test(ledger_find, what_is_found_can_be_read_at_every_moment)
+{
+	pthread_t thread;
+	cr_assert_eq(pthread_create(&thread, NULL, chase, NULL), 0);
+	for (uint64_t seq = 1; seq <= 300; seq++)
+		put_commits(seq, 1);
+	atomic_store(&finished, true);
+	pthread_join(thread, NULL);
+	cr_assert_null(failure, "%s", failure);
+}
