@@ -85,7 +85,7 @@ Test(result_call, labels_lead_to_values_wherever_they_stand)
 		cr_assert_str_eq(text_of(&row.result),
 				 "opt=sa\"b lr=d0.5 net.layers[1][0]=i1 net.act=snull "
 				 "0=sout net.layers[1]=s[1, 2] n=i128 low=i-7 fast=b1 "
-				 "1=s(000000000000) net.layers=s[64, [1, 2]] ");
+				 "1=s(result of a task) net.layers=s[64, [1, 2]] ");
 	}
 	row_fini(&row);
 }
