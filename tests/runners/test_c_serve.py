@@ -445,6 +445,12 @@ class Prepare(RunnerTest):
         found = prepare(files, self.path("cache"), env=dict(os.environ, CC="gcc"))
         self.assertEqual(found["error"]["kind"], "compile")
         self.assertIn("./train.c:3:2: error: #error only clang", found["error"]["message"])
+        for more, flags, first in (("", ["-lno_such_library"], "cannot find -lno_such_library"),
+                                   ('__asm__ volatile("no_such_instruction");', [], "no such instruction")):
+            _, wrong = self.source({"train.c": "#include <cashet/task.h>\nint train(struct cashet_task *task)\n{\n\t%s\n"
+                                               "\treturn 0;\n}\n" % more}, *flags)
+            message = prepare(wrong, self.path("cache"), env=dict(os.environ, CC="gcc"))["error"]["message"]
+            self.assertIn(first, message.split("\n")[0])
         found = prepare(files, self.path("cache"), env=dict(os.environ, CC="no-such-compiler"))
         self.assertEqual(found["error"]["kind"], "compile")
         self.assertIn("no-such-compiler", found["error"]["message"])

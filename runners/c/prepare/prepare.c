@@ -247,8 +247,9 @@ static int refuse_full(struct job *p)
 /* refuse_compiler() - first the line that says what is wrong, for lists; then all of it. */
 static int refuse_compiler(struct job *p, struct buf *said)
 {
-	static const char *const marks[] = {" error: ", "undefined reference",
-					    "cannot find"};
+	/* of the linker and the assembler first: gcc adds an error of its own to theirs */
+	static const char *const marks[] = {"undefined reference", "cannot find",
+					    " Error: ", " error: "};
 	const char *all = buf_cstr(said), *at = NULL;
 	if (is_full(0, all))
 		return refuse_full(p);
