@@ -480,6 +480,17 @@ CHANGES = [
     "import sys, inspect\nme = sys.modules[__name__]\ndef f(n): return dict(inspect.getmembers(me))\ndef g(): return V\n",
     ("import b, c\ndef f(): return b.B.__subclasses__()\n", {"b.py": "class B: pass\n", "c.py": "from b import B\nclass A(B):\n    x = V\n"}),
     ("import b\ndef f(n): return b.find(n)\n", {"b.py": "import sys\ndef find(n): return getattr(sys.modules[__name__], n)\ndef g(): return V\n"}),
+    # by other names inside of functions
+    "class K:\n    n = 0\ndef f(): return K.n\ndef go():\n    t = K\n    t.n = V\n_ = go()\n",
+    "class K:\n    n = 0\ndef f(): return K.n\ndef go():\n    for t in (K,): t.n = V\n_ = go()\n",
+    "class K:\n    n = 0\ndef f(): return K.n\ndef go():\n    t = [K]\n    setattr(t[0], 'n', V)\n_ = go()\n",
+    "class K:\n    n = 0\ndef f(): return K.n\ndef go(): type.__setattr__(K, 'n', V)\n_ = go()\n",
+    "class K:\n    n = 0\ndef f(): return K.n\ndef go(k): type.__setattr__(k, 'n', V)\n_ = go(K)\n",
+    "class K:\n    n = 0\ndef f(): return K.n\ndef go(k): helper(k)\ndef helper(k): k.n = V\n_ = go(K)\n",
+    "class K:\n    n = 0\ndef f(): return K.n\ndef deco(g):\n    t = K\n    t.n = V\n    return g\n@deco\ndef u(): pass\n",
+    "import pathlib\ndef f(): return open('x').read()\ndef go():\n    with pathlib.Path('x').open('w') as o: o.write('V')\n_ = go()\n",
+    "import pathlib\ndef f(): return open('x').read()\nP = pathlib.Path('x')\nX = P.open('w').write('V')\n",
+    "import pathlib\ndef f(): return open('x').read()\ndef go(p): p.write_text('V')\n_ = go(pathlib.Path('x'))\n",
 ]
 
 KEEPS = [
@@ -582,4 +593,9 @@ KEEPS = [
     "class B: pass\nclass X: pass\ndef f(): return B.__subclasses__()\nclass A(X):\n    x = V\n",
     "class D: pass\nd = D()\ndef f(): return d\nclass A:\n    x = d\n    y = V\n",
     "def g(): return 1\nclass A:\n    run = g\n    y = V\ndef f(): return g\n",
+    "import torch\nD = torch.device('cuda:V' if torch.cuda.is_available() else 'cpu')\ndef f(): pass\n",
+    "import numpy as np\nX, Y = np.meshgrid([V], [1])\ndef f(): pass\n",
+    "def deco(g):\n    def w(*a): return g(*a)\n    w.calls = 0\n    return w\ndef helper(): return 1\n@deco\ndef u(): return V\n@deco\ndef f(): return helper()\n",
+    "import pathlib\ndef go(): return [l for l in pathlib.Path('x').open()]\nX = go() + [V]\ndef f(): return go\n",
+    "class K:\n    def __init__(self): object.__setattr__(self, 'x', V)\nk = K()\ndef f(): pass\n",
 ]

@@ -142,7 +142,7 @@ class Writer:
 
     def refer(self, definition):
         self.unit.refs[definition] = True
-        self.at.refs[definition] = True
+        self.at.refs[definition] = self.at.refs.get(definition, 0) + 1
         self.put(definition)
 
     def target(self, target, name, node):

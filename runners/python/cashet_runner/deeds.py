@@ -24,17 +24,20 @@ class Code:
     """One body. @refs: Definitions in it; @deep: those of which the result is called; @called: variables that are
     called, or changed. @uses, @attrs: names of locals and of attributes that it reads. @given: it changes an
     argument; @calls: it calls one, or something that only the run knows; @asks: a method of one. @dynamic: it reads
-    attributes by computed names."""
+    attributes by computed names. @local: it changes something by a local name, which may be anything that it names
+    otherwise than to call it."""
 
     __slots__ = ("kind", "name", "params", "parent", "children", "refs", "deep", "called", "uses", "attrs",
-                 "mentions", "stores", "outside", "given", "own", "calls", "asks", "always", "dynamic")
+                 "mentions", "stores", "outside", "given", "own", "calls", "asks", "always", "dynamic",
+                 "callees", "local")
 
     def __init__(self, kind, name="", params=(), parent=None):
         self.kind, self.name, self.params, self.parent = kind, name, params, parent
-        self.children, self.refs = [], {}
+        self.children, self.refs, self.callees = [], {}, {}
         self.deep, self.called, self.uses, self.attrs, self.mentions, self.stores = (
             set(), set(), set(), set(), set(), set())
         self.outside = self.given = self.own = self.calls = self.asks = self.always = self.dynamic = False
+        self.local = False
 
     def inner(self, kind, name, args=None):
         params = [a.arg for a in (args.posonlyargs + args.args + args.kwonlyargs +
@@ -42,6 +45,11 @@ class Code:
         found = Code(kind, name, params, self)
         self.children.append(found)
         return found
+
+    def renamed(self):
+        """Functions and classes that it may change by a local name."""
+        return [d for d, count in self.refs.items() if self.local and d.kind in ("function", "class")
+                and count > self.callees.get(d, 0)]
 
     def param(self, name):
         """Whether @name is a parameter here or around; "own" for the first one of a method."""
@@ -76,7 +84,7 @@ def called(writer, node):
     root, names = chain(func)
     if root is None:
         if func.__class__ is ast.Attribute:
-            at.outside |= func.attr in quiet.REACHING
+            at.outside |= quiet.reaches(func.attr, node)
         elif func.__class__ is ast.Call:
             inner, rest = chain(func.func)
             target = followed(writer, inner, rest)[0] if inner is not None else None
@@ -107,19 +115,22 @@ def called(writer, node):
         else:
             handed(writer, node)
     elif isinstance(target, Definition):
+        at.callees[target] = at.callees.get(target, 0) + 1
         if target.kind == "variable":
             at.called.add(target)
-            at.outside |= bool(rest) and rest[-1] in quiet.REACHING
+            at.outside |= bool(rest) and quiet.reaches(rest[-1], node)
     elif isinstance(target, Missing) or isinstance(target, (Module, Namespace)):
         at.outside = True
     elif target is not None:  # a local
         if rest:
-            at.outside |= rest[-1] in quiet.REACHING
+            at.outside |= quiet.reaches(rest[-1], node)
             at.asks |= at.param(root.id) == "given"
         elif at.param(root.id) or not defined(at, root.id):
             at.calls = True
     elif not rest:
         builtin(writer, node, root.id)
+    elif rest[-1] in ("__setattr__", "__delattr__") and node.args:
+        stored(writer, node.args[0], True)
 
 
 def builtin(writer, node, name):
@@ -183,6 +194,7 @@ def stored(writer, base, whole=False):
         kind = at.param(root.id)
         at.given |= kind == "given"
         at.own |= kind == "own"
+        at.local |= kind is None
 
 
 def decorated(writer, node, child):

@@ -305,7 +305,7 @@ class Study:
     def _method(self, node, owner, rest):
         """OWNER.rest() of a variable."""
         self._handed(node, ".".join(rest))
-        if rest[-1] in quiet.REACHING:
+        if quiet.reaches(rest[-1], node):
             self.effect = True
         if not is_plain(owner):
             self._trigger(node, args=given(node))

@@ -23,27 +23,32 @@ click.echo click.secho copy.replace weakref.finalize
 """.split()) | frozenset("operator.i" + name for name in """
 add and concat floordiv lshift matmul mod mul or pow rshift sub truediv xor""".split())
 NAMES = frozenset("""
-asyncio.Event asyncio.Lock asyncio.Queue asyncio.Semaphore concurrent.futures.ThreadPoolExecutor
-concurrent.futures.ProcessPoolExecutor ctypes.POINTER decimal.Context decimal.Decimal getpass.getuser
-glob.escape glob.glob glob.iglob importlib.metadata.version importlib.util.find_spec io.BytesIO io.StringIO
-io.TextIOWrapper jax.grad jax.jit jax.vmap hydra.main locale.getpreferredencoding logging.Formatter
-logging.NullHandler logging.StreamHandler logging.getLogger multiprocessing.cpu_count numpy.array numpy.arange
-numpy.asarray numpy.concatenate numpy.dot numpy.dtype numpy.empty numpy.exp numpy.eye numpy.finfo
-numpy.float16 numpy.float32 numpy.float64 numpy.full numpy.iinfo numpy.int16 numpy.int32 numpy.int64
-numpy.int8 numpy.identity numpy.linspace numpy.log numpy.logspace numpy.ones numpy.random.Generator
-numpy.random.RandomState numpy.random.default_rng numpy.sqrt numpy.stack numpy.uint16 numpy.uint32
-numpy.uint64 numpy.uint8 numpy.vectorize numpy.zeros numpy.bool_ numpy.complex64 numpy.complex128 os.PathLike
-os.access os.cpu_count os.environ.get os.fspath os.fsdecode os.fsencode os.getcwd os.getenv os.getpid
+asyncio.Event asyncio.Lock asyncio.Queue asyncio.Semaphore concurrent.futures.ProcessPoolExecutor
+concurrent.futures.ThreadPoolExecutor ctypes.POINTER decimal.Context decimal.Decimal getpass.getuser
+glob.escape glob.glob glob.iglob hydra.main importlib.metadata.version importlib.util.find_spec io.BytesIO
+io.StringIO io.TextIOWrapper jax.grad jax.jit jax.vmap locale.getpreferredencoding logging.Formatter
+logging.NullHandler logging.StreamHandler logging.getLogger multiprocessing.cpu_count numpy.abs numpy.allclose
+numpy.arange numpy.argmax numpy.argmin numpy.argsort numpy.array numpy.asarray numpy.bool_ numpy.clip
+numpy.column_stack numpy.complex128 numpy.complex64 numpy.concatenate numpy.cos numpy.cumsum numpy.diff
+numpy.dot numpy.dtype numpy.empty numpy.exp numpy.eye numpy.finfo numpy.float16 numpy.float32 numpy.float64
+numpy.full numpy.hstack numpy.identity numpy.iinfo numpy.int16 numpy.int32 numpy.int64 numpy.int8 numpy.isnan
+numpy.linspace numpy.log numpy.log10 numpy.log2 numpy.logspace numpy.matmul numpy.max numpy.maximum numpy.mean
+numpy.meshgrid numpy.min numpy.minimum numpy.ones numpy.outer numpy.power numpy.prod numpy.random.Generator
+numpy.random.RandomState numpy.random.default_rng numpy.repeat numpy.reshape numpy.round numpy.sin numpy.sort
+numpy.split numpy.sqrt numpy.stack numpy.std numpy.sum numpy.tile numpy.transpose numpy.uint16 numpy.uint32
+numpy.uint64 numpy.uint8 numpy.unique numpy.vectorize numpy.vstack numpy.where numpy.zeros os.PathLike
+os.access os.cpu_count os.environ.get os.fsdecode os.fsencode os.fspath os.getcwd os.getenv os.getpid
 os.listdir os.scandir os.stat os.uname os.urandom os.walk pandas.DataFrame pandas.Series pandas.Timestamp
 random.Random random.SystemRandom socket.gethostname sys.exc_info sys.getfilesystemencoding
 sys.getrecursionlimit sys.getsizeof sys.gettrace sys.intern tempfile.gettempdir tensorflow.function
 threading.Barrier threading.BoundedSemaphore threading.Condition threading.Event threading.Lock
 threading.RLock threading.Semaphore threading.Thread threading.Timer threading.current_thread threading.local
-torch.compile torch.device torch.enable_grad torch.from_numpy torch.inference_mode torch.jit.export
-torch.jit.ignore torch.jit.script torch.jit.unused torch.no_grad torch.ones torch.tensor torch.zeros
-types.SimpleNamespace urllib.parse.parse_qs urllib.parse.quote urllib.parse.urlencode urllib.parse.urljoin
-urllib.parse.urlparse urllib.parse.urlsplit unittest.expectedFailure unittest.skip unittest.skipIf
-unittest.skipUnless warnings.catch_warnings
+torch.arange torch.as_tensor torch.compile torch.cuda.device_count torch.cuda.is_available torch.device
+torch.enable_grad torch.from_numpy torch.full torch.inference_mode torch.jit.export torch.jit.ignore
+torch.jit.script torch.jit.unused torch.linspace torch.no_grad torch.ones torch.ones_like torch.tensor
+torch.zeros torch.zeros_like types.SimpleNamespace unittest.expectedFailure unittest.skip unittest.skipIf
+unittest.skipUnless urllib.parse.parse_qs urllib.parse.quote urllib.parse.urlencode urllib.parse.urljoin
+urllib.parse.urlparse urllib.parse.urlsplit warnings.catch_warnings
 """.split())
 # Classes of others that take no note of their subclasses.
 BASES = ("torch.nn.", "torch.utils.data.", "torch.optim.", "torch.autograd.", "pydantic.", "lightning.",
@@ -123,9 +128,14 @@ def contained(dotted):
     return known(dotted) and not dotted.startswith(REACHES)
 
 
-def opens(node):
-    """Whether a call of open() is one for reading."""
-    mode = node.args[1] if len(node.args) > 1 else None
+def reaches(name, node):
+    """Whether @node, a call of a method of that name, reaches beyond its object."""
+    return name in REACHING or name == "open" and not opens(node, 0)
+
+
+def opens(node, at=1):
+    """Whether a call of open(), whose mode is argument @at, is one for reading."""
+    mode = node.args[at] if len(node.args) > at else None
     for keyword in node.keywords:
         if keyword.arg == "mode":
             mode = keyword.value

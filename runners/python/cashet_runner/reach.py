@@ -181,7 +181,7 @@ class Reach:
         if self._reaches_mutable(code.refs):
             return True
         found = self._run(code, trigger.depth, True)
-        if found.outside or any(self._counts(d) for d in found.stores):
+        if found.outside or any(self._counts(d) for d in found.stores) or self._renamed(found):
             return True
         for value in trigger.args:
             given = self._code(trigger.module, value)
@@ -191,7 +191,7 @@ class Reach:
         if trigger.decorated and found.calls:  # the decorator calls what it decorates
             code = unit_of(module, index).code
             found = self._run(code, deeds.DEEP, True)
-            return found.outside or self._reaches_mutable(code.refs) or \
+            return found.outside or self._reaches_mutable(code.refs) or self._renamed(found) or \
                 any(self._reaches_mutable(body.refs) for body in found.bodies)
         return False
 
@@ -216,8 +216,11 @@ class Reach:
         return self._changed_by(deeds.run_own(unit_of, unit_of(module, index).code, names))
 
     def _changed_by(self, found):
-        return found.outside or any(self._counts(d) for d in found.stores) or \
+        return found.outside or any(self._counts(d) for d in found.stores) or self._renamed(found) or \
             any(self._counts(d) and is_mutable(d) for body in found.bodies for d in body.refs)
+
+    def _renamed(self, found):
+        return any(self._counts(d) for body in found.bodies for d in body.renamed())
 
     def _counts(self, definition):
         """It does, or all of its module does."""
