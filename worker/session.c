@@ -4,9 +4,11 @@
 #include "common/log.h"
 #include "common/pure/mem.h"
 #include "common/rand.h"
+#include "proto/keys.h"
 #include "version.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -210,13 +212,19 @@ static void explain_silence(struct session *s, uint64_t now_ns)
 	    (s->warned_ns > s->lost_ns && now_ns - s->warned_ns < WARN_EVERY_NS))
 		return;
 	s->warned_ns = now_ns;
-	const char *next = "";
-	if (s->has_keys)
-		next = " next=\"on the broker's machine, cashet key ls: is this worker's "
-		       "key "
-		       "trusted there as worker?\"";
-	else if (endpoint_is_tcp(s->url))
-		next = " next=\"if it wants keys: run this worker without --insecure\"";
+	char next[256] = "", public[41];
+	if (s->has_keys) {
+		key_z85(public, s->server);
+		snprintf(next, sizeof next,
+			 " next=\"on the broker's machine, cashet key ls: is this "
+			 "worker's key trusted there as worker, and is the broker's own "
+			 "%s? If it has another: cashet key trust, here\"",
+			 public);
+	} else if (endpoint_is_tcp(s->url)) {
+		snprintf(
+			next, sizeof next,
+			" next=\"if it wants keys: run this worker without --insecure\"");
+	}
 	log_warn("the broker does not answer", "url=%s%s", s->url, next);
 }
 

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import unittest
+import unittest.mock
 
 from harness import BIN, PATIENCE, Process, SiteTest, free_port, main, until
 
@@ -49,6 +50,19 @@ class Keys(SiteTest):
         self.assertEqual(done.code, 4, done.err)
         self.assertIn("cashet key trust", done.err)
         self.assertIn(self.public("stranger"), done.err)
+
+    def test_a_worker_that_trusts_another_broker_says_what_to_compare(self):
+        self.cluster()
+        mine, other = self.public("broker"), {"CASHET_CONFIG": self.site.path("other")}
+        self.key("new", "node-2", env=other)
+        self.key("new", "impostor", env=other)
+        self.key("trust", self.public("impostor", other), "--role", "broker", env=other)
+        self.key("trust", self.public("node-2", other), "--role", "worker")
+        with unittest.mock.patch.dict(self.site.variables, other):
+            worker = self.site.worker("node-2", 1, "--key", "node-2")
+        until(lambda: self.public("impostor", other) in worker.text(), "the worker to say what it expects")
+        self.assertNotIn(mine, worker.text())
+        self.assertNotIn("node-2", [w["name"] for w in self.site.workers()])
 
     def test_client_key_cannot_be_a_worker_and_observer_cannot_submit(self):
         self.cluster()
