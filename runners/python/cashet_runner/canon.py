@@ -457,7 +457,7 @@ class Writer:
     # ---- calls and constants ----
 
     def call(self, node):
-        deeds.called(self, node)
+        called = deeds.called(self, node)
         quoted.call(self, node)
         self.put("(call ")
         self.node(node.func)
@@ -466,7 +466,8 @@ class Writer:
         for keyword in node.keywords:
             self.put(" ")
             self.node(keyword)
-        dynamic.check(self, node)
+        if called is not None:
+            dynamic.check(self, node, called)
         self.put(")")
 
     def keyword(self, node):

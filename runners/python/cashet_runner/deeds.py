@@ -69,7 +69,11 @@ class Code:
 
 def followed(writer, root, names):
     """What root.names stands for, and the names that are left."""
-    target, finder = writer.stands_for(root.id), writer.module.finder
+    return follow(writer, writer.stands_for(root.id), names)
+
+
+def follow(writer, target, names):
+    finder = writer.module.finder
     while names and isinstance(target, (Module, Namespace)):
         inner = attribute(finder, target, names[0])
         if inner is None:
@@ -79,7 +83,7 @@ def followed(writer, root, names):
 
 
 def called(writer, node):
-    """Notes the call @node."""
+    """Notes the call @node. Return: the name of the builtin, or of what is outside, that is called; else None."""
     func, at = node.func, writer.at
     root, names = chain(func)
     if root is None:
@@ -104,8 +108,9 @@ def called(writer, node):
             target = followed(writer, inner, rest)[0] if inner is not None else None
             if isinstance(target, Definition):
                 at.called.add(target)
-        return
-    target, rest = followed(writer, root, names)
+        return None
+    first = writer.stands_for(root.id)
+    target, rest = follow(writer, first, names)
     if isinstance(target, External):
         dotted = ".".join([target.dotted] + rest)
         if not quiet.quiet(dotted):
@@ -114,7 +119,8 @@ def called(writer, node):
             keep(writer, node)
         else:
             handed(writer, node)
-    elif isinstance(target, Definition):
+        return dotted if first is target else None
+    if isinstance(target, Definition):
         at.callees[target] = at.callees.get(target, 0) + 1
         if target.kind == "variable":
             at.called.add(target)
@@ -129,8 +135,10 @@ def called(writer, node):
             at.calls = True
     elif not rest:
         builtin(writer, node, root.id)
+        return root.id
     elif rest[-1] in ("__setattr__", "__delattr__") and node.args:
         stored(writer, node.args[0], True)
+    return None
 
 
 def builtin(writer, node, name):

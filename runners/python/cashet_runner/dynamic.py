@@ -3,8 +3,7 @@ stake that is known, all of it is reached."""
 
 import ast
 
-from .grammar import chain
-from .module import External, Module, Namespace, thing
+from .module import Module, Namespace, thing
 
 # what the name of a builtin or of something in the standard library does: (warning, what it does)
 RUNS = {
@@ -25,11 +24,9 @@ BY_NAME = {"getattr", "setattr", "delattr", "hasattr"}
 TABLES = {"globals", "vars", "locals"}
 
 
-def check(writer, node):
-    """@node, a Call whose parts are written: warns, and writes what else it reaches."""
-    called = callee(writer, node.func)
-    if called is None:
-        return
+def check(writer, node, called):
+    """@node, a Call whose parts are written, of the builtin or what is outside @called: warns, and writes what else
+    it reaches."""
     warn = writer.unit.warn
     if called in BY_NAME:
         by_name(writer, node, called)
@@ -49,17 +46,6 @@ def check(writer, node):
     elif called.startswith("sys.path."):
         warn("search-path", "sys.path", "sys.path is changed here: modules that are found by it do not "
              "count, unless their folder is given as a root", node)
-
-
-def callee(writer, func):
-    """The name of a builtin or of something outside that @func is, else None."""
-    root, names = chain(func)
-    if root is None:
-        return None
-    target = writer.stands_for(root.id)
-    if target is None:
-        return root.id if not names else None
-    return ".".join([target.dotted] + names) if isinstance(target, External) else None
 
 
 def text(node):
