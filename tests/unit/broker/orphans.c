@@ -18,7 +18,7 @@ static void setup(void)
 	end_hello(&client, &rig, false);
 }
 
-/* The broker was stopped by leave(). */
+/* The broker has been stopped by stop_running(). */
 static void teardown(void)
 {
 	broker_free(rig.b);
