@@ -185,7 +185,8 @@ struct queue { /* of executions, first in, first out; schedule.c */
 	uint32_t limit; /* slot of the batch whose max_parallel applies, or NO_SLOT */
 	uint64_t
 		since; /* core->grants when it was last given something, or began: fair.c */
-	uint64_t looked; /* core->grants when a worker to keep for it was last looked for */
+	uint64_t
+		looked; /* core->grants when a worker to keep for it was last looked for */
 	struct worker *kept; /* that is kept free for it, or NULL */
 	struct queue *under; /* of a lower priority, whose turn on @kept is after it */
 };

@@ -8,8 +8,9 @@ struct print {				/* one fingerprint with its nonce */
 	bool over;			/* a commit has ended that execution */
 	uint32_t holder;		/* worker + 1 of that lease */
 	uint64_t current;		/* commit, 0: none */
-	uint64_t whole;	 /* commit that was there with its bytes when last asked */
-	uint64_t missed; /* current commit when a worker missed bytes of one of its results */
+	uint64_t whole; /* commit that was there with its bytes when last asked */
+	uint64_t
+		missed; /* current commit when a worker missed bytes of one of its results */
 	bool superseded; /* the ledger said that it is expired or without bytes */
 	bool remade;	 /* bytes of one of its commits were lost once */
 	uint32_t deaths; /* of processes that may have held a lease of it */
