@@ -74,7 +74,7 @@ static void put_csv(struct grid *g, const struct cashet_result *r)
 	snprintf(attempts, sizeof attempts, "%" PRIu32, r->attempts);
 	if (r->exit_code >= 0)
 		snprintf(code, sizeof code, "%d", r->exit_code);
-	snprintf(time, sizeof time, "%.3f", (double)r->duration_ns / NS_PER_MS);
+	snprintf(time, sizeof time, "%.3f", (double)(r->duration_ns / 1000) / 1000);
 	commit[0] = '\0';
 	if (r->has_commit)
 		hex_encode(commit, r->commit, sizeof r->commit);
