@@ -139,9 +139,61 @@ static enum layout_result check_script(struct source_fetch *f,
 	return LAYOUT_BAD;
 }
 
+static const struct function_code *code_at(const struct source_place *p, const char *path)
+{
+	for (size_t i = 0, end = p->code_count; i < end;) {
+		size_t at = i + (end - i) / 2;
+		int order = strcmp(path, p->code[at].path);
+		if (order == 0)
+			return &p->code[at];
+		if (order < 0)
+			end = at;
+		else
+			i = at + 1;
+	}
+	return NULL;
+}
+
+/* Whether there are scripts, which are all in the description; `prepare` looks at what they reach. */
+static enum layout_result check_units(struct source_fetch *f, bool *scripts)
+{
+	for (size_t i = 0; i < f->source.unit_count; i++) {
+		const struct source_unit *u = &f->source.units[i];
+		const struct function_code *c = code_at(f->place, u->path);
+		if (u->name)
+			continue;
+		if (!c || c->scheme != CODE_PYTHON) {
+			err_set(&f->error, ERR_USAGE, "%s is not what the task names",
+				u->path);
+			return LAYOUT_BAD;
+		}
+		*scripts = true;
+	}
+	return LAYOUT_OK;
+}
+
+/* A shipped file of a call that the description has too has the bytes that it says. Of what the description
+ * does not have, `prepare` says whether something reaches it; beside C alone there is nothing to. */
+static enum layout_result check_file(struct source_fetch *f,
+				     const struct source_file *file, bool scripts)
+{
+	const struct source_place *p = f->place;
+	const struct function_code *c = code_at(p, file->path);
+	if (p->is_call && c && c->scheme == CODE_BYTES &&
+	    memcmp(c->digest, file->digest, DIGEST_SIZE))
+		return mismatch(f, file->path, c->digest, file->digest);
+	if (p->is_call || c || scripts)
+		return LAYOUT_OK;
+	err_set(&f->error, ERR_USAGE, "the client did not say what %s is", file->path);
+	return LAYOUT_BAD;
+}
+
 static enum layout_result check_code(struct source_fetch *f)
 {
-	enum layout_result result = LAYOUT_OK;
+	bool scripts = false;
+	enum layout_result result = check_units(f, &scripts);
+	for (size_t i = 0; result == LAYOUT_OK && i < f->source.file_count; i++)
+		result = check_file(f, &f->source.files[i], scripts);
 	for (size_t i = 0; result == LAYOUT_OK && i < f->place->code_count; i++) {
 		const struct function_code *c = &f->place->code[i];
 		if (c->scheme == CODE_C)

@@ -217,6 +217,19 @@ Test(calls, code_of_a_command_that_is_known_by_its_tokens_is_checked)
 	o = whole_outcome(&f, fake_assign(&f, &task));
 	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__REJECTED);
 	cr_assert_str_eq(o->error, "the client did not say what lib/a.c is");
+	/* a file more, which no identity is of */
+	struct source_file files[] = {file, {.path = "lib/b", .size = file.size}};
+	memcpy(files[1].digest, file.digest, DIGEST_SIZE);
+	source = (struct source){.files = files, .file_count = 2};
+	buf_reset(&blob);
+	source_encode(&blob, &source);
+	fake_store(&f, blob.data, blob.size, digest);
+	code.scheme = CODE_C;
+	fn.shell = "cat lib/a.c lib/b";
+	cr_assert_eq(c_tokens_digest("int x ;", 7, code.digest, NULL), 0);
+	o = whole_outcome(&f, fake_assign(&f, &task));
+	cr_assert_eq(o->kind, CASHET__OUTCOME__KIND__REJECTED, "%s", o->error);
+	cr_assert_str_eq(o->error, "the client did not say what lib/b is");
 	fake_stop(&f);
 }
 
