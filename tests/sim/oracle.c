@@ -506,13 +506,16 @@ void oracle_effect(struct sim *s, const struct core_effect *fx)
 	case CORE_FX_BATCH_SEALED:
 	case CORE_FX_BATCH_REFUSED:
 	case CORE_FX_BATCH_DISCARDED:
-	case CORE_FX_LOOKUP:
 	case CORE_FX_LIST_BLOB:
 	case CORE_FX_STOP:
 	case CORE_FX_ATTEMPT_FAILED:
 	case CORE_FX_BATCH_PAUSED:
 	case CORE_FX_BATCH_RESUMED:
 	case CORE_FX_BATCH_FORGOTTEN:
+		break;
+	case CORE_FX_LOOKUP: /* a new execution, which knows of no refusals */
+		oracle_print(s->oracle, fx->lookup.func_hash, fx->lookup.args_hash, NULL)
+			->full_unsure = true;
 		break;
 	case CORE_FX_WORKER_SILENT:
 	case CORE_FX_WORKER_FORGOTTEN:
