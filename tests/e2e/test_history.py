@@ -397,7 +397,7 @@ class Lineage(History):
             self.assertIn("from where is not recorded here", graph)
             self.assertIn("not recorded here", self.site.run("show", train).out)
             self.assertEqual(len(self.json("history", train, "--graph")["nodes"]), 1)
-            self.assertNotIn("c1", self.site.run("history", train, "--dot").out)
+            self.assertNotIn("c1 [", self.site.run("history", train, "--dot").out)  # a hash may have c1
             for argv in (["show"], ["why"], ["history"]):
                 done = self.site.run(*argv, task)
                 self.assertEqual((done.code, done.out), (5, ""), argv)

@@ -125,9 +125,10 @@ Test(batch_calls, references_and_files_stand_anywhere)
 		"task f=1 n=10 seed=0\n"
 		"task f=2 n=1 seed=0\n"
 		"task f=2 n=2 seed=0\n"
-		"task f=3 (000000000000) [(000000000000), (000000000000)] z={\"deep\": "
-		"[(000000000000)]} big=(3bfc269594ef) file=a.csv (6b86b273ff34) "
-		"skip=(000000000000) tree=data (f87e4c4b9954) ; 0:value=1.0 "
+		"task f=3 (result of a task) [(result of a task), (result of a task)] "
+		"z={\"deep\": "
+		"[(result of a task)]} big=(3bfc269594ef) file=a.csv (6b86b273ff34) "
+		"skip=(result of a task) tree=data (f87e4c4b9954) ; 0:value=1.0 "
 		"1[0]:value=group0 "
 		"1[1]:value=1.1 z.deep[0]:value=0.2 big:value=type6:3bfc "
 		"file:a.csv=type1:6b86 "
@@ -158,19 +159,22 @@ Test(batch_calls, a_sweep_is_over_any_argument)
 				      "    sweep: {params: {epochs: [1, null, [1, {ref: "
 				      "p}], {a: x}], lr: [0.5], "
 				      "depth: [2]}}\n");
-	cr_expect_str_eq(
-		lines_of(dump, "task f=1"),
-		"task f=1 lr=0.1 data=(000000000000) name=\"d${2-0.5\" opts={\"d\": [2]} "
-		"epochs=1 ; "
-		"data:value=0.0\n"
-		"task f=1 lr=0.1 data=(000000000000) name=\"d${2-0.5\" opts={\"d\": [2]} "
-		"epochs=null "
-		"; data:value=0.0\n"
-		"task f=1 lr=0.1 data=(000000000000) name=\"d${2-0.5\" opts={\"d\": [2]} "
-		"epochs=[1, "
-		"(000000000000)] ; data:value=0.0 epochs[1]:value=0.0\n"
-		"task f=1 lr=0.1 data=(000000000000) name=\"d${2-0.5\" opts={\"d\": [2]} "
-		"epochs={\"a\": \"x\"} ; data:value=0.0\n");
+	cr_expect_str_eq(lines_of(dump, "task f=1"),
+			 "task f=1 lr=0.1 data=(result of a task) name=\"d${2-0.5\" "
+			 "opts={\"d\": [2]} "
+			 "epochs=1 ; "
+			 "data:value=0.0\n"
+			 "task f=1 lr=0.1 data=(result of a task) name=\"d${2-0.5\" "
+			 "opts={\"d\": [2]} "
+			 "epochs=null "
+			 "; data:value=0.0\n"
+			 "task f=1 lr=0.1 data=(result of a task) name=\"d${2-0.5\" "
+			 "opts={\"d\": [2]} "
+			 "epochs=[1, "
+			 "(result of a task)] ; data:value=0.0 epochs[1]:value=0.0\n"
+			 "task f=1 lr=0.1 data=(result of a task) name=\"d${2-0.5\" "
+			 "opts={\"d\": [2]} "
+			 "epochs={\"a\": \"x\"} ; data:value=0.0\n");
 	cr_expect(strstr(dump, "shows:epochs,name,opts.d[0]\n"), "%s", dump);
 	cr_expect_str_eq(
 		task_of("{call: f.py:prep, sweep: {params: {n: {range: [0, 2]}, seed: "
@@ -216,12 +220,12 @@ Test(batch_calls, lines_are_calls_too_and_one_function_is_described_once)
 		"{\"call\": \"f.py:any\", \"args\": [{\"ref\": 0}, 5], \"kwargs\": "
 		"{\"k\": "
 		"{\"ref\": \"p\"}, \"s\": \"x\"}}\n");
-	cr_expect_str_eq(
-		lines_of(dump, "task"),
-		"task f=0 n=1 seed=0\n"
-		"task f=1 n=2 seed=4\n"
-		"task f=2 (000000000000) 5 k=(000000000000) s=\"x\" ; 0:value=0.0 "
-		"k:value=0.0\n");
+	cr_expect_str_eq(lines_of(dump, "task"),
+			 "task f=0 n=1 seed=0\n"
+			 "task f=1 n=2 seed=4\n"
+			 "task f=2 (result of a task) 5 k=(result of a task) s=\"x\" ; "
+			 "0:value=0.0 "
+			 "k:value=0.0\n");
 	cr_expect(strstr(dump, " shows:n\n"), "%s", dump);
 	cr_expect(strstr(dump, " shows:n,seed\n"), "%s", dump);
 	cr_expect(strstr(dump, " shows:1,s\n"), "%s", dump);
