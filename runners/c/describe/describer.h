@@ -5,7 +5,7 @@
  *	statement  a declaration or definition at the top of a file: from behind the one before to its ";" or
  *		   "}", so that attributes are in it wherever they stand (statements.c)
  *	macro      all #defines of a name in a unit (macros.c)
- *	node       a statement or macro that the entry reaches, and what it refers to (reach.c)
+ *	node       a statement or macro that the entry reaches, and what it refers to (node.c, reach.c)
  *	section    a node in the canonical form (canon.c)
  *
  * libclang says where declarations begin and end, what is conditionally left out, and which names in an
@@ -291,6 +291,11 @@ uint32_t macros_body(const struct text *t, uint32_t name, uint32_t *list, size_t
 		     size_t *countp);
 /** macros_pragmas() - the lines that count for what stands at @offset of a file, each with a line end. */
 void macros_pragmas(struct unit *u, uint32_t file, uint32_t offset, struct buf *out);
+
+/* ---- node.c */
+
+/** node_reach() - the number of the node of this macro or statement; a new one is to be looked into. */
+uint32_t node_reach(struct describer *d, struct unit *u, bool is_macro, uint32_t number);
 
 /* ---- reach.c */
 
