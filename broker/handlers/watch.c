@@ -149,6 +149,7 @@ static void send_progress(struct broker *b, struct watch *w)
 	pb_close(&b->packed, mark);
 	drop_notices(w);
 	w->due = w->first = false;
+	w->holds = view.paused && view.counts.running;
 	w->unacknowledged = true;
 	w->sent_ns = b->now;
 	outbox_send(b, peer, later(w->batch->hold_step, w->batch->submit_step),
@@ -157,7 +158,8 @@ static void send_progress(struct broker *b, struct watch *w)
 
 static uint64_t due_at(const struct watch *w)
 {
-	bool at_once = w->first || w->batch->task_count <= WATCH_INLINE_MAX;
+	bool at_once =
+		w->first || (w->batch->task_count <= WATCH_INLINE_MAX && !w->holds);
 	return at_once ? 0 : w->sent_ns + WATCH_INTERVAL_NS;
 }
 
@@ -177,6 +179,8 @@ void watch_flush(struct broker *b)
 				send_progress(b, w);
 			else
 				pending = true;
+			if (w->holds)
+				w->due = pending = true;
 		}
 		if (!pending)
 			list_del(&batch->dirty);

@@ -27,6 +27,9 @@ struct watch {
 	struct batch *batch;
 	uint32_t inline_results;
 	bool unacknowledged, first, due;
+	/* It was told of a pause while leases were there. That they are back ends no task, so
+	 * nothing says so: it is told again until they are. */
+	bool holds;
 	uint64_t sent_ns;
 	struct watch_notice *notices;
 	uint32_t notice_count, notice_capacity;
