@@ -133,12 +133,14 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static void send_progress(struct broker *b, struct watch *w)
+/* Return: whether it is to be told again, though nothing else may happen. A peer that can't be told is
+ * dropped, and @w with it. */
+static bool send_progress(struct broker *b, struct watch *w)
 {
 	struct core_batch_view view;
 	struct peer *peer = peer_get(b, w->peer);
 	if (!peer || core_view_batch(b->core, w->batch->number, &view))
-		return;
+		return false;
 	begin(&b->packed, 0);
 	size_t mark = pb_open(&b->packed, ENVELOPE_PROGRESS);
 	put_progress(&b->packed, w->batch->id, &view.counts, false, view.paused);
@@ -148,12 +150,14 @@ static void send_progress(struct broker *b, struct watch *w)
 	pb_text(&b->packed, 8, buf_cstr(&note));
 	pb_close(&b->packed, mark);
 	drop_notices(w);
-	w->due = w->first = false;
-	w->holds = view.paused && view.counts.running;
+	bool again = view.paused && view.counts.running;
+	w->first = false;
+	w->due = w->holds = again;
 	w->unacknowledged = true;
 	w->sent_ns = b->now;
 	outbox_send(b, peer, later(w->batch->hold_step, w->batch->submit_step),
 		    &b->packed);
+	return again;
 }
 
 static uint64_t due_at(const struct watch *w)
@@ -175,12 +179,9 @@ void watch_flush(struct broker *b)
 			if (batch->ended || !batch->sealed)
 				continue;
 			w->due = true;
-			if (!w->unacknowledged && b->now >= due_at(w))
-				send_progress(b, w);
-			else
+			if (w->unacknowledged || b->now < due_at(w) ||
+			    send_progress(b, w))
 				pending = true;
-			if (w->holds)
-				w->due = pending = true;
 		}
 		if (!pending)
 			list_del(&batch->dirty);

@@ -247,6 +247,14 @@ void worker_result(struct end *e, const Cashet__Assignment *a, const char *text)
 	send_outcome(e, &o);
 }
 
+void worker_stopped(struct end *e, const Cashet__Lease *lease)
+{
+	Cashet__Outcome o = CASHET__OUTCOME__INIT;
+	o.lease = (Cashet__Lease *)lease;
+	o.kind = CASHET__OUTCOME__KIND__STOPPED;
+	send_outcome(e, &o);
+}
+
 /* ---- batches ---- */
 
 #define PLAN_MAX 256
@@ -476,21 +484,23 @@ void worker_work(struct end *w, unsigned count, const char *text)
 	}
 }
 
+void client_acknowledge(struct end *c, const Cashet__Progress *progress)
+{
+	Cashet__Envelope ack = CASHET__ENVELOPE__INIT;
+	Cashet__ProgressAck body = CASHET__PROGRESS_ACK__INIT;
+	body.batch = progress->batch;
+	ack.body_case = CASHET__ENVELOPE__BODY_PROGRESS_ACK;
+	ack.progress_ack = &body;
+	end_send(c, &ack);
+}
+
 Cashet__Progress *client_last_progress(struct end *c)
 {
 	for (;;) {
 		Cashet__Envelope *m = end_recv(c, CASHET__ENVELOPE__BODY_PROGRESS);
 		if (m->progress->ended)
 			return m->progress;
-		Cashet__Envelope ack = CASHET__ENVELOPE__INIT;
-		Cashet__ProgressAck body = CASHET__PROGRESS_ACK__INIT;
-		uint8_t id[DIGEST_SIZE];
-		memcpy(id, m->progress->batch.data, DIGEST_SIZE);
-		body.batch.data = id;
-		body.batch.len = DIGEST_SIZE;
-		ack.body_case = CASHET__ENVELOPE__BODY_PROGRESS_ACK;
-		ack.progress_ack = &body;
-		end_send(c, &ack);
+		client_acknowledge(c, m->progress);
 	}
 }
 

@@ -57,6 +57,8 @@ void worker_result(struct end *e, const Cashet__Assignment *a, const char *text)
  * nothing of a result), and printed @printed. */
 void worker_returns(struct end *e, const Cashet__Assignment *a, uint8_t type,
 		    const char *text, const char *printed);
+/** worker_stopped() - report the revoked attempt of @lease as stopped. */
+void worker_stopped(struct end *e, const Cashet__Lease *lease);
 
 /* ---- a client's batches ---- */
 struct plan; /* a SubmitChunk in the making */
@@ -84,6 +86,8 @@ void plan_free(struct plan *p);
 /* ---- whole conversations ---- */
 /** worker_work() - answer assignments until @count results were accepted; @text as above. */
 void worker_work(struct end *w, unsigned count, const char *text);
+/** client_acknowledge() - @progress, the last message received. */
+void client_acknowledge(struct end *c, const Cashet__Progress *progress);
 /** client_last_progress() - acknowledge Progress until the last one, which is returned. */
 Cashet__Progress *client_last_progress(struct end *c);
 /** plan_three() - three tasks of /bin/true with different parameters. */
