@@ -1,11 +1,13 @@
 """The table of edits.py, in both directions: from the program to its edited form, and back; and the tables
-of effects.py and spellings.py."""
+of effects.py, attributes.py and spellings.py."""
 
 import os
 import re
+import subprocess
 import sys
 import unittest
 
+import attributes
 from edits import CHANGE, EDITS, FILES, KEEP
 from effects import CHANGES, KEEPS
 from runner import RunnerTest, answer
@@ -110,6 +112,36 @@ class Tables(RunnerTest):
             files = dict(more, **{"a.py": text})
             rows.append([differ] + [{name: re.sub("V(?![a-z])", value, t) for name, t in files.items()} for value in "12"])
         self.check_shipped(self.check(rows)[::2])
+
+    def test_an_attribute_of_a_package_is_what_it_is_when_the_function_runs(self):
+        rows = []
+        for differ, table in ((True, attributes.CHANGES), (False, attributes.KEEPS)):
+            for text, init, more in table:
+                files = dict({"p/y.py": ""}, **more, **{"a.py": text, "p/__init__.py": init})
+                rows.append([differ] + [{name: re.sub("V(?![a-z])", value, t) for name, t in files.items()} for value in "12"])
+        found = self.check(rows)
+        self.check_shipped(found[::2])
+        self.check_runs(rows, found)
+
+    def check_runs(self, rows, found):
+        """What is shipped gives what the whole program does: all at once, since each start of Python costs."""
+        for n, (_, files, _) in enumerate(rows):
+            for part in found[2 * n]["closure"]:
+                with open(part["file"], "rb") as f:
+                    self.write({part["path"]: f.read()}, f"run{n}")
+        program = (
+            "import importlib, sys\nown = set(sys.modules)\nfor folder in sys.argv[1:]:\n    sys.path.insert(0, folder)\n"
+            "    try: print(importlib.import_module('a').f())\n    except Exception as e: print('error', e)\n    sys.path.pop(0)\n"
+            "    for name in [n for n in sys.modules if n.partition('.')[0] in ('a', 'b', 'p')]: del sys.modules[name]\n"
+            "    importlib.invalidate_caches()\n")
+        whole, shipped = (subprocess.run(
+            [sys.executable, "-B", "-I", "-c", program, *[self.path(form % n) for n in range(len(rows))]],
+            capture_output=True, check=True).stdout.decode().splitlines() for form in ("%d-1", "run%d"))
+        self.assertEqual(len(whole), len(rows))
+        for (_, files, _), one, two in zip(rows, whole, shipped):
+            with self.subTest(files):
+                self.assertNotIn("error", one)
+                self.assertEqual(one, two)
 
     def test_spellings_of_one_meaning_are_one_and_others_are_not(self):
         self.check([[differ] + [dict(B, **(more[0] if more else {}), **{"a.py": text}) for text in (one, two)]

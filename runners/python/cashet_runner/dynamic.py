@@ -64,6 +64,8 @@ def by_name(writer, node, called):
 def imported(writer, node, called):
     """import_module("x") is followed, with all of x; with a computed name it cannot be."""
     name = text(node.args[0]) if node.args else None
+    if called == "importlib.import_module" and name and name.startswith("."):
+        name = relative(writer.module, name, node)
     if called in ("__import__", "importlib.import_module") and name and not name.startswith("."):
         writer.unit.loads += [(name, False, node)]
         target = thing(writer.module.finder.find(name), name)
@@ -80,3 +82,18 @@ def imported(writer, node, called):
         return
     writer.unit.warn("dynamic-import", called, "%s() imports what is known only when it runs: that does not "
                      "count" % called, node)
+
+
+def relative(module, name, node):
+    """The module that import_module(@name, package) means, if the package is written out; else @name."""
+    given = node.args[1:2] + [keyword.value for keyword in node.keywords if keyword.arg == "package"]
+    package = text(given[0]) if given else None
+    if package is None and given and not module.main and module.lookup(getattr(given[0], "id", "")) is None:
+        if given[0].id == "__package__" or given[0].id == "__name__" and module.folders is not None:
+            package = module.dotted if module.folders is not None else module.dotted.rpartition(".")[0]
+    parts = package.split(".") if package else []
+    rest = name.lstrip(".")
+    up = len(name) - len(rest) - 1
+    if not rest or up >= len(parts):
+        return name
+    return ".".join(parts[:len(parts) - up] + [rest])

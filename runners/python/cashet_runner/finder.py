@@ -88,6 +88,11 @@ class Finder:
                 portions.append(os.path.join(folder, last))
         return Namespace(dotted, portions) if portions else None
 
+    def has(self, folders, name):
+        """Whether a file there, or a folder, may be a module @name."""
+        return any(name in names or name + ".py" in names or any(n.startswith(name + ".") for n in names)
+                   for names in map(self._listing, folders))
+
     def _listing(self, folder):
         found = self._listings.get(folder)
         if found is None:

@@ -88,7 +88,7 @@ class Module:
         self.names, self.binders, self.stars = {}, {}, []
         self.loads = []  # of its own import: rows of loaded_by() and the statement
         self.units, self._studies, self._rebound = {}, {}, None
-        self._definitions, self._looking = {}, set()
+        self._definitions, self._looking, self._below = {}, set(), None
         self._take(source.tree.body)
         for index, node in enumerate(self.statements):
             self._bind(index, node)
@@ -207,7 +207,7 @@ class Module:
                     hook = found.lookup("__getattr__") if member is None else None
                     return member if hook is None else Missing(target + "." + name, hook)
             if last < 0:
-                return TYPE_ONLY if name in self.type_only else self._perhaps(name)
+                return TYPE_ONLY if name in self.type_only else self._perhaps(name) or self._file(name)
             binding = self.names[name]
             return self.resolve(binding) if binding is not OTHER else self.define(name)
         finally:
@@ -222,6 +222,24 @@ class Module:
                 if member is not None:
                     return member
         return None
+
+    def _file(self, name):
+        """The submodule that the package's own import makes a name of it."""
+        if self.folders is None or not self.finder.has(self.folders, name) or name not in self.below().brought:
+            return None
+        return thing(self.finder.find(self.dotted + "." + name), self.dotted + "." + name)
+
+    def below(self):
+        """The package's Submodules."""
+        if self._below is None:
+            from .submodules import Submodules
+            self._below = Submodules(self)
+        return self._below
+
+    def of_star(self, index):
+        """What the "import *" of the statement binds."""
+        found = [target and self.finder.find(target) for at, target in self.stars if at == index]
+        return {name for module in found if isinstance(module, Module) for name in module.exported()}
 
     def meaning(self, node):
         """What a.b.c at the top level stands for; the definition that it is in, where it leads into one."""
@@ -257,12 +275,25 @@ class Module:
             return External("." + (binding.member or ""), "", known=False)
         found = self.finder.find(binding.target)
         if binding.member is None:
-            return thing(found, binding.target)
+            return self._last_of(found, binding.target)
+        if found is self and self.folders is not None and binding.member in self.binders and \
+                self.names[binding.member] is not binding and self.below().is_file(binding):
+            return thing(self.finder.find(self.dotted + "." + binding.member), self.dotted + "." + binding.member)
         member = attribute(self.finder, thing(found, binding.target), binding.member)
         if member is None:
             hook = found.lookup("__getattr__") if isinstance(found, Module) else None
             return Missing(binding.target + "." + binding.member, hook)
         return member
+
+    def _last_of(self, found, dotted):
+        """What "import a.b as c" binds: the attribute b of a."""
+        above, _, name = dotted.rpartition(".")
+        package = self.finder.find(above) if above else None
+        if isinstance(package, Module) and package.folders is not None:
+            bound = package.lookup(name)
+            if bound is not None and bound is not found and package.below().bound_later(name):
+                return bound
+        return thing(found, dotted)
 
     def member(self, name):
         """What "from this import name" gives: a global, else a submodule; None if neither."""
@@ -279,6 +310,8 @@ class Module:
         if listed is not None:
             return listed
         names = {name for name in self.names if not name.startswith("_")}
+        if self.folders is not None:
+            names |= {name for name in self.below().brought if not name.startswith("_")}
         if "*" not in self._looking:
             self._looking.add("*")
             for _, target in self.stars:

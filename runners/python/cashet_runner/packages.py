@@ -45,6 +45,8 @@ def wanted(reach):
     script = reach.entry.module if reach.entry.kind == "script" else None
     for module in reach.modules.values():
         for dotted, _, node in module.loads:
-            if not isinstance(reach.finder.modules.get(dotted), Module) and \
+            modules = reach.finder.modules  # of a package of the user's no file is read that is not imported
+            if not isinstance(modules.get(dotted), Module) and \
+                    not isinstance(modules.get(dotted.rpartition(".")[0]), Module) and \
                     reach.finder.find(dotted) == "external":
                 yield dotted, module, node, module is script

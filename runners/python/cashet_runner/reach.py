@@ -133,12 +133,21 @@ class Reach:
         found = parent.member(name.rpartition(".")[2])
         if isinstance(found, Definition) and found.kind == "binary":
             return True
-        return getattr(found, "folders", False) is not False and found.dotted == name
+        if getattr(found, "folders", False) is not False and found.dotted == name:
+            return True
+        return parent.folders is not None and parent.finder.has(parent.folders, name.rpartition(".")[2]) and \
+            name.rpartition(".")[2] in parent.below().brought
 
     def _import(self, module):
         self.modules[module.name] = module
         for dotted, perhaps, node in module.loads:
             self._load(dotted, perhaps, module, node)
+        for _, target in module.stars:  # the files that __all__ names
+            found = target and self.finder.find(target)
+            if isinstance(found, Module) and found.folders is not None:
+                for name in sorted(found.names_listed() or ()):
+                    if found.lookup(name) is None and self.finder.find(target + "." + name).__class__ is not str:
+                        self._load(target + "." + name, False, module, None)
 
     # ---- what else changes what counts ----
 
@@ -169,6 +178,22 @@ class Reach:
                         study.own and self._calls_own(module, index, study.own):
                     self._take(unit_of(module, index), None)
                     found = True
+        return self._take_hidden() or found
+
+    def _take_hidden(self):
+        """Takes files p/x.py, where p/__init__.py binds an x that counts and what p.x is may be either."""
+        found = False
+        for name, module in list(self.modules.items()):
+            above, _, last = name.rpartition(".")
+            package = self.modules.get(above)
+            if package is None or module.whole in self.labels:
+                continue
+            bound = package.lookup(last)
+            if bound is None or bound is module or package.below().settled(last) or \
+                    isinstance(bound, Definition) and not self._counts(bound):
+                continue
+            self._add(module.whole)
+            found = True
         return found
 
     def _changes(self, trigger, module, index):
