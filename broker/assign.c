@@ -144,8 +144,9 @@ static void add_function(struct buf *out, const struct function_def *def,
 	pb_close(out, mark);
 }
 
-/* learn() - put @f's description into @a unless the worker has, or will have had, it by then. */
-static void learn(struct broker *b, struct worker *w, struct assigning *a, bool early,
+/* learn() - put @f's description into @a unless the worker has, or will have had, it by then.
+ * Return: false if it was found gone; what was known of its session went with it. */
+static bool learn(struct broker *b, struct worker *w, struct assigning *a, bool early,
 		  const struct batch_function *f)
 {
 	uint64_t hash = map_hash(f->def->hash, DIGEST_SIZE);
@@ -159,9 +160,11 @@ static void learn(struct broker *b, struct worker *w, struct assigning *a, bool 
 	bool other = known && memcmp(known->source, f->source, DIGEST_SIZE) != 0;
 	if (known && !other && !known->mixed_step &&
 	    (!early || known->step <= b->durable))
-		return;
+		return true;
 	if (other || (known && known->mixed_step && !early))
 		send_assign(b, w, a, early ? 0 : b->step); /* it may be of the other */
+	if (!peer_get(b, w->peer))
+		return false;
 	if (other && early && known->step > b->durable)
 		known->mixed_step = known->step;
 	else if (known && known->mixed_step <= b->durable)
@@ -179,6 +182,7 @@ static void learn(struct broker *b, struct worker *w, struct assigning *a, bool 
 	}
 	memcpy(known->source, f->source, DIGEST_SIZE);
 	known->step = early ? 0 : b->step;
+	return true;
 }
 
 /* The largest time-out among the subscribers may not be this batch's own: the last of two fields
@@ -285,7 +289,8 @@ void worker_grant(struct broker *b, const struct core_effect *fx)
 	bool early = fx->grant.early;
 	struct assigning *a = early ? &w->early : &w->held;
 	const struct batch_function *f = &batch->functions[fx->grant.function];
-	learn(b, w, a, early, f);
+	if (!learn(b, w, a, early, f))
+		return;
 	uint32_t options = add_options(a, batch, f->options, fx->grant.timeout_ns);
 	add_assignment(b, &a->tasks, fx, f, options);
 	worker_touch(b, w);

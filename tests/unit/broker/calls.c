@@ -133,6 +133,78 @@ Test(calls, another_source_of_the_same_function_is_sent_before_its_tasks)
 	end_close(&w);
 }
 
+/* The loop has ended, so what it does is the test's. */
+static void grant(struct worker *w, struct batch *batch, uint32_t function)
+{
+	struct core_effect fx = {
+		.type = CORE_FX_GRANT, .batch = batch->number, .worker = w->number};
+	fx.grant.function = function;
+	fx.grant.early = true;
+	fx.grant.args = (const uint8_t *)"";
+	worker_grant(rig.b, &fx);
+}
+
+static void stop_loop(void)
+{
+	broker_stop(rig.b);
+	pthread_join(rig.thread, NULL);
+	rig.running = false;
+}
+
+/* What was sent before has been taken, too. */
+static void wait_for_answer(struct end *w)
+{
+	Cashet__Envelope ping = CASHET__ENVELOPE__INIT;
+	Cashet__Ping body = CASHET__PING__INIT;
+	ping.body_case = CASHET__ENVELOPE__BODY_PING;
+	ping.ping = &body;
+	end_send(w, &ping);
+	end_recv(w, CASHET__ENVELOPE__BODY_PONG);
+}
+
+static void wait_until_gone(const struct peer *peer)
+{
+	Cashet__Envelope ping = CASHET__ENVELOPE__INIT;
+	Cashet__Ping body = CASHET__PING__INIT;
+	int error;
+	ping.body_case = CASHET__ENVELOPE__BODY_PING;
+	ping.ping = &body;
+	while (!wire_send(broker_socket(rig.b, peer->socket), peer->route,
+			  peer->route_size, &ping, &error))
+		;
+}
+
+Test(calls, a_worker_that_is_found_gone_while_another_source_is_sent_harms_nobody)
+{
+	struct end c, w;
+	end_hello(&c, &rig, false);
+	end_hello(&w, &rig, true);
+	worker_hello(&w, 1, 0);
+	wait_for_answer(&w);
+	struct plan *p = plan_new(&c);
+	plan_call_task(p, plan_call(p, 7, source_a), 1, -1);
+	plan_call_task(p, plan_call(p, 7, source_b), 2, -1);
+	plan_chunk(p, 0, false);
+	end_recv(&c, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	stop_loop();
+	uint8_t id[DIGEST_SIZE];
+	plan_batch(p, id);
+	struct batch *batch = batches_find(rig.b, id);
+	struct worker *worker = workers_find(rig.b, w.instance);
+	cr_assert(batch && batch->function_count == 2 && worker);
+	end_close(&w);
+	wait_until_gone(peer_get(rig.b, worker->peer));
+	grant(worker, batch, 0);
+	cr_assert(worker->early.tasks.size);
+	grant(worker, batch, 1); /* what was put together for it leaves first */
+	cr_assert(!worker->peer && !worker->functions.count);
+	cr_assert(!worker->early.tasks.size && list_empty(&worker->touched));
+	plan_free(p);
+	end_close(&c);
+	broker_free(rig.b);
+	rig.b = NULL;
+}
+
 Test(calls, another_source_is_a_hit)
 {
 	struct end c, w;
