@@ -240,8 +240,8 @@ int get_value(struct doc *doc, const struct node *node, const char *what,
 		break;
 	}
 	return doc_fail(doc, node,
-			"%.60s does not fit: integers have 64 bits, and floats end at "
-			"1.8e308; quote it to pass a text",
+			"%.60s does not fit: integers have 64 bits, and " SCALAR_FLOATS
+			"; quote it to pass a text",
 			node->text);
 }
 

@@ -281,8 +281,8 @@ static int read_scalar(struct args_reader *r, const struct node *node, struct ar
 		break;
 	}
 	return doc_fail(doc, node,
-			"%s: %.*s does not fit: integers have 64 bits, with sign, and "
-			"floats end at 1.8e308; quote it to pass a text",
+			"%s: %.*s does not fit: integers have 64 bits, with sign, "
+			"and " SCALAR_FLOATS "; quote it to pass a text",
 			r->what, SHOWN, node->text);
 }
 

@@ -32,8 +32,8 @@ static void *take(struct arguments *a, size_t count, size_t size)
 static int bad_number(struct cli *cli, const char *text)
 {
 	return cli_usage(cli, NEXT_TEXT,
-			 "%.100s does not fit: integers have 64 bits, with sign, and "
-			 "floats end at 1.8e308",
+			 "%.100s does not fit: integers have 64 bits, with sign, "
+			 "and " SCALAR_FLOATS,
 			 text);
 }
 

@@ -115,7 +115,8 @@ static const struct sample_row rows[] = {
 	{"large integer", "b.yaml",
 	 HEAD "  t: {call: f.py:any, args: [9223372036854775808]}\n", 0,
 	 "b.yaml:3:30: argument 0: 9223372036854775808 does not fit: integers have 64 "
-	 "bits, with sign, and floats end at 1.8e308; quote it to pass a text\n"
+	 "bits, with sign, and floats go from 4.9e-324 to 1.8e308; quote it to pass a "
+	 "text\n"
 	 "    t: {call: f.py:any, args: [9223372036854775808]}\n"
 	 "                               ^"},
 	{"nan", "b.yaml", HEAD "  t: {call: f.py:any, args: [.nan]}\n", 0,

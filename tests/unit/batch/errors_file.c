@@ -234,6 +234,14 @@ static const struct sample_row rows[] = {
 	 "b.json:1:45: an item of run must be a text, not null\n"
 	 "  {\"version\": 1, \"tasks\": {\"a\": {\"run\": [\"x\", null]}}}\n"
 	 "                                              ^"},
+	{"json small float", "b.json",
+	 "{\"version\": 1, \"tasks\": {\"a\": {\"run\": \"x\",\n"
+	 " \"params\": {\"a\": 1e-999}}}}\n",
+	 0,
+	 "b.json:2:18: 1e-999 does not fit: integers have 64 bits, and floats go from "
+	 "4.9e-324 to 1.8e308; quote it to pass a text\n"
+	 "   \"params\": {\"a\": 1e-999}}}}\n"
+	 "                   ^"},
 	{"json deep", "b.json",
 	 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]"
 	 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",

@@ -154,9 +154,20 @@ static const struct sample_row rows[] = {
 	 "    sweep: {params: {a: [18446744073709551616]}}\n",
 	 0,
 	 "b.yaml:5:26: 18446744073709551616 does not fit: integers have 64 bits, and "
-	 "floats end at 1.8e308; quote it to pass a text\n"
+	 "floats go from 4.9e-324 to 1.8e308; quote it to pass a text\n"
 	 "      sweep: {params: {a: [18446744073709551616]}}\n"
 	 "                           ^"},
+	{"sweep small float", "b.yaml",
+	 "version: 1\n"
+	 "tasks:\n"
+	 "  a:\n"
+	 "    run: x\n"
+	 "    sweep: {params: {a: [5e-324, 0e-999, 1e-999]}}\n",
+	 0,
+	 "b.yaml:5:42: 1e-999 does not fit: integers have 64 bits, and floats go from "
+	 "4.9e-324 to 1.8e308; quote it to pass a text\n"
+	 "      sweep: {params: {a: [5e-324, 0e-999, 1e-999]}}\n"
+	 "                                           ^"},
 	{"sweep null", "b.yaml",
 	 "version: 1\n"
 	 "tasks:\n"

@@ -94,6 +94,8 @@ Test(json_read, reads_doubles_as_strtod_does)
 		"1.5e-7",
 		"123456789012345678.5",
 		"4.9e-324",
+		"1e-999", /* what programs wrote is read as the nearest double */
+		"-1e-999",
 		"2.2250738585072014e-308",
 		"1.7976931348623157e308",
 		"0.30000000000000004",
