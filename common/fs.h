@@ -32,5 +32,11 @@ bool fs_path_is_inside(const char *path);
  * one of its names. -EISDIR; -ENOENT of a symbolic link that leads to nothing. A name that is not there
  * yet is not looked at any further: whoever makes the file is told. */
 int fs_output_find(const char *path, char **realp, int *fdp);
+/** fs_output_mode() - with which mode to open the new file that takes the place of @real: @fresh if there
+ * is none, else one for its owner only, until fs_output_like(). */
+mode_t fs_output_mode(const char *real, mode_t fresh);
+/** fs_output_like() - give the new file @fd the permissions of @real, and its owner and group if we may;
+ * never more than @real has for anybody but the owner. Does nothing if there is no @real. */
+void fs_output_like(int fd, const char *real);
 /** fs_free_bytes() - bytes available to us on the file system of @path. */
 int fs_free_bytes(const char *path, uint64_t *bytes);

@@ -3,7 +3,8 @@
  * A file is there whole or not at all, so a new one takes the place of the old. That must not happen to
  * what is no file of its own: a symbolic link (it stays, what it stands for is replaced), a device or a
  * pipe (it is written), the file that standard output is, by whatever name (/dev/stdout, /dev/fd/1): it
- * goes on where it is. */
+ * goes on where it is. Nor may the new file be open to more people than the old one, not even while
+ * it is written. */
 #include "common/fs.h"
 
 #include <errno.h>
@@ -43,4 +44,25 @@ int fs_output_find(const char *path, char **realp, int *fdp)
 	else
 		*realp = realpath(path, NULL);
 	return *fdp < 0 && !*realp ? -errno : 0;
+}
+
+mode_t fs_output_mode(const char *real, mode_t fresh)
+{
+	struct stat st;
+	return stat(real, &st) < 0 && errno == ENOENT ? fresh : 0600;
+}
+
+void fs_output_like(int fd, const char *real)
+{
+	struct stat st, made;
+	if (stat(real, &st) < 0 || fstat(fd, &made) < 0)
+		return;
+	mode_t mode = st.st_mode & 0777;
+	/* Owner and group stay, too, if they may. Another group has no more than anybody has. */
+	if (st.st_uid != made.st_uid && fchown(fd, st.st_uid, (gid_t)-1) < 0)
+		mode |= S_IRUSR | S_IWUSR;
+	if (st.st_gid != made.st_gid && fchown(fd, (uid_t)-1, st.st_gid) < 0)
+		mode &= (mode_t)(0700 | (mode & 07) << 3 | 07);
+	if (fchmod(fd, mode) < 0)
+		return; /* it stays its owner's only */
 }

@@ -49,13 +49,14 @@ static char *temp_name(const char *path)
 
 static int open_temp(struct output *o, const char *folder)
 {
-	o->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+	mode_t mode = fs_output_mode(o->path, 0666);
+	o->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
 	if (o->fd >= 0 || errno == EACCES || errno == ENOENT || errno == EROFS)
 		return o->fd < 0 ? errno : 0;
 	o->temp = temp_name(o->path);
 	if (!o->temp)
 		return ENOMEM;
-	o->fd = open(o->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	o->fd = open(o->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	return o->fd < 0 ? errno : 0;
 }
 
@@ -81,6 +82,7 @@ int output_publish(struct output *o, struct err *e)
 	char from[64];
 	if (o->is_whole)
 		return 0;
+	fs_output_like(o->fd, o->path);
 	if (fsync(o->fd) < 0)
 		return cannot(e, o->path, "written", errno);
 	if (!o->temp) {

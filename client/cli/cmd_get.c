@@ -106,13 +106,16 @@ static int write_file(struct cli *cli, const struct cashet_content *content,
 	char *temporary = NULL;
 	if (asprintf(&temporary, "%s.part.%d", path, (int)getpid()) < 0)
 		abort();
-	int code = 0, mode = content->type == CASHET_CONTENT_EXEC ? 0777 : 0666;
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	int code = 0;
+	mode_t fresh = content->type == CASHET_CONTENT_EXEC ? 0777 : 0666;
+	int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		      fs_output_mode(path, fresh));
 	if (fd < 0) {
 		code = cannot_write(cli, path, errno);
 	} else {
 		if (cashet_get_blob_fd(cli->c, content->digest, fd, &e))
 			code = cli_fail(cli, &e);
+		fs_output_like(fd, path);
 		if (close(fd) < 0 && code == 0)
 			code = cannot_write(cli, path, errno);
 		if (code == 0 && rename(temporary, path) < 0)

@@ -8,6 +8,7 @@
 #include "common/fs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,10 @@ static int output_open(struct output *o)
 	}
 	if (o->real && asprintf(&o->temporary, "%s.part.%d", o->real, (int)getpid()) < 0)
 		abort();
-	o->file = o->real ? fopen(o->temporary, "we") : fdopen(fd, "w");
+	if (o->real)
+		fd = open(o->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+			  fs_output_mode(o->real, 0666));
+	o->file = fd < 0 ? NULL : fdopen(fd, "w");
 	return o->file ? 0 : output_fail(o);
 }
 
@@ -60,6 +64,8 @@ static int output_close(struct output *o, int code)
 {
 	if (o->file && code == 0 && fflush(o->file))
 		code = output_fail(o);
+	if (o->file && o->real)
+		fs_output_like(fileno(o->file), o->real);
 	if (o->file && o->file != stdout)
 		fclose(o->file);
 	if (o->temporary && code == 0 && rename(o->temporary, o->real) < 0)

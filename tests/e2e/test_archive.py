@@ -221,8 +221,10 @@ class Parts(Archives):
         link = self.site.path("link")
         self.site.write("x.archive", "old")
         os.symlink(self.archive, link)
+        os.chmod(self.archive, 0o600)
         self.json(self.site, "export", link)
         self.assertTrue(os.path.islink(link))
+        self.assertEqual(os.stat(link).st_mode & 0o777, 0o600)  # nobody else's, as it was
         self.json(self.other, "import", self.archive, "--dry-run")
         os.unlink(self.archive)
         self.json(self.site, "export", link, code=1)

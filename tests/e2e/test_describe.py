@@ -243,7 +243,7 @@ class Calling(unittest.TestCase):
                 (["f.py:nope"], "defines no nope"),
                 (["gone.py:f"], "there is no such file"),
                 (["f.py:add", "99999999999999999999"], "does not fit"),
-                (["f.py:add", "1e400"], "floats end at"),
+                (["f.py:add", "1e400"], "floats go from"),
                 (["f.py"], "say which of its functions"), (["f.py:"], "say which of its functions"),
                 (["f.py:add", "@"], "names no file"),
                 (["f.py:add", "[1,"], "not valid JSON"),
@@ -345,7 +345,9 @@ class Calling(unittest.TestCase):
         self.assertEqual(self.site.run("get", row["commit"], "-o", "raw.bin").code, 0)
         with open(self.site.path("raw.bin"), "rb") as f:
             self.assertEqual(f.read(), b"\0\xff")
+        os.chmod(self.site.write("picky.jsonl", "old"), 0o600)
         done = self.map("f.py:picky", [1, -2, 3], "-o", "picky.jsonl", code=1)
+        self.assertEqual(os.stat(self.site.path("picky.jsonl")).st_mode & 0o777, 0o600)
         self.assertEqual(done.out, "")
         one, two, three = [json.loads(line) for line in self.site.read("picky.jsonl").splitlines()]
         self.assertEqual((one, three), (1, 3))

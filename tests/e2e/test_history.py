@@ -444,10 +444,12 @@ class Get(History):
         self.site.write("far/file", "old")
         # A link stays what it is, and what it stands for is replaced.
         os.symlink("../far/file", path("near/link"))
+        os.chmod(path("far/file"), 0o600)
         self.assertEqual(get("near/link").code, 0)
         self.assertTrue(os.path.islink(path("near/link")))
         with open(path("far/file"), "rb") as f:
             self.assertEqual(f.read(), b"a\0b\xff")
+            self.assertEqual(os.fstat(f.fileno()).st_mode & 0o777, 0o600)  # nobody else's, as it was
         os.symlink("nowhere", path("near/lost"))
         self.assertEqual(get("near/lost").code, 1)
         self.assertEqual((os.listdir(path("far")), sorted(os.listdir(path("near")))),

@@ -100,6 +100,40 @@ Test(fs, write_atomic_replaces_whole_or_not_at_all)
 	cr_assert_eq(entries("."), 2, "no temporary file stays");
 }
 
+/* made() - permissions of a new file, and then of what takes its place. */
+static mode_t made(const char *real, int *firstp)
+{
+	struct stat st;
+	int fd = open("new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+		      fs_output_mode(real, 0666));
+	cr_assert(fd >= 0 && fstat(fd, &st) == 0);
+	*firstp = st.st_mode & 0777;
+	fs_output_like(fd, real);
+	cr_assert_eq(fstat(fd, &st), 0);
+	close(fd);
+	cr_assert_eq(unlink("new"), 0);
+	return st.st_mode & 07777;
+}
+
+Test(fs, a_new_file_is_as_open_as_what_it_replaces)
+{
+	static const mode_t modes[] = {0600, 0644, 0664, 0400, 0755};
+	int first;
+	umask(022);
+	cr_assert_eq(made("old", &first), 0644,
+		     "a file that was not there: as the umask says");
+	cr_assert_eq(first, 0644);
+	cr_assert_eq(fs_write_atomic("old", "", 0, 0600), 0);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		cr_assert_eq(chmod("old", modes[i]), 0);
+		cr_expect_eq(made("old", &first), modes[i]);
+		cr_expect_eq(first, 0600, "nobody else opens it while it is written");
+	}
+	cr_assert_eq(chmod("old", 04755), 0);
+	cr_expect_eq(made("old", &first), 0755,
+		     "other bytes have no rights of their own");
+}
+
 Test(fs, remove_tree_removes_every_kind_of_entry)
 {
 	cr_assert_eq(fs_mkdir_p("t/a/b/c", 0700), 0);
