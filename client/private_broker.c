@@ -239,8 +239,9 @@ static void log_tail(const char *dir, int64_t from, struct buf *out)
 	if (cut)
 		from = end - LOG_TAIL;
 	char text[LOG_TAIL];
-	int64_t size =
-		lseek(fd, from, SEEK_SET) < 0 ? 0 : fs_read_full(fd, text, sizeof text);
+	int64_t size = end <= from || lseek(fd, from, SEEK_SET) < 0
+			       ? 0
+			       : fs_read_full(fd, text, sizeof text);
 	close(fd);
 	int64_t at = 0;
 	while (cut && at < size && text[at++] != '\n')
@@ -277,10 +278,39 @@ bool private_broker_serves(const char *dir)
 	return held;
 }
 
-static int gave_up(const char *dir, int64_t log_from, const char *why, struct err *e)
+/* why_silent() - a broker that ended without a word could not write one, perhaps: what it would have met,
+ * and a line for those who look there. Return: an errno, or 0 if nothing is wrong with its log. */
+static int why_silent(const char *dir)
+{
+	static const char line[] = "cashet: this broker ended without a word\n";
+	char *path = NULL;
+	if (asprintf(&path, "%s/run/broker.log", dir) < 0)
+		return 0;
+	int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK);
+	free(path);
+	int rc = fd < 0 ? -errno : fs_write_all(fd, line, sizeof line - 1);
+	if (fd >= 0)
+		close(fd);
+	return -rc;
+}
+
+static int gave_up(const char *dir, int64_t log_from, const char *why, bool ended,
+		   struct err *e)
 {
 	CLEANUP_BUF struct buf tail = {0};
 	log_tail(dir, log_from, &tail);
+	int error = tail.size || !ended ? 0 : why_silent(dir);
+	if (error) {
+		err_set(e, ERR_UNREACHABLE,
+			"the private broker of %s %s: nothing can be written there: %s",
+			dir, why, strerror(error));
+		err_next(e,
+			 error == ENOSPC || error == EDQUOT
+				 ? "make room on that disk and try again, or name "
+				   "another store with --store DIR or CASHET_DIR"
+				 : "name another store with --store DIR or CASHET_DIR");
+		return ERR_UNREACHABLE;
+	}
 	err_set(e, ERR_UNREACHABLE, "the private broker of %s %s%s%s", dir, why,
 		tail.size ? "; it said:\n" : "", buf_cstr(&tail));
 	err_next(e, "see %s/run/broker.log, or start one by hand: " PROGRAM " --store %s",
@@ -307,7 +337,7 @@ static int wait_for_answer(const struct private_broker *p, int *pidfdp, int64_t 
 			if (p->endedp)
 				*p->endedp = true;
 			return gave_up(p->dir, log_from,
-				       "ended as soon as it was started", e);
+				       "ended as soon as it was started", true, e);
 		}
 		if (over) {
 			again = true;
@@ -319,7 +349,7 @@ static int wait_for_answer(const struct private_broker *p, int *pidfdp, int64_t 
 				return r;
 		}
 		if (clock_mono_ns() >= until)
-			return gave_up(p->dir, log_from, "does not answer", e);
+			return gave_up(p->dir, log_from, "does not answer", false, e);
 		struct timespec t = {.tv_nsec = (long)pause};
 		nanosleep(&t, NULL);
 		pause = pause * 2 > POLL_LAST_NS ? POLL_LAST_NS : pause * 2;

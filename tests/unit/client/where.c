@@ -136,6 +136,23 @@ Test(private_broker, one_that_dies_at_once_is_reported_with_its_last_words)
 	cr_assert_not_null(strstr(e.next, "broker.log"), "%s", e.next);
 }
 
+Test(private_broker, one_that_could_not_even_say_why_has_its_reason_told)
+{
+	struct err e = {0};
+	if (access("/dev/full", W_OK))
+		cr_skip_test("there is no /dev/full");
+	char run[256], log[300];
+	snprintf(run, sizeof run, "%s/store/run", dir);
+	snprintf(log, sizeof log, "%s/broker.log", run);
+	cr_assert_eq(fs_mkdir_p(run, 0700), 0);
+	cr_assert_eq(symlink("/dev/full", log), 0);
+	make_program("#!/bin/sh\necho no room >&2\nexit 1\n");
+	cr_assert_eq(find(false, true, &e), ERR_UNREACHABLE);
+	cr_expect(strstr(e.what, "nothing can be written there: No space left on device"),
+		  "%s", e.what);
+	cr_expect(strstr(e.next, "make room"), "%s", e.next);
+}
+
 Test(private_broker, a_program_that_cannot_be_run_is_named)
 {
 	struct err e;
