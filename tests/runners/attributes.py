@@ -38,6 +38,12 @@ CHANGES = [
     ("import p\ndef f(): return p.go()\n", "from .b import h\ndef go(): return x.g()\n", dict(X, **{"p/b.py": "from .x import h\n"})),
     ("from p import *\n" + USE, "from .x import h\n", X),
     ("from p import *\ndef f(): return go()\n", "from .x import *\ndef go(): return x.g()\n", X),
+    # what changes __all__ is a function, or stands below something
+    ("from p import *\ndef f(): return x()\n",
+     "def export(h):\n    __all__.append(h.__name__)\n    return h\n__all__ = []\n@export\ndef x(): return V\n", {}),
+    ("def x(): return 0\nfrom p import *\ndef f(): return x()\n",
+     "def export(h):\n    __all__.append(h.__name__)\n    return h\n__all__ = []\n@export\ndef x(): return V\n", {}),
+    ("def x(): return 0\nfrom p import *\ndef f(): return x()\n", "__all__ = []\nif True: __all__.append('x')\ndef x(): return V\n", {}),
     # files that __all__ names, and import_module() with dots
     ("from p import *\n" + USE, "__all__ = ['x']\n", X),
     ("from p import *\nimport random\ndef f(): return random.random()\n", "__all__ = ['x']\n", {"p/x.py": "import random\nrandom.seed(V)\n"}),

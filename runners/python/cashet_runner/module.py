@@ -89,6 +89,7 @@ class Module:
         self.loads = []  # of its own import: rows of loaded_by() and the statement
         self.units, self._studies, self._rebound = {}, {}, None
         self._definitions, self._looking, self._below = {}, set(), None
+        self._lists = None  # whether __all__ is only bound
         self._take(source.tree.body)
         for index, node in enumerate(self.statements):
             self._bind(index, node)
@@ -330,9 +331,11 @@ class Module:
                     any(e.__class__ is not ast.Constant for e in value.elts):
                 return None
             names |= {e.value for e in value.elts}
-        if "__all__" not in self.binders or any(adds_to_all(node) for node in self.statements):
+        if "__all__" not in self.binders:
             return None
-        return names
+        if self._lists is None:
+            self._lists = not any(changes_all(inner) for node in self.statements for inner in ast.walk(node))
+        return names if self._lists else None
 
 
 def bound_by_class(node, module):
@@ -349,11 +352,10 @@ def bound_by_class(node, module):
     return found
 
 
-def adds_to_all(node):
-    """__all__.append("x")"""
-    func = getattr(getattr(node, "value", None), "func", None)
-    return node.__class__ is ast.Expr and func.__class__ is ast.Attribute and \
-        getattr(func.value, "id", None) == "__all__"
+def changes_all(node):
+    """__all__.append("x"), anywhere: a function, or a decorator, may do it while the module is imported."""
+    return node.__class__ is ast.Attribute and node.attr in ("append", "extend", "insert", "remove", "pop", "clear") \
+        and getattr(node.value, "id", None) == "__all__" or node.__class__ is ast.Global and "__all__" in node.names
 
 
 def thing(found, dotted):
