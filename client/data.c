@@ -304,7 +304,7 @@ static int no_log(struct cashet *c, const char *batch, uint32_t index, const cha
 	struct cashet_results *results;
 	const struct cashet_result *r;
 	if (running) {
-		err_set(e, ERR_NOT_FOUND, "task %u has written nothing yet: %s", index,
+		err_set(e, ERR_NOT_FOUND, "there is no log of task %u yet: %s", index,
 			note);
 		err_next(e, "cashet logs -f waits for it");
 		return ERR_NOT_FOUND;
@@ -318,6 +318,12 @@ static int no_log(struct cashet *c, const char *batch, uint32_t index, const cha
 			"task %.8s:%u was skipped, so it wrote nothing: %s", name, index,
 			r->error);
 		err_next(e, "cashet logs %.8s:%u", name, r->upstream);
+	} else if (r->status == CASHET_CANCELLED && r->attempts) {
+		err_set(e, ERR_NOT_FOUND,
+			"task %.8s:%u was cancelled in or after attempt %u, and what was "
+			"written is only kept of an attempt that ends its task",
+			name, index, r->attempts);
+		err_next(e, "cashet logs -f shows it while a task runs");
 	} else if (r->status == CASHET_CANCELLED) {
 		err_set(e, ERR_NOT_FOUND,
 			"task %.8s:%u was cancelled before it wrote anything", name,

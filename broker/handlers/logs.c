@@ -3,6 +3,7 @@
 #include "broker/handlers/query.h"
 
 #include "common/log.h"
+#include "common/num.h"
 #include "common/pure/mem.h"
 
 #include <stdlib.h>
@@ -116,6 +117,32 @@ static void ask_worker(struct broker *b, struct peer *peer, const Cashet__Envelo
 	peer_send(b, to, &out);
 }
 
+/* note_ready() - of a task between two attempts, or before the first one: what keeps it. */
+static void note_ready(struct broker *b, struct peer *peer, const Cashet__Envelope *e,
+		       const struct batch *batch, const struct core_task_view *view)
+{
+	struct core_wait_view wait;
+	CLEANUP_BUF struct buf text = {0};
+	if (view->attempts)
+		buf_printf(&text,
+			   "attempt %u failed, and what it wrote is not kept since the "
+			   "task is tried again; ",
+			   view->attempts);
+	size_t before = text.size;
+	if (!core_view_wait(b->core, batch->number, e->log_read->index, &wait)) {
+		if (wait.why == CORE_WAIT_RETRY && view->attempts) {
+			buf_add_str(&text, "the next one begins in ");
+			num_add_duration(&text,
+					 wait.retry_ns - wait.retry_ns % (NS_PER_S / 10));
+		} else {
+			batch_explain_wait(b, batch, &wait, &text);
+		}
+	}
+	if (text.size == before)
+		buf_add_str(&text, "it waits for a worker");
+	note(b, peer->handle, e->serial, e->log_read->offset, buf_cstr(&text));
+}
+
 /* @row: of a batch that has ended; NULL: the task's commit is known. */
 static void ask_ledger(struct broker *b, struct peer *peer, const Cashet__Envelope *e,
 		       uint64_t commit, const struct ledger_batch_row *row)
@@ -155,12 +182,11 @@ void handle_log_read(struct broker *b, struct peer *peer, const Cashet__Envelope
 		return;
 	switch (view.status) {
 	case CORE_WAITING:
-		note(b, peer->handle, e->serial, read->offset, "waiting for its inputs");
+		note(b, peer->handle, e->serial, read->offset, "it waits for its inputs");
 		return;
 	case CORE_READY:
 		if (!view.epoch) {
-			note(b, peer->handle, e->serial, read->offset,
-			     "waiting for a worker");
+			note_ready(b, peer, e, batch, &view);
 			return;
 		}
 		ask_worker(b, peer, e, &view); /* which may have begun it by now */

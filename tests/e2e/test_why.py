@@ -284,6 +284,17 @@ class Why(WhyTest):
         again = self.one('"exit 3"', "    retries: 1\n", code=1)
         self.assertEqual(self.why_task(again, 0)["reason"], "failed_before")
 
+    def test_between_attempts_and_after_them_logs_say_why_there_are_none(self):
+        file = self.site.write("again.yaml", 'version: 1\ntasks:\n  a: {run: "echo x; exit 3", retries: 30}\n')
+        batch = self.site.run("submit", "--detach", file).out.strip()
+        logs = lambda: self.site.run("logs", f"{batch}:0").err
+        try:  # what is waited for comes again and again, and stays for longer each time
+            until(lambda: "failed, and what it wrote is not kept" in logs(), "an attempt failed")
+        finally:
+            self.assertEqual(self.site.run("cancel", batch).code, 0)
+        self.site.run("wait", batch)
+        self.assertRegex(logs(), r"was cancelled in or after attempt [1-9]")
+
     def test_a_skipped_task_names_the_chain_to_the_root_cause(self):
         file = self.site.write("chain.yaml", """
 version: 1
