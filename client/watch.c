@@ -322,8 +322,9 @@ static int wait_until_ended(struct cashet *c, const struct cashet_wait_options *
 		if (now >= until) {
 			err_set(e, ERR_TIMED_OUT, "the batch has not ended in time");
 			char id[CASHET_HEX_SIZE] = "";
-			if (w->has_id)
-				hex_encode(id, w->id, DIGEST_SIZE);
+			hex_encode(id, w->has_id ? w->id : w->prefix, DIGEST_SIZE);
+			if (!w->has_id)
+				id[w->digits] = '\0';
 			err_next(e, "it goes on; to come back: cashet wait %.8s", id);
 			return ERR_TIMED_OUT;
 		}

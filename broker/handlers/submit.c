@@ -254,7 +254,7 @@ int submit_chunk(struct broker *b, const struct submission *s)
 	if (batch && c->seal) {
 		struct peer *peer = peer_get(b, s->peer);
 		if (c->watch && peer)
-			watch_add(b, peer, batch, WATCH_INLINE_MAX);
+			watch_add(b, peer, batch, 0, WATCH_INLINE_MAX);
 		struct core_event event = {.type = CORE_EV_BATCH_SEAL, .batch = number};
 		broker_step(b, &event);
 		batch = batch_find_number(b, number);
@@ -333,6 +333,7 @@ void submit_refused(struct broker *b, const struct core_effect *fx)
 	struct peer *peer = peer_get(b, batch->submitter);
 	if (peer)
 		peer_error(b, peer, batch->submit_serial, &e);
+	watch_given_up(b, batch);
 	batch_free(b, batch);
 }
 
@@ -342,6 +343,7 @@ void submit_discarded(struct broker *b, const struct core_effect *fx)
 	if (!batch)
 		return;
 	ledger_add_discarded(b->turn, batch->number);
+	watch_given_up(b, batch);
 	batch_free(b, batch);
 }
 

@@ -54,7 +54,7 @@ static struct watch *find(const struct peer *peer, const uint8_t id[DIGEST_SIZE]
 	return NULL;
 }
 
-void watch_add(struct broker *b, struct peer *peer, struct batch *batch,
+void watch_add(struct broker *b, struct peer *peer, struct batch *batch, uint64_t serial,
 	       uint32_t inline_results)
 {
 	struct watch *w = find(peer, batch->id);
@@ -68,6 +68,7 @@ void watch_add(struct broker *b, struct peer *peer, struct batch *batch,
 		list_add_tail(&peer->watches, &w->by_peer);
 	}
 	w->first = true;
+	w->serial = serial;
 	w->unacknowledged = false;
 	w->inline_results =
 		inline_results < WATCH_INLINE_MAX ? inline_results : WATCH_INLINE_MAX;
@@ -293,6 +294,23 @@ void watch_ended(struct broker *b, struct batch *batch, const struct core_counts
 	}
 }
 
+void watch_given_up(struct broker *b, struct batch *batch)
+{
+	while (!list_empty(&batch->watches)) {
+		struct watch *w =
+			container_of(batch->watches.next, struct watch, by_batch);
+		struct peer *peer = peer_get(b, w->peer);
+		uint64_t serial = w->serial;
+		struct err error = {0};
+		watch_remove(w);
+		err_set(&error, ERR_NOT_FOUND,
+			"the batch is gone: it was given up while it was being "
+			"submitted");
+		if (peer)
+			peer_error(b, peer, serial, &error);
+	}
+}
+
 /* ---- Watch, ProgressAck ---- */
 
 static int keep_end(void *arg, const struct ledger_end *end)
@@ -344,7 +362,7 @@ void watch_begin(struct broker *b, struct peer *peer, struct batch *batch,
 	else if (batch->ended)
 		watch_ending(b, peer, batch, serial, inline_results);
 	else
-		watch_add(b, peer, batch, inline_results);
+		watch_add(b, peer, batch, serial, inline_results);
 }
 
 void handle_watch(struct broker *b, struct peer *peer, const Cashet__Envelope *e)

@@ -25,6 +25,7 @@ struct watch {
 	peer_handle peer;
 	struct peer *owner; /* it removes its watches before it goes */
 	struct batch *batch;
+	uint64_t serial; /* of the last Watch; 0: its submission asked for it */
 	uint32_t inline_results;
 	bool unacknowledged, first, due;
 	/* It was told of a pause while leases were there. That they are back ends no task, so
@@ -36,8 +37,8 @@ struct watch {
 	uint64_t left_out;
 };
 
-/** watch_add() - @peer watches @batch from now on; again: only @inline_results changes. */
-void watch_add(struct broker *b, struct peer *peer, struct batch *batch,
+/** watch_add() - @peer watches @batch from now on; again: only @serial and @inline_results change. */
+void watch_add(struct broker *b, struct peer *peer, struct batch *batch, uint64_t serial,
 	       uint32_t inline_results);
 /** watch_begin() - the same of any batch that was sealed: @batch, or, NULL, that of @row, which has
  * ended. One that is over is told by its last Progress, with @serial, when that is durable. */
@@ -51,6 +52,8 @@ void watch_notice(struct broker *b, struct batch *batch,
 		  const struct watch_notice *notice);
 /** watch_ended() - CORE_FX_BATCH_ENDED: the last Progress to everybody. */
 void watch_ended(struct broker *b, struct batch *batch, const struct core_counts *counts);
+/** watch_given_up() - @batch goes without having been sealed: whoever watches it is told. */
+void watch_given_up(struct broker *b, struct batch *batch);
 /** watch_flush() - at the end of a turn: progress of batches that changed. */
 void watch_flush(struct broker *b);
 /** watch_deadline() - when watch_flush() has something that was put off; TIME_NEVER if nothing. */

@@ -450,6 +450,18 @@ void plan_chunk(struct plan *p, uint32_t chunk, bool seal)
 	p->sent_tasks = p->task_count;
 }
 
+void plan_discard(struct plan *p)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__SubmitChunk c = CASHET__SUBMIT_CHUNK__INIT;
+	c.request.data = p->request;
+	c.request.len = NONCE_SIZE;
+	c.discard = true;
+	m.body_case = CASHET__ENVELOPE__BODY_SUBMIT_CHUNK;
+	m.submit_chunk = &c;
+	end_send(p->client, &m);
+}
+
 void plan_batch(const struct plan *p, uint8_t id[DIGEST_SIZE])
 {
 	batch_make_id(id, p->client->instance, p->request);

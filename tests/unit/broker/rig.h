@@ -79,7 +79,8 @@ void plan_nonce(struct plan *p, uint32_t task);
 /** plan_send() - as one sealing chunk. plan_free() after. */
 void plan_send(struct plan *p, bool watch);
 void plan_chunk(struct plan *p, uint32_t chunk,
-		bool seal); /* what was added, as chunk number */
+		bool seal);	   /* what was added, as chunk number */
+void plan_discard(struct plan *p); /* the client gives it up */
 void plan_batch(const struct plan *p, uint8_t id[DIGEST_SIZE]);
 void plan_free(struct plan *p);
 

@@ -1,5 +1,6 @@
 /* watch.c - what a client that watches is told of a batch that pauses while leases are there: again
- * and again until they are back, and a client that went away meanwhile harms nobody. */
+ * and again until they are back, and a client that went away meanwhile harms nobody. And of a batch that
+ * is given up before all of it has come. */
 #include "rig.h"
 
 #include <criterion/criterion.h>
@@ -147,4 +148,67 @@ Test(watch, who_goes_away_while_it_is_told_again_harms_nobody)
 			worker_stopped(&worker, held[i].lease);
 	cr_assert(count_clients(&other) == 1);
 	end_close(&other);
+}
+
+/* Two others watch a batch of which one chunk has come. */
+static struct plan *watch_unsealed(struct end others[2])
+{
+	struct plan *p = plan_new(&client);
+	plan_task(p, plan_command(p, "/bin/true", NULL), 1, -1);
+	plan_chunk(p, 0, false);
+	end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	uint8_t id[DIGEST_SIZE];
+	plan_batch(p, id);
+	for (int i = 0; i < 2; i++) {
+		Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+		Cashet__Watch watch = CASHET__WATCH__INIT;
+		Cashet__BatchRef ref = CASHET__BATCH_REF__INIT;
+		ref.prefix.data = id;
+		ref.prefix.len = DIGEST_SIZE;
+		watch.batch = &ref;
+		m.body_case = CASHET__ENVELOPE__BODY_WATCH;
+		m.watch = &watch;
+		end_hello(&others[i], &rig, false);
+		end_send(&others[i], &m);
+		count_clients(&others[i]); /* so it has been taken */
+	}
+	return p;
+}
+
+/* What a Watch is answered with has its serial; count_clients() drew the next one. */
+static void expect_given_up(struct end *e)
+{
+	Cashet__Envelope *m = end_recv(e, CASHET__ENVELOPE__BODY_ERROR);
+	cr_assert_eq(m->error->code, ERR_NOT_FOUND);
+	cr_assert_eq(m->serial + 1, e->serial);
+}
+
+Test(watch, whoever_watches_a_batch_that_is_given_up_is_told)
+{
+	struct end others[2];
+	struct plan *p = watch_unsealed(others);
+	plan_discard(p);
+	end_recv(&client, CASHET__ENVELOPE__BODY_DONE);
+	for (int i = 0; i < 2; i++) {
+		expect_given_up(&others[i]);
+		end_close(&others[i]);
+	}
+	plan_free(p);
+	end_close(&client);
+}
+
+Test(watch,
+     whoever_watches_a_batch_that_is_refused_is_told_and_who_went_away_harms_nobody)
+{
+	struct end others[2];
+	struct plan *p = watch_unsealed(others);
+	end_close(&others[0]);
+	plan_task(p, 0, 2, 1); /* it reads itself */
+	plan_chunk(p, 1, true);
+	Cashet__Envelope *m = end_recv(&client, CASHET__ENVELOPE__BODY_ERROR);
+	cr_assert_eq(m->error->code, ERR_USAGE, "%s", m->error->what);
+	expect_given_up(&others[1]);
+	end_close(&others[1]);
+	plan_free(p);
+	end_close(&client);
 }
