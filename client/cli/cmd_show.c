@@ -1,6 +1,7 @@
 /* cmd_show.c - show: all that is known of one commit. */
 #include "client/cli/show_source.h"
 
+#include "common/format/content.h"
 #include "common/num.h"
 #include "common/pure/hex.h"
 
@@ -10,6 +11,8 @@
 #define TAIL_BYTES 4096
 #define TAIL_LINES 20
 #define SOURCES_SHOWN 10
+#define LISTING_MAX                                                                      \
+	(32u << 20) /* bytes of a folder's listing that is read to add it up */
 
 static void head(struct buf *out, const char *name)
 {
@@ -56,8 +59,68 @@ static void add_status(const struct cli *cli, struct buf *out,
 	buf_add_byte(out, '\n');
 }
 
-static void add_output(const struct cli *cli, struct buf *out,
-		       const struct cashet_shown *s)
+/* What is stored of a folder is its listing; people ask for what it holds. */
+struct folder {
+	uint64_t files, bytes;
+};
+
+static int keep_listing(void *arg, const void *data, size_t size)
+{
+	struct buf *listing = arg;
+	buf_add(listing, data, size);
+	return listing->failed;
+}
+
+/* read_folder() - Return: whether @content is a folder whose listing could be read. */
+static bool read_folder(struct cli *cli, const struct cashet_content *content,
+			struct folder *f)
+{
+	CLEANUP_BUF struct buf listing = {0};
+	struct content_entries entries = {0};
+	struct cashet_error e;
+	*f = (struct folder){0};
+	if (content->type != CASHET_CONTENT_TREE || content->size > LISTING_MAX ||
+	    cashet_get_blob(cli->c, content->digest, keep_listing, &listing, &e) ||
+	    content_decode_tree(listing.data, listing.size, &entries))
+		return false;
+	for (size_t i = 0; i < entries.count; i++) {
+		bool is_file = content_is_file(entries.items[i].content.type);
+		f->files += is_file;
+		f->bytes += is_file ? entries.items[i].size : 0;
+	}
+	content_entries_fini(&entries);
+	return true;
+}
+
+static void add_content(struct cli *cli, struct buf *out,
+			const struct cashet_content *content)
+{
+	struct folder f;
+	if (read_folder(cli, content, &f)) {
+		show_size(out, f.bytes);
+		buf_printf(out, " in %" PRIu64 " file%s", f.files,
+			   f.files == 1 ? "" : "s");
+	} else if (content->type == CASHET_CONTENT_TREE) {
+		buf_add_str(out, "a folder");
+	} else {
+		show_size(out, content->size);
+	}
+}
+
+/* All that the task gave; what cannot be read of folders counts with its listing. */
+static uint64_t whole_size(struct cli *cli, const struct cashet_shown *s)
+{
+	uint64_t size = s->commit.size;
+	for (size_t i = 0; i < s->result->output_count; i++) {
+		const struct cashet_content *content = &s->result->outputs[i].content;
+		struct folder f;
+		if (read_folder(cli, content, &f))
+			size += f.bytes - content->size;
+	}
+	return size;
+}
+
+static void add_output(struct cli *cli, struct buf *out, const struct cashet_shown *s)
 {
 	const struct cashet_result *r = s->result;
 	head(out, "Output:");
@@ -67,7 +130,7 @@ static void add_output(const struct cli *cli, struct buf *out,
 	}
 	add_hex(out, r->result.digest);
 	buf_add_str(out, "  ");
-	show_size(out, s->commit.size);
+	show_size(out, whole_size(cli, s));
 	buf_add_byte(out, '\n');
 	for (size_t i = 0; i < r->output_count; i++) {
 		const struct cashet_output *o = &r->outputs[i];
@@ -78,13 +141,12 @@ static void add_output(const struct cli *cli, struct buf *out,
 		buf_add_str(out, "  ");
 		add_hex(out, o->content.digest);
 		buf_add_str(out, "  ");
-		show_size(out, o->content.size);
-		buf_add_str(out, o->content.type == CASHET_CONTENT_TREE ? " (folder)\n"
-									: "\n");
+		add_content(cli, out, &o->content);
+		buf_add_byte(out, '\n');
 	}
 }
 
-static void add_head(const struct cli *cli, struct buf *out, const struct cashet_shown *s)
+static void add_head(struct cli *cli, struct buf *out, const struct cashet_shown *s)
 {
 	const struct cashet_commit *c = &s->commit;
 	head(out, "Hash:");
@@ -283,6 +345,25 @@ static void add_error(struct cli *cli, struct buf *out, const struct cashet_show
 
 /* ---- JSON ---- */
 
+static void json_folders(struct cli *cli, struct json *j, const struct cashet_result *r)
+{
+	json_key(j, "folders");
+	json_object(j);
+	for (size_t i = 0; i < r->output_count; i++) {
+		struct folder f;
+		if (!read_folder(cli, &r->outputs[i].content, &f))
+			continue;
+		json_key(j, r->outputs[i].name);
+		json_object(j);
+		json_key(j, "files");
+		json_uint(j, f.files);
+		json_key(j, "size");
+		json_uint(j, f.bytes);
+		json_end_object(j);
+	}
+	json_end_object(j);
+}
+
 static int print_json(struct cli *cli, const struct cashet_shown *s)
 {
 	CLEANUP_BUF struct buf out = {0}, tail = {0};
@@ -305,6 +386,7 @@ static int print_json(struct cli *cli, const struct cashet_shown *s)
 	json_end_array(&j);
 	json_hash(&j, "result", s->result->result.type != CASHET_CONTENT_NONE,
 		  s->result->result.digest);
+	json_folders(cli, &j, s->result);
 	json_key(&j, "task");
 	json_result(&j, s->result);
 	json_function(&j, s->function);

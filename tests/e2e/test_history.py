@@ -489,7 +489,7 @@ version: 1
 tasks:
   half: {run: "echo half; echo why >&2; echo 1 > o; mkdir d; exit 3", outputs: {o: o, d: d}}
   missing: {run: "true", outputs: {o: o}}
-  two: {run: "echo 1 > o; mkdir d", outputs: {o: o, d: d}}
+  two: {run: "echo 1 > o; mkdir -p d/e; head -c 300 /dev/zero | tee d/e/f > d/g", outputs: {o: o, d: d}}
 """)
         self.broker, self.workers = self.site.broker(), self.site.worker()
         batch = self.site.submit(file, code=1)["batch"]
@@ -510,6 +510,10 @@ tasks:
                 got = self.site.run("get", f"{batch}:2", "-o", "-", *options)
                 self.assertEqual((got.code, got.out), (2, ""), got.err)
             self.assertFalse(os.path.exists(self.site.path("-")))
+            self.assertRegex(self.site.run("show", f"{batch}:2").out,
+                             r"Output: +[0-9a-f]{64}  602 B\n +d  d  [0-9a-f]{64}  600 B in 2 files\n")
+            self.assertEqual(self.site.run("show", f"{batch}:2", "--json").json["folders"],
+                             {"d": {"files": 2, "size": 600}})
 
         self.both(check)
 
