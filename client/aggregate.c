@@ -158,7 +158,7 @@ static void add_key(struct buf *out, const struct cashet_value *v)
 			buf_printf(out, "n%s", num_format_double(text, v->d));
 		break;
 	case CASHET_STRING:
-		buf_printf(out, "s%s", v->text);
+		buf_printf(out, "%c%s", v->is_written ? 'w' : 's', v->text);
 		break;
 	}
 	buf_add_byte(out, '\0');

@@ -98,6 +98,9 @@ enum cashet_value_type {
 
 struct cashet_value {
 	enum cashet_value_type type;
+	/* in results, of CASHET_STRING: an argument of a call that is no text (null, a list, a map, bytes,
+	 * a reference), as people read it; ignored where tasks are submitted */
+	bool is_written;
 	union {
 		bool boolean;
 		int64_t i;

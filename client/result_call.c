@@ -13,9 +13,10 @@
 enum { TAG_LIST = 1, TAG_MAP = 2 }; /* of values: call_args.h */
 
 /* The text of a value is told by its place until all are there: the memory may move. */
-static void put_place(struct cashet_value *value, size_t place)
+static void put_place(struct cashet_value *value, size_t place, bool is_written)
 {
-	*value = (struct cashet_value){.type = CASHET_STRING, .u = place};
+	*value = (struct cashet_value){
+		.type = CASHET_STRING, .is_written = is_written, .u = place};
 }
 
 static void settle(struct row *row, size_t count)
@@ -56,7 +57,7 @@ static void put_arg(struct row *row, struct cashet_value *value, const struct ar
 		break;
 	}
 	buf_add_byte(&row->text, '\0');
-	put_place(value, place);
+	put_place(value, place, a->type != ARG_TEXT);
 }
 
 /* ---- in place ---- */
@@ -102,7 +103,7 @@ static int put_value(struct row *row, struct cashet_value *value, struct cbor_re
 	case CBOR_TEXT:
 		buf_add(&row->text, item.data, item.size);
 		buf_add_byte(&row->text, '\0');
-		put_place(value, place);
+		put_place(value, place, false);
 		return 0;
 	case CBOR_NULL:
 	case CBOR_BYTES:

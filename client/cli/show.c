@@ -45,16 +45,17 @@ static void show_param_double(struct buf *out, double value, bool exact)
 		buf_add_str(out, ".0");
 }
 
-/* A text that reads like something else? "null" stands for the argument null, which has no type here. */
+/* A text that reads like something else? Lists, maps, bytes and references begin as arg_format() has it. */
 static bool needs_quotes(const char *text)
 {
 	struct value v;
 	switch (scalar_parse(text, &v)) {
-	case SCALAR_TEXT: /* how floats of no value are shown */
-		text += *text == '-';
-		return *text == '"' || !strcmp(text, "nan") || !strcmp(text, "inf");
+	case SCALAR_TEXT:
+		if (strchr("\"[{<(", *text))
+			return true;
+		text += *text == '-'; /* how floats of no value are shown */
+		return !strcmp(text, "nan") || !strcmp(text, "inf");
 	case SCALAR_NULL:
-		return !*text;
 	case SCALAR_VALUE:
 	case SCALAR_NOT_FINITE:
 	case SCALAR_OUT_OF_RANGE:
@@ -81,7 +82,7 @@ void show_value(struct buf *out, const struct cashet_value *value, enum show_how
 		break;
 	case CASHET_STRING:
 		json_init(&j, out);
-		if (how != SHOW_CSV && needs_quotes(value->text))
+		if (how != SHOW_CSV && !value->is_written && needs_quotes(value->text))
 			json_string(&j, value->text);
 		else if (how == SHOW_TABLE)
 			show_cut(out, value->text, TEXT_MAX);

@@ -80,7 +80,10 @@ void json_value(struct json *j, const struct cashet_value *v)
 		json_double(j, v->d);
 		break;
 	case CASHET_STRING:
-		json_string(j, v->text);
+		if (v->is_written && !strcmp(v->text, "null"))
+			json_null(j);
+		else
+			json_string(j, v->text);
 		break;
 	}
 }

@@ -182,6 +182,21 @@ Test(aggregate, what_failed_or_is_no_number_is_counted_and_not_in_the_numbers)
 	aggregate_fini(&a);
 }
 
+Test(aggregate, nothing_and_its_text_are_two_groups)
+{
+	struct aggregate a;
+	struct cashet_value text = {.type = CASHET_STRING, .text = "null"}, null = text;
+	null.is_written = true;
+	aggregate_init(&a, by_lr, 1, false);
+	add(&a, 0, null, CASHET_COMPLETED, 1);
+	add(&a, 1, text, CASHET_COMPLETED, 2);
+	add(&a, 2, null, CASHET_COMPLETED, 3);
+	cr_assert_eq(a.keys.count, 2);
+	cr_assert_eq(a.groups[0].tasks, 2);
+	cr_assert(a.values[0].is_written && !a.values[1].is_written);
+	aggregate_fini(&a);
+}
+
 Test(aggregate, without_parameters_all_are_one_group)
 {
 	struct aggregate a;

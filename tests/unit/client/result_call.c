@@ -58,7 +58,8 @@ static const char *text_of(const struct cashet_result *r)
 		at += (size_t)snprintf(text + at, sizeof text - at,
 				       "%s=", r->params[i].name);
 		if (v->type == CASHET_STRING)
-			snprintf(text + at, sizeof text - at, "s%s ", v->text);
+			snprintf(text + at, sizeof text - at, "%c%s ",
+				 v->is_written ? 'w' : 's', v->text);
 		else if (v->type == CASHET_DOUBLE)
 			snprintf(text + at, sizeof text - at, "d%g ", v->d);
 		else if (v->type == CASHET_BOOL)
@@ -83,9 +84,9 @@ Test(result_call, labels_lead_to_values_wherever_they_stand)
 					     ARRAY_LEN(labels)),
 			     0);
 		cr_assert_str_eq(text_of(&row.result),
-				 "opt=sa\"b lr=d0.5 net.layers[1][0]=i1 net.act=snull "
-				 "0=sout net.layers[1]=s[1, 2] n=i128 low=i-7 fast=b1 "
-				 "1=s(result of a task) net.layers=s[64, [1, 2]] ");
+				 "opt=sa\"b lr=d0.5 net.layers[1][0]=i1 net.act=wnull "
+				 "0=sout net.layers[1]=w[1, 2] n=i128 low=i-7 fast=b1 "
+				 "1=w(result of a task) net.layers=w[64, [1, 2]] ");
 	}
 	row_fini(&row);
 }
@@ -110,7 +111,7 @@ Test(result_call, labels_that_lead_nowhere_are_left_out)
 	cr_assert_eq(
 		row_fill_labels(&row, args.data, args.size, labels, ARRAY_LEN(labels)),
 		0);
-	cr_assert_str_eq(text_of(&row.result), "net.layers=s[64, [1, 2]] ");
+	cr_assert_str_eq(text_of(&row.result), "net.layers=w[64, [1, 2]] ");
 	/* what is cut, or no arguments of a call, has none */
 	for (size_t size = 0; size < args.size; size++)
 		cr_assert_eq(
@@ -129,7 +130,7 @@ Test(result_call, all_of_them_but_references)
 	encode(&args);
 	cr_assert_eq(row_fill_all(&row, args.data, args.size), 0);
 	cr_assert_str_eq(text_of(&row.result),
-			 "0=sout n=i128 lr=d0.5 low=i-7 net=s{\"act\": null, \"layers\": "
+			 "0=sout n=i128 lr=d0.5 low=i-7 net=w{\"act\": null, \"layers\": "
 			 "[64, [1, 2]]} opt=sa\"b fast=b1 ");
 	row_fini(&row);
 }

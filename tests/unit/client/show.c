@@ -87,8 +87,9 @@ Test(show, values_that_differ_look_different)
 		cr_expect_str_eq(shown(&v, SHOW_TABLE), doubles[i].table);
 		cr_expect_str_eq(shown(&v, SHOW_FULL), doubles[i].full);
 	}
-	static const char *const quoted[] = {"1",  "1.0",  "-3e5", "0x1f", "true",
-					     ".5", ".inf", "nan",  "inf",  ""};
+	static const char *const quoted[] = {
+		"1",	"1.0", "-3e5", "0x1f", "true",	 "null",   "~",		".5",
+		".inf", "nan", "inf",  "",     "[1, 2]", "{a: 1}", "<8 bytes>", "(0a1b)"};
 	for (size_t i = 0; i < ARRAY_LEN(quoted); i++) {
 		char want[16];
 		snprintf(want, sizeof want, "\"%s\"", quoted[i]);
@@ -96,8 +97,7 @@ Test(show, values_that_differ_look_different)
 		cr_expect_str_eq(text_shown(quoted[i], SHOW_FULL), want);
 		cr_expect_str_eq(text_shown(quoted[i], SHOW_CSV), quoted[i]);
 	}
-	static const char *const plain[] = {"adam",   "v1", "1.2.3", "null",
-					    "[1, 2]", "no", "a b"};
+	static const char *const plain[] = {"adam", "v1", "1.2.3", "no", "a b", "x[1]"};
 	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
 		cr_expect_str_eq(text_shown(plain[i], SHOW_TABLE), plain[i]);
 	char longer[101] = "";
@@ -105,6 +105,21 @@ Test(show, values_that_differ_look_different)
 	cr_expect_eq(strlen(text_shown(longer, SHOW_TABLE)), 63);
 	cr_expect_str_eq(text_shown(longer, SHOW_FULL), longer);
 	cr_expect_str_eq(text_shown(longer, SHOW_CSV), longer);
+	/* What an argument is that is no text looks as it is written. */
+	static const char *const written[] = {"null", "[1, 2]", "{\"a\": 1}",
+					      "<8 bytes>"};
+	for (size_t i = 0; i < ARRAY_LEN(written); i++) {
+		struct cashet_value v = {
+			.type = CASHET_STRING, .is_written = true, .text = written[i]};
+		cr_expect_str_eq(shown(&v, SHOW_TABLE), written[i]);
+		cr_expect_str_eq(shown(&v, SHOW_FULL), written[i]);
+		cr_expect_str_eq(shown(&v, SHOW_CSV), written[i]);
+		CLEANUP_BUF struct buf out = {0};
+		struct json j;
+		json_init(&j, &out);
+		json_value(&j, &v);
+		cr_expect_eq(buf_cstr(&out)[0], i ? '"' : 'n', "%s", buf_cstr(&out));
+	}
 	cr_expect_str_eq(text_shown("\"1\"", SHOW_TABLE), "\"\\\"1\\\"\"");
 	cr_expect_str_eq(text_shown("\"1\"", SHOW_CSV), "\"1\"");
 }
