@@ -64,7 +64,7 @@ static const char *const sql[R_COUNT] = {
 	[R_HASH] = "SELECT seq, 0 FROM hash WHERE key=?1",
 	[R_BLOB_SEQ] = "SELECT seq, 0 FROM blob WHERE key=?1",
 	[R_BATCH_NUMBER] = "SELECT seq, 0 FROM batch WHERE key=?1",
-	[R_HASH_RANGE] = "SELECT seq FROM hash WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
+	[R_HASH_RANGE] = "SELECT seq, key FROM hash WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
 	[R_NAME_FIRST] = "SELECT seq FROM name WHERE key=?1 AND seq>=?2 ORDER BY seq "
 			 "LIMIT 1",
 	[R_NAMES] = "SELECT seq, entries FROM name WHERE key=?1 AND seq<?2 ORDER BY seq "
@@ -73,7 +73,8 @@ static const char *const sql[R_COUNT] = {
 		   "?3",
 	[R_TAGS] = "SELECT seq FROM tag WHERE key=?1 AND seq<?2 ORDER BY seq DESC LIMIT "
 		   "?3",
-	[R_BATCH_RANGE] = "SELECT seq FROM batch WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
+	[R_BATCH_RANGE] =
+		"SELECT seq, key FROM batch WHERE key BETWEEN ?1 AND ?2 LIMIT ?3",
 };
 
 int reader_errno(struct ledger_reader *r, sqlite3 *db, int rc)

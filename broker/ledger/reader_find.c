@@ -100,18 +100,26 @@ int reader_lookup(struct ledger_reader *r, enum gap_kind kind,
 struct match {
 	uint64_t *seqs;
 	size_t count, max;
-	struct gap_seqs gone; /* not to be taken from the index */
+	struct gap_entry *met; /* in the gap, the newest layer first */
+	size_t met_count, met_capacity;
 };
 
-static bool add_match(void *arg, uint64_t seq)
+/* is_hidden() - is there a newer one of the same key, or was this one removed? */
+static bool is_hidden(const struct match *m, const uint8_t key[DIGEST_SIZE], uint64_t seq)
 {
-	struct match *m = arg;
-	for (size_t i = 0; i < m->gone.count; i++)
-		if (m->gone.items[i] == seq)
+	for (size_t i = 0; i < m->met_count; i++) {
+		const struct gap_entry *met = &m->met[i];
+		if (memcmp(met->key, key, DIGEST_SIZE) == 0 &&
+		    (!met->gone || seq <= met->seq))
 			return true;
-	for (size_t i = 0; i < m->count; i++)
-		if (m->seqs[i] == seq)
-			return true;
+	}
+	return false;
+}
+
+static bool add_match(struct match *m, const uint8_t key[DIGEST_SIZE], uint64_t seq)
+{
+	if (is_hidden(m, key, seq))
+		return true;
 	if (m->count == m->max)
 		return false;
 	m->seqs[m->count++] = seq;
@@ -121,10 +129,10 @@ static bool add_match(void *arg, uint64_t seq)
 static bool add_entry(void *arg, const struct gap_entry *entry)
 {
 	struct match *m = arg;
-	if (!entry->gone)
-		return add_match(m, entry->seq);
-	mem_grow(m->gone.items, m->gone.count, m->gone.capacity);
-	m->gone.items[m->gone.count++] = entry->seq;
+	if (!entry->gone && !add_match(m, entry->key, entry->seq))
+		return false;
+	mem_grow(m->met, m->met_count, m->met_capacity);
+	m->met[m->met_count++] = *entry;
 	return true;
 }
 
@@ -141,10 +149,12 @@ static int match_index(struct ledger_reader *r, enum gap_kind kind, const uint8_
 	sqlite3_bind_blob(s, 1, low, DIGEST_SIZE, SQLITE_STATIC);
 	sqlite3_bind_blob(s, 2, high, DIGEST_SIZE, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 3,
-			   /* some may be in the gap as well */
-			   (int64_t)(2 * m->max + m->gone.count));
+			   /* some may be hidden by what is in the gap */
+			   (int64_t)(m->max + m->met_count));
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-		if (!add_match(m, (uint64_t)sqlite3_column_int64(s, 0)))
+		if (sqlite3_column_bytes(s, 1) == DIGEST_SIZE &&
+		    !add_match(m, sqlite3_column_blob(s, 1),
+			       (uint64_t)sqlite3_column_int64(s, 0)))
 			break;
 	sqlite3_reset(s);
 	reader_leave(r);
@@ -166,7 +176,7 @@ int reader_match(struct ledger_reader *r, enum gap_kind kind, const uint8_t *pre
 	if (!err && r->index)
 		err = match_index(r, kind, prefix, nibbles, &m);
 	*countp = m.count;
-	free(m.gone.items);
+	free(m.met);
 	return err;
 }
 

@@ -75,6 +75,41 @@ Test(ledger_find, a_newer_commit_hides_an_indexed_one)
 	cr_assert_eq(hit.seq, 11);
 }
 
+/* As after a gc and the import of an archive: the index still has the one that was removed. */
+Test(ledger_find, what_was_removed_and_comes_back_is_found_once)
+{
+	CLEANUP_BUF struct buf body = {0};
+	struct ledger_reader *other;
+	struct sample sample;
+	struct err e = {0};
+	uint8_t hash[DIGEST_SIZE];
+	uint64_t seqs[2];
+	size_t count;
+	sample_commit(&sample, 5);
+	cr_assert_eq(ledger_reader_open(&other, NULL, s.dir, &e), 0, "%s", e.what);
+	struct ledger_turn *t = store_turn(&s);
+	ledger_add_commit(t, 1, 0, true, &sample.commit);
+	store_put(&s, t);
+	for (uint64_t seq = 2; seq <= 8; seq++) {
+		store_wait_index(&s, seq - 1);
+		t = store_turn(&s);
+		ledger_add_commit_removed(t, seq - 1);
+		ledger_add_commit(t, seq, 0, true, &sample.commit);
+		store_put(&s, t);
+		cr_assert_eq(ledger_read_commit(s.reader, seq, &body, hash), 0);
+		struct ledger_reader *readers[] = {s.reader, other};
+		for (size_t i = 0; i < ARRAY_LEN(readers); i++) {
+			for (unsigned nibbles = 4; nibbles <= 64; nibbles += 60) {
+				cr_assert_eq(ledger_find_commit(readers[i], hash, nibbles,
+								seqs, 2, &count),
+					     0);
+				cr_assert_eq(seqs[0], seq);
+			}
+		}
+	}
+	ledger_reader_close(other);
+}
+
 /* Prefixes of every length of every commit: 0 exactly when it is the only one, by a plain count. */
 static void prefixes_agree(struct ledger_reader *r, uint64_t last)
 {
