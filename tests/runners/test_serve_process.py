@@ -103,7 +103,8 @@ class Output(ServeTest):
         self.assertIn(worker.close(), (0, 71))
 
 
-STATE = """import decimal, gc, locale, os, resource, signal, socket, sys, threading, time, warnings, builtins, asyncio, subprocess
+STATE = """import csv, faulthandler, logging, tempfile
+import decimal, gc, locale, os, resource, signal, socket, sys, threading, time, warnings, builtins, asyncio, subprocess
 def run(command): return subprocess.run(command, shell=True, capture_output=True).stdout.decode()
 def state():
     return {"cwd": os.getcwd(), "umask": (os.umask(0o22), os.umask(0o22))[0], "env": dict(os.environ), "path": sys.path,
@@ -116,7 +117,12 @@ def state():
             "checkpoint": os.listdir(os.environ["CASHET_CHECKPOINT"]), "precision": decimal.getcontext().prec,
             "threshold": list(gc.get_threshold()), "switch": sys.getswitchinterval(), "stack": threading.stack_size(),
             "digits": getattr(sys, "get_int_max_str_digits", int)(), "timeout": socket.getdefaulttimeout(), "noon": time.localtime(0).tm_hour,
-            "environ": type(os.environ).__name__, "putenv": run("env | sort | grep -v '^_='")}
+            "nice": os.nice(0), "processors": sorted(os.sched_getaffinity(0)), "tempdir": str(tempfile.tempdir), "rows": csv.field_size_limit(),
+            "log": [logging.root.level, len(logging.root.handlers), logging.root.manager.disable], "limit": getattr(sys, "tracebacklimit", None),
+            "hooks": [type(h).__name__ for h in (sys.excepthook, sys.unraisablehook, sys.displayhook, threading.excepthook)],
+            "thread": threading._trace_hook is threading._profile_hook is None, "bytecode": sys.dont_write_bytecode, "crash": faulthandler.is_enabled(),
+            "collector": [gc.get_debug(), len(gc.callbacks)], "streams": [(s.encoding, s.errors, s.line_buffering) for s in (sys.stdout, sys.stderr)],
+            "wakeup": signal.set_wakeup_fd(-1), "environ": type(os.environ).__name__, "putenv": run("env | sort | grep -v '^_='")}
 """
 CHANGES = [
     "os.chdir('/')", "os.umask(0o077)", "os.environ['X'] = 'y'", "del os.environ['PATH']", "os.environ.clear()", "os.environ = {}",
@@ -133,6 +139,14 @@ CHANGES = [
     "open(os.environ['TMPDIR'] + '/left', 'w')", "open(os.environ['CASHET_CHECKPOINT'] + '/left', 'w')",
     "os.environ['TZ'] = 'EST+5'; time.tzset()", "gc.set_threshold(1)", "sys.setswitchinterval(1)", "threading.stack_size(65536)",
     "getattr(sys, 'set_int_max_str_digits', int)(1000)", "socket.setdefaulttimeout(1)",
+    "os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})", "os.geteuid() or os.nice(1)", "tempfile.gettempdir()",
+    "os.environ.update(TMPDIR='/') or tempfile.gettempdir()", "csv.field_size_limit(5)", "logging.basicConfig(level=10)",
+    "logging.basicConfig(filename='log')", "logging.getLogger().setLevel(50)", "logging.disable()", "setattr(sys, 'tracebacklimit', 0)",
+    "setattr(sys, 'excepthook', print)", "setattr(sys, 'unraisablehook', max)", "setattr(threading, 'excepthook', print)",
+    "threading.settrace(lambda *a: None)", "threading.setprofile(lambda *a: None)", "setattr(sys, 'dont_write_bytecode', False)",
+    "faulthandler.disable()", "gc.set_debug(gc.DEBUG_UNCOLLECTABLE)", "gc.callbacks.append(lambda *a: None)",
+    "sys.stdout.reconfigure(encoding='ascii')", "sys.stderr.reconfigure(errors='strict', line_buffering=False)",
+    "signal.set_wakeup_fd(os.open('/dev/null', os.O_WRONLY | os.O_NONBLOCK))",
     "setattr(decimal.getcontext(), 'prec', 3)", "os.mkdir('\\udcff')", "os.chdir('/') or os.rename(TASK, TASK + '2')",
 ]
 
@@ -151,6 +165,14 @@ class Leftovers(ServeTest):
                 if isinstance(after, tuple):
                     after = list(after)
                 self.assertEqual(before, after, body)
+
+    def test_each_call_has_the_log_that_it_configures(self):
+        load = self.load("import logging\ndef f():\n    logging.basicConfig(filename='log', level=logging.INFO)\n    logging.info('said')\n"
+                         "    return open('log').read()\n")
+        own = self.load("import logging\nlogging.basicConfig(level=logging.INFO, format='mine %(message)s')\ndef f(): logging.info('said')\n")
+        for _ in range(2):
+            self.assertEqual(self.result(load), "INFO:root:said\n")
+            self.assertEqual(self.call(own).err, b"mine said\n")
 
     def test_what_an_import_changes_belongs_to_its_source(self):
         one = self.load("import gc, os, subprocess, sys, warnings, signal\nos.environ['MINE'] = 'x'\nos.environ.pop('HOME', None)\n"

@@ -203,6 +203,12 @@ class Place:
         sys.stdout = sys.__stdout__ = self.out_text
         sys.stderr = sys.__stderr__ = self.err_text
 
+    @staticmethod
+    def as_made(text, errors):
+        """What a call has made of one by reconfigure()."""
+        if text.errors != errors or text.encoding != "utf-8" or not text.line_buffering or text.write_through:
+            text.reconfigure(encoding="utf-8", errors=errors, newline="\n", line_buffering=True, write_through=False)
+
     def put_descriptors_back(self):
         self.out.size()
         self.err.size()
@@ -224,6 +230,8 @@ class Place:
                 break
         try:
             if sys.stdout is self.out_text and sys.stderr is self.err_text and self.out_text is not None:
+                self.as_made(self.out_text, "surrogateescape")
+                self.as_made(self.err_text, "backslashreplace")
                 return
         except AttributeError:  # deleted
             pass

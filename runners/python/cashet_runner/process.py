@@ -10,31 +10,29 @@ import _locale
 import _signal
 import _socket
 import _thread
-import _warnings
+import faulthandler
 import fcntl
 import gc
 import os
 import resource
 import sys
 import time
-import warnings
 
 from .channel import high
 from .folders import Broken
+from .settings import LIBRARY, Settings
 
 SIGNALS = [number for number in sorted(_signal.valid_signals())
            if number not in (_signal.SIGKILL, _signal.SIGSTOP)]
 TIMERS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 LIMITS = sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 OURS = frozenset((b"CASHET_TASK", b"CASHET_BATCH", b"CASHET_INDEX", b"CASHET_ATTEMPT", b"CASHET_CHECKPOINT"))
-LIBRARY = os.path.dirname(os.__file__) + os.sep
 WAITS = ("wait", "get", "_worker", "select")  # of threading, queue, concurrent.futures, selectors
 OURS_MOST = 64  # descriptors of our own, from high() on
 GRACE_S = 0.5  # for threads and processes that are about to end
-# As many versions of Python have it: with other filters, warnings that were shown once are shown again.
 get_digits = getattr(sys, "get_int_max_str_digits", int)
 set_digits = getattr(sys, "set_int_max_str_digits", int)
-forget_warnings = getattr(_warnings, "_filters_mutated", lambda: None)
+PRIO_PROCESS, getpriority, sched_getaffinity = os.PRIO_PROCESS, os.getpriority, os.sched_getaffinity
 modules = sys.modules
 modules.pop("resource")  # that it is there says that a call may have used it
 environ = os.environ
@@ -43,14 +41,14 @@ environ = os.environ
 class State:
     """How the process is now. @variables: name to value, None: there is none, where it differs from @table."""
 
-    __slots__ = ("umask", "recursion", "filters", "collects", "threshold", "switch", "digits", "stack", "timeout",
-                 "handlers", "locale", "limits", "variables")
+    __slots__ = ("umask", "nice", "processors", "recursion", "collects", "threshold", "switch", "digits", "stack",
+                 "timeout", "handlers", "locale", "limits", "variables", "settings")
 
     def __init__(self, table):
         self.umask = os.umask(0o022)
         os.umask(self.umask)
+        self.nice, self.processors = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getaffinity(0)
         self.recursion = sys.getrecursionlimit()
-        self.filters = list(warnings.filters)
         self.collects, self.threshold = gc.isenabled(), gc.get_threshold()
         self.switch, self.digits = sys.getswitchinterval(), get_digits()
         self.stack = _thread.stack_size()  # which has set it to 0
@@ -59,6 +57,7 @@ class State:
         self.handlers = {number: _signal.getsignal(number) for number in SIGNALS}
         self.locale = _locale.setlocale(_locale.LC_ALL, None)
         self.limits = {number: resource.getrlimit(number) for number in LIMITS}
+        self.settings = Settings()
         now = environ._data
         self.variables = {name: now.get(name) for name in set(now) | set(table)
                           if name not in OURS and now.get(name) != table.get(name)}
@@ -110,6 +109,8 @@ class Process:
         except OSError:
             pass
         os.umask(state.umask)
+        if getpriority(PRIO_PROCESS, 0) != state.nice or sched_getaffinity(0) != state.processors:
+            self._scheduling(state)
         if sys.getrecursionlimit() != state.recursion:
             sys.setrecursionlimit(state.recursion)
         if sys.gettrace() is not None:
@@ -127,9 +128,9 @@ class Process:
         _thread.stack_size(state.stack)
         if _socket.getdefaulttimeout() != state.timeout:
             _socket.setdefaulttimeout(state.timeout)
-        if warnings.filters != state.filters:
-            warnings.filters[:] = state.filters
-        forget_warnings()
+        state.settings.restore()
+        if not faulthandler.is_enabled():
+            faulthandler.enable(2, all_threads=False)
         if "signal" in modules:
             self._signals(state)
         if "locale" in modules and _locale.setlocale(_locale.LC_ALL, None) != state.locale:
@@ -152,7 +153,16 @@ class Process:
             time.tzset()
 
     @staticmethod
+    def _scheduling(state):
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, state.nice)
+            os.sched_setaffinity(0, state.processors)
+        except OSError:
+            raise Broken("its nice value, or its processors, are not what they were") from None
+
+    @staticmethod
     def _signals(state):
+        _signal.set_wakeup_fd(-1)
         for timer in TIMERS:
             _signal.setitimer(timer, 0)
         for number, was in state.handlers.items():
