@@ -252,6 +252,23 @@ class Failures(ServeTest):
                 self.assertEqual(found.out, b"said\n")
         self.assertEqual(self.result(self.load("def f(): return 1\n")), 1)
 
+    def test_the_log_of_a_crash_says_whose_frames_are_whose(self):
+        load = self.load("import ctypes\ndef g(): ctypes.string_at(0)\ndef f(): g()\n")
+        logs = [self.call(load, isolation=FORK).err.decode()]
+        worker = self.worker
+        worker.begin(load)
+        self.assertIsNone(worker.frame())
+        worker.process.wait(TIMEOUT_S)
+        with open(worker.path("err")) as f:
+            logs.append(f.read())
+        self.ended()
+        for log in logs:
+            self.assertTrue(log.startswith("Fatal Python error: Segmentation fault\n"), log)
+            frames = [line for line in log.splitlines() if line.startswith("  File ")]
+            own = ["cashet's own" in line or "cashet_runner/program.py" in line or "cashet-runner-python" in line for line in frames]
+            self.assertEqual(own, [False] * 3 + [True] * (len(own) - 3), log)
+            self.assertIn("train.py\", line 2 in g", frames[1])
+
     def test_what_kills_a_shared_runner_leaves_what_was_printed(self):
         for body, status in [("os._exit(7)", 7), ("os.abort()", -signal.SIGABRT), ("ctypes.string_at(0)", -signal.SIGSEGV),
                              ("os.closerange(3, 1 << 16)", 72), ("os.closerange(3, 1 << 16); raise ValueError", 72)]:

@@ -58,7 +58,9 @@ def run(program, args, startup):
     if not args:
         raise Wrong("no command")
     if args == ["serve"]:
-        from . import serve
+        from . import failures, isolation, serve
+        failures.mark(serve)
+        failures.mark(isolation)
         return serve.main(program, startup)
     command = COMMANDS.get(args[0])
     if command is None:
