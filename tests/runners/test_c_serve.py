@@ -212,6 +212,21 @@ class Process(ServeTest):
                 found = w.call(self.load(w, "clean"))
                 self.assertEqual((json.loads(found.value), found.out), ([True] * 11, b"seen"))
 
+    def test_small_calls_hide_nothing(self):
+        w = self.worker()
+        load = {name: self.load(w, name) for name in ("noop", "mess", "clean")}
+
+        def small(count):
+            for _ in range(count):
+                self.assertEqual(w.call(load["noop"]).letter, "D")
+
+        for count in (1, 2, 30, 0, 0, 0):
+            small(count)
+            found = w.call(load["clean"])
+            self.assertEqual((json.loads(found.value), found.out), ([True] * 11, b"seen"), count)
+            small(count)
+            self.assertEqual(w.call(load["mess"]).out, b"printed")
+
     def test_globals_stay_in_a_shared_process_only(self):
         w = self.worker()
         found = [self.good(w, "counter", isolation=isolation) for isolation in (0, 1, 1, 0)]

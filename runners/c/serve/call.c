@@ -2,6 +2,7 @@
 #include "runners/c/serve/runner.h"
 
 #include "common/json.h"
+#include "runners/c/serve/quiet.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -61,7 +62,8 @@ static void add_error(struct buf *out, const struct runner *r)
 /* take_output() - both, inline if they are few together. Return: 0 or a negative errno. */
 static int take_output(struct runner *r, struct frame_answer *a)
 {
-	int out = output_restore(&r->out), err = output_restore(&r->err);
+	int out = output_restore(&r->out, r->quiet);
+	int err = output_restore(&r->err, r->quiet);
 	if (out < 0 || err < 0)
 		return out < 0 ? out : err;
 	bool is_inline = r->out.size + r->err.size <= r->inline_max;
@@ -121,7 +123,9 @@ static void run(struct runner *r, const struct frame_call *call,
 		return;
 	}
 	r->calling = true;
+	quiet_begin();
 	status = function(t);
+	r->quiet = quiet_end();
 	r->calling = false;
 	task_finish(t, status);
 }
@@ -133,6 +137,7 @@ static void begin(struct runner *r, const struct frame_call *call)
 	if (r->cpu_ns == 0) /* what the start of the process took is nobody's */
 		r->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	r->child_cpu_ns = 0;
+	r->quiet = false;
 	r->exit_status = r->signal = -1;
 }
 
@@ -163,7 +168,7 @@ int runner_call(struct runner *r, const struct frame_call *call)
 	int status = answer(r);
 	task_end(t);
 	channel_drop(&r->channel, descriptors);
-	if (state_end(&r->state, &what) || status)
+	if (state_end(&r->state, r->quiet, &what) || status)
 		return status ? status : RUNNER_EXIT_SPENT;
 	return 0;
 }

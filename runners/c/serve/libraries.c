@@ -7,6 +7,7 @@
 #include "common/pure/hex.h"
 #include "common/pure/mem.h"
 #include "common/pure/sha256.h"
+#include "runners/c/serve/quiet.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -136,6 +137,7 @@ static void open_library(struct library *lib)
 {
 	if (!verify(lib))
 		return;
+	quiet_distrust();
 	lib->handle = dlopen(lib->path, RTLD_NOW | RTLD_LOCAL);
 	void *symbol = lib->handle ? dlsym(lib->handle, lib->name) : NULL;
 	if (symbol) {

@@ -43,7 +43,7 @@ int output_init(struct output *o, const char *dir, const char *name, int target)
 	o->inode = st.st_ino;
 	o->device = st.st_dev;
 	/* Where it does not yet go there. */
-	return output_restore(o);
+	return output_restore(o, false);
 }
 
 void output_fini(struct output *o)
@@ -53,12 +53,17 @@ void output_fini(struct output *o)
 		close(o->fd);
 }
 
-int output_restore(struct output *o)
+int output_restore(struct output *o, bool quiet)
 {
 	struct stat st;
 	FILE *stream = o->target == 1 ? stdout : stderr;
 	if (fileno(stream) != o->target)
 		return -EBADF; /* fclose(): there is no way back */
+	if (quiet && __fpending(stream) == 0) {
+		clearerr(stream);
+		o->size = 0;
+		return 0;
+	}
 	if (fstat(o->target, &st) || st.st_ino != o->inode || st.st_dev != o->device) {
 		if (fcntl(STDIN_FILENO, F_GETFD) < 0)
 			open("/dev/null", O_RDONLY); /* the lowest that is free */

@@ -22,8 +22,8 @@ struct output {
 int output_init(struct output *o, const char *dir, const char *name, int target);
 void output_fini(struct output *o);
 /** output_restore() - if the function closed or redirected the descriptor, it is as it was; o->size is what
- * was printed. Return: 0 or a negative errno. */
-int output_restore(struct output *o);
+ * was printed. @quiet: it made no system call. Return: 0 or a negative errno. */
+int output_restore(struct output *o, bool quiet);
 /** output_take() - what was printed, for the answer of call @id: inline, or as a file in the folder
  * @results. The file is empty again. Valid until the next one. Return: 0 or a negative errno. */
 int output_take(struct output *o, bool is_inline, uint64_t id, int results,

@@ -29,6 +29,7 @@ struct runner {
 
 	/* the call */
 	bool calling;  /* the user's code runs */
+	bool quiet;    /* it made no system call */
 	bool is_child; /* of a fork */
 	int report;    /* where such a child says how it went */
 	uint64_t id, started_ns, cpu_ns;

@@ -43,6 +43,6 @@ void state_fini(struct state *s);
  */
 int state_begin(struct state *s, const struct frame_call *call, const char *directory,
 		const char *batch, const char **checkpoint);
-/** state_end() - all as it was. Return: 0; 1 if that cannot be: children are left, or too many
+/** state_end() - all as it was. @quiet: no system call was made. Return: 0; 1 if that cannot be: children are left, or too many
  * descriptors, a folder cannot be emptied; *@what says so, static. The process should then be replaced. */
-int state_end(struct state *s, const char **what);
+int state_end(struct state *s, bool quiet, const char **what);
