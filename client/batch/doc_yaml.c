@@ -63,6 +63,13 @@ static size_t offset_of(struct yaml *y, const yaml_mark_t *mark)
 	return at;
 }
 
+/* begins_substitution() - is the bracket at which YAML is at its wits' end that of a ${...}? */
+static bool begins_substitution(const struct source_text *s, size_t offset)
+{
+	return offset > 0 && offset < s->size && s->text[offset] == '{' &&
+	       s->text[offset - 1] == '$';
+}
+
 static int fail_syntax(struct yaml *y)
 {
 	yaml_parser_t *p = &y->parser;
@@ -77,6 +84,11 @@ static int fail_syntax(struct yaml *y)
 	if (offset < s->size && s->text[offset] == '\t')
 		return source_fail(s, offset, y->doc->e,
 				   "not valid YAML: a tab where only spaces may indent");
+	if (begins_substitution(s, offset))
+		return source_fail(
+			s, offset, y->doc->e,
+			"not valid YAML: between [ ] and { } a text with ${...} must be "
+			"quoted: \"${p.lr}\"");
 	if (!p->context || p->context_mark.line == p->problem_mark.line)
 		return source_fail(s, offset, y->doc->e, "not valid YAML: %s%s%s",
 				   problem, p->context ? " " : "",

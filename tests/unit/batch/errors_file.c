@@ -234,6 +234,13 @@ static const struct sample_row rows[] = {
 	 "b.json:1:45: an item of run must be a text, not null\n"
 	 "  {\"version\": 1, \"tasks\": {\"a\": {\"run\": [\"x\", null]}}}\n"
 	 "                                              ^"},
+	{"substitution in a list", "b.yaml",
+	 "version: 1\ntasks: {a: {run: [x, ${p.y}]}}\n", 0,
+	 "b.yaml:2:23: not valid YAML: between [ ] and { } a text with ${...} must be "
+	 "quoted: "
+	 "\"${p.lr}\"\n"
+	 "  tasks: {a: {run: [x, ${p.y}]}}\n"
+	 "                        ^"},
 	{"json small float", "b.json",
 	 "{\"version\": 1, \"tasks\": {\"a\": {\"run\": \"x\",\n"
 	 " \"params\": {\"a\": 1e-999}}}}\n",
