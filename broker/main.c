@@ -1,6 +1,7 @@
 /* main.c - cashet-broker. */
 #include "broker/broker.h"
 
+#include "common/fs.h"
 #include "common/log.h"
 #include "version.h"
 
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
 	/* About what a stream of blobs has on its way: without it the pages of each piece come from
 	 * the system and go back to it, which cost a third of a put. */
 	mallopt(M_TOP_PAD, 4 << 20);
+	fs_standard_open();
 	struct options options;
 	struct err e = {0};
 	enum options_do what;

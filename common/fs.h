@@ -38,5 +38,9 @@ mode_t fs_output_mode(const char *real, mode_t fresh);
 /** fs_output_like() - give the new file @fd the permissions of @real, and its owner and group if we may;
  * never more than @real has for anybody but the owner. Does nothing if there is no @real. */
 void fs_output_like(int fd, const char *real);
+/** fs_standard_open() - of a program that was started with standard input, output or error closed: see
+ * to it that no file or socket that it opens takes that place, and gets what is meant for people. First
+ * thing in main(). */
+void fs_standard_open(void);
 /** fs_free_bytes() - bytes available to us on the file system of @path. */
 int fs_free_bytes(const char *path, uint64_t *bytes);

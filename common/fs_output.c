@@ -66,3 +66,14 @@ void fs_output_like(int fd, const char *real)
 	if (fchmod(fd, mode) < 0)
 		return; /* it stays its owner's only */
 }
+
+void fs_standard_open(void)
+{
+	/* Opened the wrong way round, so that reading and writing what is closed stays an error; what is
+	 * said on standard error may be lost. */
+	static const int flags[] = {O_WRONLY, O_RDONLY, O_RDWR};
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", flags[fd]) < 0)
+			return; /* nothing below it is free, so it was to become @fd */
+}

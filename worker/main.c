@@ -1,4 +1,5 @@
 /* main.c - cashet-worker. The spawner is forked before anything else exists. */
+#include "common/fs.h"
 #include "worker/options.h"
 #include "worker/spawner/spawner.h"
 #include "worker/worker.h"
@@ -10,6 +11,7 @@
 
 int main(int argc, char **argv)
 {
+	fs_standard_open();
 	struct options options;
 	int rc = options_parse(&options, argc, argv);
 	if (rc >= 0) {

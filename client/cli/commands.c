@@ -1,6 +1,7 @@
 /* commands.c - the way from argv to a command; did-you-mean. The table is in command_table.c. */
 #include "client/cli/cli.h"
 
+#include "common/fs.h"
 #include "common/names.h"
 #include "common/pure/mem.h"
 
@@ -180,6 +181,7 @@ static int choose(struct cli *cli, int argc, char *const *argv)
 
 int cli_main(const char *program, const char *command, int argc, char *const *argv)
 {
+	fs_standard_open();
 	struct cli cli = {.program = program};
 	cli.words.items = mem_alloc(((size_t)argc + 1) * sizeof *cli.words.items);
 	int code = ERR_USAGE;

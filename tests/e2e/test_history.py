@@ -455,6 +455,11 @@ class Get(History):
         self.assertEqual((os.listdir(path("far")), sorted(os.listdir(path("near")))),
                          (["file"], ["link", "lost"]))
         self.assertIn("Is a directory", get("far").err)
+        # Closed, it is no place for what is opened next.
+        shut = subprocess.run([os.path.join(BIN, "cashet"), "get", blob], env=self.site.env(), cwd=self.site.dir,
+                              stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+        self.assertEqual(shut.returncode, 1)
+        self.assertIn(b"Bad file descriptor", shut.stderr)
         # Standard output by a name of its own goes on where it is.
         os.symlink("/proc/self/fd/1", path("stdout"))
         with open(path("all"), "wb") as f:

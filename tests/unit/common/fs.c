@@ -134,6 +134,23 @@ Test(fs, a_new_file_is_as_open_as_what_it_replaces)
 		     "other bytes have no rights of their own");
 }
 
+Test(fs, what_was_closed_at_the_start_is_no_place_for_files)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+		fs_standard_open();
+		int next = open("file", O_RDWR | O_CREAT, 0600);
+		char byte;
+		_exit(next < 3 || read(0, &byte, 1) != -1 || write(1, "x", 1) != -1 ||
+		      write(2, "x", 1) != 1);
+	}
+	int status;
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", (unsigned)status);
+}
+
 Test(fs, remove_tree_removes_every_kind_of_entry)
 {
 	cr_assert_eq(fs_mkdir_p("t/a/b/c", 0700), 0);
