@@ -268,6 +268,38 @@ static bool exists(const struct attempt *a, const char *program)
 	return access(full, F_OK) == 0;
 }
 
+#define STRING_MAX_LINUX (128u << 10) /* MAX_ARG_STRLEN: one string, with its NUL */
+
+/* longest_string() - bytes, with the NUL, of the longest argument or variable. */
+static size_t longest_string(const struct buf *strings)
+{
+	size_t longest = 0, size;
+	for (size_t at = 0; at < strings->size; at += size) {
+		const uint8_t *end = memchr(strings->data + at, 0, strings->size - at);
+		size = end ? (size_t)(end - strings->data) + 1 - at : strings->size - at;
+		longest = size > longest ? size : longest;
+	}
+	return longest;
+}
+
+static void explain_too_long(struct report *r, const struct attempt *a,
+			     const char *program)
+{
+	const struct buf *strings = &a->prepare->strings;
+	size_t longest = longest_string(strings);
+	if (longest > STRING_MAX_LINUX)
+		report_fail(r, KIND(FAILED),
+			    "%s: an argument or variable of %zu bytes is too long: Linux "
+			    "takes %u; give it in a file, as an input",
+			    program, longest - 1, STRING_MAX_LINUX - 1);
+	else
+		report_fail(
+			r, KIND(FAILED),
+			"%s: the arguments and the environment are too long (%zu "
+			"bytes); ${inputs.NAME.list} is a file that lists the members",
+			program, strings->size);
+}
+
 static void explain_exec(struct report *r, const struct attempt *a, int error)
 {
 	const char *program = program_in(a->prepare);
@@ -294,11 +326,7 @@ static void explain_exec(struct report *r, const struct attempt *a, int error)
 			    "#!/bin/sh",
 			    program);
 	else if (error == E2BIG)
-		report_fail(
-			r, KIND(FAILED),
-			"%s: the arguments and the environment are too long (%zu bytes); "
-			"${inputs.NAME.list} is a file that lists the members",
-			program, a->prepare->strings.size);
+		explain_too_long(r, a, program);
 	else
 		report_fail(r, KIND(FAILED), "%s: %s", program, strerror(error));
 }
