@@ -68,8 +68,13 @@ static int pin(struct broker *b, const Cashet__PinRequest *p, struct err *e)
 		rc = find_target(b->reader, p->target, &seq, e);
 	if (rc)
 		return rc;
-	if (guard_is_dying_commit(b, seq) || pager_commit(&b->pager, seq, &c, hash))
+	if (guard_is_dying_commit(b, seq))
 		return err_set(e, ERR_NOT_FOUND, "the commit is being removed");
+	if (pager_commit(&b->pager, seq, &c, hash)) {
+		err_set(e, ERR_NOT_FOUND, "its commit was removed from the store");
+		err_next(e, "cashet retry runs what was removed again, as a new batch");
+		return ERR_NOT_FOUND;
+	}
 	if (!ledger_find_pin(b->reader, p->name, before) &&
 	    memcmp(before, hash, DIGEST_SIZE) != 0)
 		return is_taken(p->name, before, e);

@@ -37,8 +37,8 @@ int history_log(struct history *h, const Cashet__Envelope *question,
 	int rc = find_commit(h, read, live, &seq, &ended, e);
 	if (rc)
 		return rc;
-	bool there = seq && !pager_commit(&h->pager, seq, &c, NULL) &&
-		     (read->is_stderr ? c.has_stderr : c.has_stdout);
+	bool known = seq && !pager_commit(&h->pager, seq, &c, NULL);
+	bool there = known && (read->is_stderr ? c.has_stderr : c.has_stdout);
 	size_t mark = pb_open(out, ENVELOPE_LOG_DATA);
 	pb_uint(out, 2, read->offset);
 	if (there) {
@@ -50,6 +50,8 @@ int history_log(struct history *h, const Cashet__Envelope *question,
 		pb_uint(out, 3, true);
 		pb_text(out, 7,
 			"the task has not ended, and no broker runs for its store");
+	} else if (seq && !known) {
+		pb_text(out, 7, "its commit was removed from the store");
 	} else {
 		pb_text(out, 7, "the task ended without having run");
 	}

@@ -184,6 +184,11 @@ tasks:
             self.assertIn("were removed from the store", done.err)
             self.assertIn("cashet retry", done.err)
             self.assertIn("removed", self.site.run("results").out)
+            task = self.json("results")["batch"][:8] + ":1"
+            for ask in (["logs", task], ["pin", task, "--name", "gone"]):
+                told = self.site.run(*ask)
+                self.assertEqual(told.code, 5)
+                self.assertIn("its commit was removed from the store", told.err)
             self.site.run("retry")
             self.assertEqual(self.site.run("best").code, 0)
             self.json("rm", *[t["commit"] for t in self.json("results")["tasks"]])
