@@ -314,7 +314,8 @@ static int ipc_open(struct transport **tp, const struct transport_options *o,
 		r = err_set(e, denied ? ERR_NOT_ALLOWED : ERR_UNREACHABLE,
 			    "%s cannot be connected to: %s", o->url, strerror(errno));
 		if (denied)
-			err_next(e, "it belongs to somebody else");
+			err_next(e, "it belongs to somebody else: name a store of your "
+				    "own with --store DIR or CASHET_DIR");
 	} else {
 		add_greeting(&i->out);
 		flush(i);
