@@ -205,6 +205,47 @@ static void check_leases_of_batches(const struct core *core)
 	}
 }
 
+/* @e waits in @q: no worker may take it under the request of any of those who want it that may stand in for
+ * that of the queue. */
+static void check_waits(const struct core *core, const struct queue *q,
+			const struct execution *e)
+{
+	const struct task *t = e->subs;
+	for (uint32_t n = e->sub_count; n; n--, t = t->next) {
+		const struct batch *b = task_batch(core, t);
+		const struct class *class = task_options(core, t)->class;
+		if ((class != q->class && !class_may_stand_in(class, q->class)) ||
+		    b->paused || b->cancelled ||
+		    (b->max_parallel && b->running >= b->max_parallel))
+			continue;
+		for (uint32_t i = 0; i < core->open_count; i++) {
+			const struct worker *w = core->open[i];
+			bool room = worker_fits(w, class, true) ||
+				    (w->counts[LEASE_QUEUED] < w->credit &&
+				     worker_fits(w, class, false));
+			assert(!room || schedule_runs_there(core, w, e) ||
+			       room_is_refused(e, w) || fair_is_kept(core, w, q));
+		}
+	}
+}
+
+/* Of each queue the first few: the scheduler does not look at more, either. */
+static void check_queues(const struct core *core)
+{
+	bool rests =
+		core->schedule || core->holding || core->draining || core->recovering;
+	for (uint32_t i = 0; i < core->ready_count && !rests; i++) {
+		const struct queue *q = core->ready[i];
+		uint32_t slot = q->head;
+		for (uint32_t n = 0; slot != NO_SLOT && n < OTHER_LOOK; n++) {
+			const struct execution *e = exec_at(core, slot);
+			if (!schedule_is_full(core, q))
+				check_waits(core, q, e);
+			slot = e->next;
+		}
+	}
+}
+
 void core_check(const struct core *core)
 {
 	uint64_t waiting = 0, ready = 0, running = 0;
@@ -231,4 +272,5 @@ void core_check(const struct core *core)
 		if (core->workers[i])
 			check_worker(core, core->workers[i]);
 	check_leases_of_batches(core);
+	check_queues(core);
 }

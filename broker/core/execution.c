@@ -236,18 +236,23 @@ static void bring(struct core *core, struct execution *e, struct task *t,
 	core->old_live--;
 }
 
-/* A new subscriber may be able to pay where those before it could not. */
+/* A new subscriber may be able to pay where those before it could not, or asks for something else for
+ * which there may be room. */
 static void improve_place(struct core *core, struct execution *e, const struct task *t)
 {
 	const struct batch *b = task_batch(core, t);
 	struct queue *q = e->queue;
-	if (q == &core->held || b->paused || b->cancelled)
+	if (q == &core->held || b->cancelled)
 		return;
 	bool held = !q->class;
 	bool limited = q->limit != NO_SLOT && !b->max_parallel;
-	bool unfit = !held && q->class != task_options(core, t)->class &&
-		     !class_fits(core, q->class);
-	if (!held && !limited && !unfit &&
+	const struct class *class = task_options(core, t)->class;
+	bool unfit = !held && q->class != class && !class_fits(core, q->class);
+	bool differs = !held && class_may_stand_in(class, q->class) &&
+		       q->other != class && !q->many;
+	if (b->paused && !differs) /* its request counts when it goes on */
+		return;
+	if (!held && !limited && !unfit && !differs &&
 	    task_options(core, t)->priority <= q->priority) {
 		core->schedule = true; /* one limit may be reached, the other not */
 		return;

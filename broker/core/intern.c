@@ -125,6 +125,7 @@ static bool class_build(struct core *core, struct class *c,
 {
 	static const char cpus[CORE_RESOURCE_NAME] = "cpus";
 	bool has_cpus = false;
+	c->memory = UINT64_MAX;
 	for (uint32_t i = 0; i < count; i++) {
 		const char *name = resources[i].name;
 		size_t length = strnlen(name, CORE_RESOURCE_NAME);
@@ -136,6 +137,8 @@ static bool class_build(struct core *core, struct class *c,
 			return false;
 		}
 		has_cpus |= !strcmp(name, cpus);
+		if (!strcmp(name, "memory") && resources[i].amount)
+			c->memory = resources[i].amount;
 	}
 	if (!has_cpus)
 		class_add(c, resource_intern(core, cpus), 1000);

@@ -19,6 +19,13 @@ struct class *class_intern(struct core *core, const struct core_resource *resour
 			   uint32_t count);
 void class_ref(struct class *class);
 void class_unref(struct core *core, struct class *class);
+/** class_may_stand_in() - may equal work run as one that asks for @other when there is no room for
+ * @class? Not with less memory: it would be killed where whoever asked for more would not be. */
+static inline bool class_may_stand_in(const struct class *other,
+				      const struct class *class)
+{
+	return other != class && other->memory >= class->memory;
+}
 uint32_t resource_intern(struct core *core, const char name[CORE_RESOURCE_NAME]);
 void resource_unref(struct core *core, uint32_t resource);
 

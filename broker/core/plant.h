@@ -27,6 +27,7 @@ enum plant {
 	PLANT_PAUSE_PER_BATCH,	/* a success of any entry keeps a batch from pausing */
 	PLANT_STARVED,		/* no worker is kept for a request that is passed over */
 	PLANT_SAME_FULL_WORKER, /* a worker without room for the inputs is asked again */
+	PLANT_FIRST_REQUEST, /* equal work waits for room for the first one's request only */
 	PLANT_COUNT,
 };
 

@@ -18,6 +18,26 @@ bool room_is_refused(const struct execution *e, const struct worker *w)
 	return false;
 }
 
+/* Could @w hold it, were it idle, under the request of any of those who want it? */
+static bool could_hold(const struct core *core, const struct execution *e,
+		       const struct worker *w, const struct class *class)
+{
+	const struct task *t = e->subs;
+	if (worker_fits(w, class, false))
+		return true;
+	uint32_t looks = e->sub_count < SPONSOR_LOOK ? e->sub_count : SPONSOR_LOOK;
+	for (; looks; looks--) {
+		t = t->prev; /* the newest first, as they are granted */
+		const struct batch *b = task_batch(core, t);
+		if (class_may_stand_in(task_options(core, t)->class, class) &&
+		    !b->paused && !b->cancelled &&
+		    (!b->max_parallel || b->running < b->max_parallel) &&
+		    worker_fits(w, task_options(core, t)->class, false))
+			return true;
+	}
+	return false;
+}
+
 static bool anybody_else(const struct core *core, const struct execution *e)
 {
 	const struct task *t = exec_sponsor(core, e);
@@ -26,8 +46,8 @@ static bool anybody_else(const struct core *core, const struct execution *e)
 	for (uint32_t i = 0; t && i < core->worker_capacity; i++) {
 		const struct worker *w = core->workers[i];
 		if (w && !w->gone && !w->silent && !w->draining &&
-		    worker_fits(w, task_options(core, t)->class, false) &&
-		    !room_is_refused(e, w))
+		    !room_is_refused(e, w) &&
+		    could_hold(core, e, w, task_options(core, t)->class))
 			return true;
 	}
 	return false;

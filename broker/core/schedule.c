@@ -1,11 +1,16 @@
 /* schedule.c - which execution goes where.
  *
  * READY executions wait in queues, first in first out, one per (priority, request, batch with a
- * max_parallel). Higher priority goes first; queues of one priority take turns. Free capacity is
- * filled first, round robin over the workers that may take something; what fits on no worker now
- * may be queued on one by its credit. A request for which there was no room is not tried again
- * before room was made somewhere (core->room). What is passed over too often has a worker kept for
- * it (fair.c).
+ * max_parallel, other request). Higher priority goes first; queues of one priority take turns.
+ * Free capacity is filled first, round robin over the workers that may take something; what fits
+ * on no worker now may be queued on one by its credit. A request for which there was no room is
+ * not tried again before room was made somewhere (core->room). What is passed over too often has
+ * a worker kept for it (fair.c).
+ *
+ * Equal work that several want under different requests waits under that of its sponsor, in queues
+ * of its own. When there is no room for that one it is granted from there under another one for
+ * which there is: nothing moves to and fro. Free capacity for any of them goes before credit. Of
+ * each queue the first OTHER_LOOK are looked at; what is missed waits for its sponsor's turn.
  *
  * Queues without a class hold: core->held until the workers of the last boot are here, a batch's own
  * while it is paused. */
@@ -57,7 +62,14 @@ struct queue_key {
 	int32_t priority;
 	struct class *class;
 	uint32_t limit;
+	struct class *other;
+	bool many;
 };
+
+static uint32_t other_slot(const struct class *other)
+{
+	return other ? other->slot : NO_SLOT;
+}
 
 static int compare(const struct queue *q, const struct queue_key *k)
 {
@@ -65,7 +77,11 @@ static int compare(const struct queue *q, const struct queue_key *k)
 		return q->priority > k->priority ? -1 : 1;
 	if (q->class->slot != k->class->slot)
 		return q->class->slot < k->class->slot ? -1 : 1;
-	return q->limit == k->limit ? 0 : q->limit < k->limit ? -1 : 1;
+	if (q->limit != k->limit)
+		return q->limit < k->limit ? -1 : 1;
+	if (q->other != k->other)
+		return other_slot(q->other) < other_slot(k->other) ? -1 : 1;
+	return q->many - k->many;
 }
 
 static struct queue *find_queue(struct core *core, const struct queue_key *k)
@@ -90,7 +106,11 @@ static struct queue *find_queue(struct core *core, const struct queue_key *k)
 	q->priority = k->priority;
 	q->class = k->class;
 	q->limit = k->limit;
+	q->other = k->other;
+	q->many = k->many;
 	class_ref(q->class);
+	if (q->other)
+		class_ref(q->other);
 	core->ready[low] = q;
 	return q;
 }
@@ -100,6 +120,8 @@ static void free_queue(struct core *core, struct queue *q)
 	assert(!q->count);
 	fair_release(core, q);
 	class_unref(core, q->class);
+	if (q->other)
+		class_unref(core, q->other);
 	free(q);
 }
 
@@ -121,13 +143,20 @@ static struct queue_key key_of(const struct core *core, const struct execution *
 {
 	const struct options *o = task_options(core, sponsor);
 	const struct batch *b = task_batch(core, sponsor);
-	struct queue_key k = {o->priority, o->class, b->max_parallel ? b->slot : NO_SLOT};
+	struct queue_key k = {.priority = o->priority,
+			      .class = o->class,
+			      .limit = b->max_parallel ? b->slot : NO_SLOT};
 	const struct task *t = e->subs;
 	for (uint32_t n = e->sub_count; n; n--, t = t->next) {
 		const struct batch *its = task_batch(core, t);
-		if (!its->paused && !its->cancelled &&
-		    task_options(core, t)->priority > k.priority)
-			k.priority = task_options(core, t)->priority;
+		const struct options *own = task_options(core, t);
+		if (!its->paused && !its->cancelled && own->priority > k.priority)
+			k.priority = own->priority;
+		if (!class_may_stand_in(own->class, k.class) || own->class == k.other)
+			continue;
+		k.many = k.other; /* also of paused batches: they go on some day */
+		if (!k.other)
+			k.other = own->class;
 	}
 	return k;
 }
@@ -224,9 +253,9 @@ static bool has_credit(const struct worker *w)
 }
 
 static struct worker *pick(struct core *core, const struct queue *q,
-			   const struct execution *e, bool placed)
+			   const struct class *class, const struct execution *e,
+			   bool placed)
 {
-	const struct class *class = q->class;
 	for (uint32_t n = 0; n < core->open_count; n++) {
 		uint32_t i = (core->open_cursor + n) % core->open_count;
 		struct worker *w = core->open[i];
@@ -278,6 +307,58 @@ static bool belongs(const struct core *core, const struct queue *q,
 	       (b->max_parallel ? b->slot : NO_SLOT) == q->limit;
 }
 
+/* An attempt of it may still run somewhere, or disks have no room for its inputs: that there is no
+ * worker for it says nothing about others. */
+static bool is_choosy(const struct execution *e)
+{
+	return e->extra && (e->extra->unproven || e->extra->full_count);
+}
+
+/* A worker for @e under the request @class; remembers that there is none. */
+static struct worker *find_worker(struct core *core, const struct queue *q,
+				  const struct execution *e, struct class *class,
+				  bool placed)
+{
+	if (class->blocked == core->room || class->none[placed] == core->turns ||
+	    (placed && class->no_place == core->places))
+		return NULL;
+	core->kept_back = false;
+	struct worker *w = pick(core, q, class, e, placed);
+	if (w || is_choosy(e))
+		return w;
+	class->none[placed] = core->turns;
+	if (core->kept_back)
+		return NULL;
+	if (placed)
+		class->no_place = core->places;
+	else if (class->no_place == core->places)
+		class->blocked = core->room;
+	return NULL;
+}
+
+/* The same under the request of another subscriber than the sponsor; @sponsorp: whose. */
+static struct worker *find_under_other(struct core *core, const struct queue *q,
+				       const struct execution *e, bool placed,
+				       struct task **sponsorp)
+{
+	uint32_t looks = e->sub_count < SPONSOR_LOOK ? e->sub_count : SPONSOR_LOOK;
+	if (!looks || PLANTED(PLANT_FIRST_REQUEST))
+		return NULL;
+	for (struct task *t = e->subs->prev; looks; looks--, t = t->prev) {
+		const struct batch *b = task_batch(core, t);
+		struct class *class = task_options(core, t)->class;
+		if (!class_may_stand_in(class, q->class) || b->paused || b->cancelled ||
+		    is_full(b))
+			continue;
+		struct worker *w = find_worker(core, q, e, class, placed);
+		if (w) {
+			*sponsorp = t;
+			return w;
+		}
+	}
+	return NULL;
+}
+
 static enum tried try_grant(struct core *core, struct queue *q, struct execution *e)
 {
 	struct task *sponsor = exec_sponsor(core, e);
@@ -288,21 +369,17 @@ static enum tried try_grant(struct core *core, struct queue *q, struct execution
 	}
 	if (is_full(task_batch(core, sponsor)))
 		return TRIED_NOT_THIS;
-	struct worker *w = NULL;
-	bool placed = q->class->no_place != core->places;
 	room_next_round(core, e);
-	bool choosy = e->extra && (e->extra->unproven || e->extra->full_count);
-	core->kept_back = false;
-	if (placed)
-		w = pick(core, q, e, true);
-	if (!w) {
-		if (placed && !core->kept_back && !choosy)
-			q->class->no_place = core->places;
-		placed = false;
-		w = pick(core, q, e, false);
+	struct worker *w = NULL;
+	bool placed = false;
+	for (int n = 0; n < 2 && !w; n++) {
+		placed = n == 0;
+		w = find_worker(core, q, e, q->class, placed);
+		if (!w && q->other)
+			w = find_under_other(core, q, e, placed, &sponsor);
 	}
 	if (!w)
-		return choosy ? TRIED_NOT_THIS : TRIED_NO_ROOM;
+		return is_choosy(e) ? TRIED_NOT_THIS : TRIED_NO_ROOM;
 	lease_grant(core, w, e, sponsor, placed);
 	fair_granted(core, q);
 	worker_update(core, w);
@@ -328,10 +405,20 @@ static bool move_shared(struct core *core, const struct queue *q)
 	return false;
 }
 
+/* No worker has room for any of it. */
+static bool is_blocked(const struct core *core, const struct queue *q)
+{
+	return q->class->blocked == core->room &&
+	       (!q->other || (q->other->blocked == core->room && !q->many));
+}
+
 /* One execution of @q. Return: true if the queue may give another; @moved: the queues changed. */
 static bool serve(struct core *core, struct queue *q, bool *moved)
 {
-	if (q->class->blocked == core->room)
+	uint32_t looks =
+		q->other ? OTHER_LOOK : 1; /* there may be room for another one */
+	core->turns++;
+	if (is_blocked(core, q))
 		return false;
 	if (schedule_is_full(core, q))
 		return *moved = move_shared(core, q);
@@ -345,9 +432,9 @@ static bool serve(struct core *core, struct queue *q, bool *moved)
 			*moved = true;
 			return true;
 		case TRIED_NO_ROOM:
-			if (!core->kept_back)
-				q->class->blocked = core->room;
-			return false;
+			if (!--looks || is_blocked(core, q))
+				return false;
+			break;
 		case TRIED_NOT_THIS:
 			break;
 		}

@@ -37,6 +37,7 @@
 #define START_TURN 256u	  /* tasks of one batch before it is another one's turn */
 #define SCAN_BUDGET 65536u /* tasks looked at by a cursor, per step */
 #define SHARED_LOOK 64u	   /* executions that may run under another batch's limit */
+#define OTHER_LOOK 16u	   /* or for whose other requests there may be room */
 #define SPONSOR_LOOK                                                                     \
 	256u /* subscribers whose request may fit where the first one's does not */
 #define MEMBERS_MAX (1u << 24) /* members of all groups of a batch */
@@ -72,8 +73,10 @@ struct class_item {
 struct class
 { /* a request for resources; intern.c */
 	uint32_t refs, slot, count;
+	uint64_t memory;   /* who uses more is killed; UINT64_MAX: nobody is */
 	uint64_t blocked;  /* core->room at which no worker had room for it */
 	uint64_t no_place; /* core->places at which it could not run anywhere at once */
+	uint64_t none[2];  /* core->turns at which it got no worker by credit, at once */
 	struct class_item items[CORE_RESOURCES_MAX + 1];
 };
 
@@ -182,6 +185,8 @@ struct queue { /* of executions, first in, first out; schedule.c */
 	uint32_t head, tail, count;
 	int32_t priority;
 	struct class *class;
+	struct class *other; /* each was asked for under this request, too; or NULL */
+	bool many;	     /* and under yet others */
 	uint32_t limit; /* slot of the batch whose max_parallel applies, or NO_SLOT */
 	uint64_t
 		since; /* core->grants when it was last given something, or began: fair.c */
@@ -458,6 +463,7 @@ struct core {
 	bool schedule; /* something became ready, or room was made */
 	bool refit; /* workers came or went: what fits nowhere may have another sponsor */
 	bool kept_back;	 /* the last pick() left out a worker that is kept for others */
+	uint64_t turns;	 /* of queues, so far */
 	uint64_t grants; /* so far */
 	uint64_t room;	 /* counts what may have made room of any kind */
 	uint64_t places; /* counts what may have made room to run at once */

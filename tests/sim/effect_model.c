@@ -124,6 +124,8 @@ static void grant(struct sim *s, const struct core_effect *fx)
 	    view.epoch == m->lease.epoch)
 		m->priority = view.priority;
 	m->cpus = b->options[b->functions[t->spec.function].options].resources[0].amount;
+	m->tokens =
+		b->options[b->functions[t->spec.function].options].resources[1].amount;
 	assert(fx->grant.args_size <= sizeof m->args);
 	memcpy(m->args, fx->grant.args, fx->grant.args_size);
 	m->args_size = fx->grant.args_size;

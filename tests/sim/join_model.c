@@ -70,7 +70,9 @@ void join_hello(struct sim *s, const struct message *m)
 	memcpy(ev.join.key, w->key, KEY_SIZE);
 	ev.join.process = m->epoch;
 	ev.join.capacity[0] = (struct core_resource){"cpus", w->cpus};
-	ev.join.capacity_count = 1;
+	strcpy(ev.join.capacity[1].name, s->second);
+	ev.join.capacity[1].amount = w->tokens;
+	ev.join.capacity_count = 2;
 	ev.join.credit = w->credit;
 	broker_step(s, &ev);
 	for (uint32_t i = 0; i < m->claim_count; i++) {

@@ -45,6 +45,7 @@ static const char *const plant_names[PLANT_ALL] = {
 	[PLANT_PAUSE_PER_BATCH] = "any success of a batch counts for all",
 	[PLANT_STARVED] = "large requests starve",
 	[PLANT_SAME_FULL_WORKER] = "the same full worker again",
+	[PLANT_FIRST_REQUEST] = "only the first request counts",
 	[PLANT_ACK_BEFORE_COMMIT] = "acknowledged before commit",
 	[PLANT_BOOT_REUSED] = "boot generations are reused",
 	[PLANT_ENDS_FORGOTTEN] = "a restart forgets what had ended",

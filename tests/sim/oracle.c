@@ -134,7 +134,8 @@ static void check_grant(struct sim *s, const struct core_effect *fx)
 	if (!owner)
 		broken(s, "a lease for worker number %u, which nobody has", fx->worker);
 	if (!core_view_worker(s->core, fx->worker, &view) &&
-	    view.used[0] > s->workers[owner - 1].cpus)
+	    (view.used[0] > s->workers[owner - 1].cpus ||
+	     view.used[1] > s->workers[owner - 1].tokens))
 		broken(s, "worker %u is oversubscribed: %llu of %llu", fx->worker,
 		       (unsigned long long)view.used[0],
 		       (unsigned long long)s->workers[owner - 1].cpus);

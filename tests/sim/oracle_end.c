@@ -23,7 +23,8 @@ static void check_workers(struct sim *s)
 		s->away[i] = back ? 0 : s->away[i] + 1;
 		if (s->away[i] > 1) /* once, while it says hello again */
 			broken(s, "worker %u is healthy and not back", i);
-		if (back && view.used[0] + CPUS_MOST <= w->cpus)
+		if (back && view.used[0] + CPUS_MOST <= w->cpus &&
+		    view.used[1] + SIM_TOKENS_MOST <= w->tokens)
 			s->idle[i]++;
 		else
 			s->idle[i] = 0;

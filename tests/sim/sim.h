@@ -156,7 +156,7 @@ struct message {
 	uint32_t slot_count;
 	uint8_t missing[DIGEST_SIZE];
 	bool started;
-	uint64_t cpus; /* of an assignment */
+	uint64_t cpus, tokens; /* of an assignment */
 	int32_t priority;
 	enum task_kind kind;
 	uint8_t args[SIM_ARGS_MAX];
@@ -274,7 +274,7 @@ struct held { /* a lease on a worker */
 
 struct sim_worker {
 	uint8_t key[KEY_SIZE];
-	uint64_t cpus; /* 1/1000 */
+	uint64_t cpus, tokens; /* 1/1000; units */
 	uint32_t credit;
 	bool up, paused;
 	bool cut_in, cut_out; /* messages to, from it vanish */
@@ -301,6 +301,7 @@ struct oracle;
 #define SIM_KEEP_AFTER 4
 #define SIM_WORKERS_MAX 6
 #define SIM_NUMBERS_MAX 512
+#define SIM_TOKENS_MOST 3 /* that a task asks for */
 struct sim {
 	struct sim_options options;
 	uint64_t now, order, steps, messages;
@@ -316,6 +317,7 @@ struct sim {
 	uint32_t batch_count;
 	struct sim_worker workers[SIM_WORKERS_MAX];
 	uint32_t worker_count;
+	const char *second; /* resource beside "cpus" */
 	/* checks in calm, one after the other, at which it had room for any task; was not there */
 	uint32_t idle[SIM_WORKERS_MAX], away[SIM_WORKERS_MAX];
 

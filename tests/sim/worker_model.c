@@ -62,26 +62,32 @@ static void report(struct sim *s, uint32_t number, struct held *h)
 static void start_what_fits(struct sim *s, uint32_t number)
 {
 	struct sim_worker *w = &s->workers[number];
-	uint64_t used = 0, unfit = 0;
+	uint64_t used = 0, tokens = 0;
+	const struct message *unfit = NULL;
 
 	for (uint32_t i = 0; i < w->held_count; i++)
-		if (w->held[i].started && !w->held[i].finished)
+		if (w->held[i].started && !w->held[i].finished) {
 			used += w->held[i].assignment.cpus;
+			tokens += w->held[i].assignment.tokens;
+		}
 	for (uint32_t i = 0; i < w->held_count; i++) {
 		struct held *h = &w->held[i];
 		uint64_t duration = rng_below(&s->choice, 800) * NS_PER_MS;
 
 		if (h->started || h->stopping)
 			continue;
-		if (h->assignment.cpus == unfit)
+		if (unfit && h->assignment.cpus == unfit->cpus &&
+		    h->assignment.tokens == unfit->tokens)
 			continue;
-		if (used + h->assignment.cpus > w->cpus) {
+		if (used + h->assignment.cpus > w->cpus ||
+		    tokens + h->assignment.tokens > w->tokens) {
 			if (s->now - h->received_at >= PASSING_NS)
-				return;		    /* now all wait for it */
-			unfit = h->assignment.cpus; /* others may pass it */
+				return;		/* now all wait for it */
+			unfit = &h->assignment; /* others may pass it */
 			continue;
 		}
 		used += h->assignment.cpus;
+		tokens += h->assignment.tokens;
 		h->started = true;
 		fair_started(s, number, h);
 		/* What is not there is found before it runs. */

@@ -1,6 +1,6 @@
 /* workload.c - batches from a seed: chains, diamonds, fans joined by groups, independent tasks,
  * equal tasks across clients, twins of whole batches, now and then a very wide one, a crowd of small
- * requests beside large ones, and some that must be refused. */
+ * requests beside large ones, scarce tokens, and some that must be refused. */
 #include "common/pure/sha256.h"
 #include "tests/sim/sim.h"
 
@@ -364,6 +364,26 @@ static void make_crowd(struct sim *s)
 		   at + rng_below(&r, 3) * NS_PER_S);
 }
 
+/* In some runs requests are such that one may fit where another, which asks for less of something else,
+ * does not; each fits everywhere. */
+static void make_tokens(struct sim *s)
+{
+	struct rng r = {s->options.seed ^ 0x6d656d6f7279u};
+	bool scarce = rng_chance(&r, 300);
+
+	s->second = rng_chance(&r, 300) ? "memory" : "tokens";
+	for (uint32_t i = 0; i < s->worker_count; i++)
+		s->workers[i].tokens = SIM_TOKENS_MOST + rng_below(&r, 4);
+	for (uint32_t i = 0; i < s->batch_count && scarce; i++)
+		for (uint32_t k = 0; k < s->batches[i].option_count; k++) {
+			struct core_options *o = &s->batches[i].options[k];
+
+			strcpy(o->resources[1].name, s->second);
+			o->resources[1].amount = rng_below(&r, SIM_TOKENS_MOST + 1);
+			o->resource_count = 2;
+		}
+}
+
 /* What clients have uploaded before, and no task can make again. */
 static void upload_inputs(struct sim *s)
 {
@@ -390,6 +410,7 @@ void workload_make(struct sim *s)
 	for (uint32_t i = 0; i < count; i++)
 		make_batch(s, i);
 	make_crowd(s);
+	make_tokens(s);
 	upload_inputs(s);
 }
 
