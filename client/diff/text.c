@@ -18,7 +18,7 @@ bool text_is_text(const void *data, size_t size)
 
 int text_split(const void *data, size_t size, struct text_line **linesp, uint32_t *countp)
 {
-	const char *at = data, *end = at + size;
+	const char *at = size ? data : "", *end = at + size;
 	uint32_t count = 0;
 	for (const char *p = at; p < end; count++) {
 		const char *stop = memchr(p, '\n', (size_t)(end - p));

@@ -124,6 +124,16 @@ Test(text_diff, equal_texts_give_nothing)
 	expect_text("", "", "");
 }
 
+Test(text_diff, no_bytes_at_all_are_no_lines)
+{
+	struct text_line *lines;
+	uint32_t count = 1;
+	cr_assert_eq(text_split(NULL, 0, &lines, &count),
+		     0); /* an empty blob is no memory */
+	cr_assert_eq(count, 0);
+	free(lines);
+}
+
 Test(text_diff, far_changes_are_two_hunks_and_an_empty_side_counts_from_zero)
 {
 	expect_text("", "x\n", "--- old\n+++ new\n@@ -0,0 +1 @@\n+x\n");
