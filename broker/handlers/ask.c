@@ -51,6 +51,10 @@ void handle_cancel(struct broker *b, struct peer *peer, const Cashet__Envelope *
 		rc = err_set(&error, ERR_NOT_FOUND,
 			     "the batch has no task %u: it has %u, from 0 on",
 			     cancel->index, tasks);
+	if (!rc && batch && !batch->sealed) {
+		rc = err_set(&error, ERR_FAILED, "the batch is still being submitted");
+		err_next(&error, "Ctrl-C of its submit gives it up");
+	}
 	if (rc) {
 		peer_error(b, peer, e->serial, &error);
 		return;

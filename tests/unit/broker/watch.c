@@ -1,6 +1,6 @@
 /* watch.c - what a client that watches is told of a batch that pauses while leases are there: again
- * and again until they are back, and a client that went away meanwhile harms nobody. And of a batch that
- * is given up before all of it has come. */
+ * and again until they are back, and a client that went away meanwhile harms nobody. And what others are
+ * told of a batch before all of it has come. */
 #include "rig.h"
 
 #include <criterion/criterion.h>
@@ -209,6 +209,30 @@ Test(watch,
 	cr_assert_eq(m->error->code, ERR_USAGE, "%s", m->error->what);
 	expect_given_up(&others[1]);
 	end_close(&others[1]);
+	plan_free(p);
+	end_close(&client);
+}
+
+Test(watch, a_batch_that_is_being_submitted_is_not_cancelled_and_nobody_says_so)
+{
+	struct end others[2];
+	struct plan *p = watch_unsealed(others);
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__Cancel cancel = CASHET__CANCEL__INIT;
+	Cashet__BatchRef ref = CASHET__BATCH_REF__INIT;
+	uint8_t id[DIGEST_SIZE];
+	plan_batch(p, id);
+	ref.prefix.data = id;
+	ref.prefix.len = DIGEST_SIZE;
+	cancel.batch = &ref;
+	m.body_case = CASHET__ENVELOPE__BODY_CANCEL;
+	m.cancel = &cancel;
+	end_send(&others[0], &m);
+	Cashet__Envelope *answer = end_recv(&others[0], CASHET__ENVELOPE__BODY_ERROR);
+	cr_assert_eq(answer->error->code, ERR_FAILED);
+	cr_assert(strstr(answer->error->what, "still being submitted"));
+	for (int i = 0; i < 2; i++)
+		end_close(&others[i]);
 	plan_free(p);
 	end_close(&client);
 }
