@@ -36,6 +36,7 @@ USE = "static int f(void) { return K; }"
 TWICE = 'static const int a[] = {\n#include "d.inc"\n};\nstatic const int b[] = {\n#include "d.inc"\n};\n'
 NAMES = ('#define X(n) n,\nenum {\n#include "d.inc"\n};\n#undef X\n#define X(n) #n,\nstatic const char *names[] = {\n'
          '#include "d.inc"\n};\n#undef X\n')
+VALUES = 'enum {\n#define X(n, v) n = v,\n#include "d.inc"\n#undef X\n};\n'
 TEMPLATE = ('#define T %s\n#define N(x) x##_i\n#include "d.inc"\n#undef T\n#undef N\n'
             '#define T %s\n#define N(x) x##_f\n#include "d.inc"\n#undef T\n#undef N\n')
 TEXT = "#define TEXT(x) sizeof #x\n#define LATE(x) TEXT(x)\n"
@@ -145,6 +146,14 @@ order("two constructors", "x", "static int x;", "__attribute__((constructor)) st
     swap("what the loader chooses", "f()", "static int a(void) { return %d; }\nstatic void *r(void) { return (void *)a; }\n"
          'int f(void) __attribute__((ifunc("r")));\n', 1, 2),
     swap("a function of another name for the linker", "f()", 'int a(void) { return %d; }\nint f(void) __asm__("a");\n', 1, 2),
+
+    # ---- a type of which another file has a part
+    beside("the value of an enumerator that an included line has", "B", VALUES, "d.inc", "X(A, 1)\nX(B, %d)\n", 1, 2),
+    beside("an enumerator before it in the included lines", "B", "enum {\n#define X(n) n,\n#include \"d.inc\"\n#undef X\n};\n",
+           "d.inc", "X(A)\n%sX(B)\n", "", "X(C)\n"),
+    beside("the layout of included lines of an enum", "B", VALUES, "d.inc", "X(A, 1)%sX(B, 1)\n", "\n", "  /* and */\n\n", verdict=KEEP),
+    beside("a struct in included lines of a struct", "(int)sizeof(struct in)", 'struct out {\n#include "d.inc"\n};\n', "d.inc",
+           "struct in { char c[%d]; } in;\nint x;\n", 1, 2),
 
     # ---- what a library of several sources has once
     beside("a function instead of a weak one here", "f() + g()", '#include "h.h"\n__attribute__((weak)) int f(void) { return 1; }\n',

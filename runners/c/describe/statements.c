@@ -106,17 +106,30 @@ static void add(struct unit *u, CXCursor cursor, enum CXCursorKind kind, bool ne
 	};
 }
 
-/* Tags and enumerators inside of a type are names of the file too. */
+/* A type, while what is in it is visited. */
+struct type {
+	struct unit *unit;
+	uint32_t file, start;
+};
+
+/* Tags and enumerators inside of a type are names of the file too. What a file that is included within the type
+ * has of it is part of the type's statement: it is no statement there. */
 static enum CXChildVisitResult visit_members(CXCursor cursor, CXCursor parent,
 					     CXClientData arg)
 {
 	enum CXCursorKind kind = clang.getCursorKind(cursor);
-	struct unit *u = arg;
+	const struct type *t = arg;
+	struct unit *u = t->unit;
 	uint32_t file, start, end;
 	bool torn;
 	if ((is_tag(kind) || kind == CXCursor_EnumConstantDecl) &&
-	    place(u, cursor, &file, &start, &end, &torn))
-		add(u, cursor, kind, true, file, start, end, torn);
+	    place(u, cursor, &file, &start, &end, &torn)) {
+		if (file == t->file)
+			add(u, cursor, kind, true, file, start, end, torn);
+		else
+			add(u, cursor, kind, true, t->file, t->start, t->start + 1,
+			    false);
+	}
 	return is_tag(kind) || kind == CXCursor_FieldDecl ? CXChildVisit_Recurse
 							  : CXChildVisit_Continue;
 }
@@ -132,8 +145,10 @@ static enum CXChildVisitResult visit(CXCursor cursor, CXCursor parent, CXClientD
 	if (!place(u, cursor, &file, &start, &end, &torn))
 		return CXChildVisit_Continue;
 	add(u, cursor, kind, false, file, start, end, torn);
-	if (is_tag(kind))
-		clang.visitChildren(cursor, visit_members, u);
+	if (is_tag(kind)) {
+		struct type t = {.unit = u, .file = file, .start = start};
+		clang.visitChildren(cursor, visit_members, &t);
+	}
 	return CXChildVisit_Continue;
 }
 
