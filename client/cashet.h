@@ -528,6 +528,23 @@ CASHET_API int cashet_result_one(struct cashet *c, const char *batch, uint32_t i
 				 struct cashet_results **rp,
 				 const struct cashet_result **resultp,
 				 struct cashet_error *error);
+
+struct cashet_name {
+	const char *name; /* of tasks */
+	struct cashet_counts counts;
+};
+struct cashet_by_name {
+	const struct cashet_name *items; /* in the order of their first tasks */
+	size_t count;
+	bool too_many; /* there are more than was asked for: @items are not all */
+};
+
+/** cashet_by_name() - how the tasks of each name ended, without reading what they resulted in.
+ * @max: so many names, at most. Free *@byp. */
+CASHET_API int cashet_by_name(struct cashet *c, const char *batch, uint32_t max,
+			      struct cashet_by_name **byp, struct cashet_error *error);
+CASHET_API void cashet_by_name_free(struct cashet_by_name *by);
+
 /* ---- what groups of tasks have in common ---- */
 
 struct cashet_grouping {

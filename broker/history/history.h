@@ -30,6 +30,7 @@
 
 #define PAGE_TASKS_MAX 4096
 #define PAGE_BYTES (1u << 20)
+#define PAGE_COUNTED_MAX 65536 /* tasks behind one page of counts by name */
 
 struct history;
 

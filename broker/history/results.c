@@ -1,5 +1,5 @@
 /* results.c - ResultsQuery: a page of a batch's tasks. */
-#include "broker/history/parts.h"
+#include "broker/history/names.h"
 
 #include "common/pure/mem.h"
 
@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { ENVELOPE_RESULTS_PAGE = 25 };
+enum { PAGE_TOO_MANY_NAMES = 12 };
 
 /* Numbers of a batch's functions or options within one page. */
 struct numbers {
@@ -69,20 +70,76 @@ void history_page_range(const Cashet__ResultsQuery *query, uint32_t total,
 			uint32_t *firstp, uint32_t *countp)
 {
 	uint32_t first = query->first < total ? query->first : total;
-	uint32_t count = query->count && query->count < PAGE_TASKS_MAX ? query->count
-								       : PAGE_TASKS_MAX;
+	uint32_t max = query->by_name ? PAGE_COUNTED_MAX : PAGE_TASKS_MAX;
+	uint32_t count = query->count && query->count < max ? query->count : max;
 	*firstp = first;
 	*countp = count < total - first ? count : total - first;
 }
 
-static struct page_task ended_task(const struct ends *ends, uint32_t index)
+/* What a page is made of. */
+struct range {
+	const struct history_live *live;
+	const struct ends *ends; /* unless all is in memory */
+	struct specs *specs;	 /* NULL: they are not wanted, or gone */
+	uint32_t first, count;
+};
+
+/* Number @i of the page. */
+static struct page_task task_at(const struct range *r, uint32_t i)
 {
 	struct page_task task;
+	if (r->live->in_memory)
+		return r->live->tasks[i];
+	const struct ends *ends = r->ends;
+	uint32_t index = r->first + i;
 	page_from_end(&task, &ends->items[index]);
 	if (task.status == CORE_SKIPPED && task.upstream < ends->count)
 		task.upstream_cancelled =
 			ends->items[task.upstream].status == CORE_CANCELLED;
 	return task;
+}
+
+/* Return: how many tasks the page has. */
+static uint32_t add_tasks(struct history *h, struct buf *out, const struct range *r)
+{
+	struct numbers functions = {0}, options = {0};
+	uint32_t i = 0;
+	for (; i < r->count && out->size < PAGE_BYTES; i++) {
+		struct page_task task = task_at(r, i);
+		struct page_spec spec = {0};
+		struct specs_task t;
+		if (r->specs && !specs_task(r->specs, r->first + i, &t)) {
+			spec = (struct page_spec){.present = true,
+						  .args = t.args,
+						  .args_size = t.args_size,
+						  .nonce = t.nonce,
+						  .nonce_size = t.nonce_size};
+			spec.function = add_function(out, r->specs, t.function,
+						     &functions, &options);
+		}
+		page_add_task(out, &h->pager, &task, &spec);
+	}
+	numbers_fini(&functions);
+	numbers_fini(&options);
+	return i;
+}
+
+/* Return: how many tasks were counted; UINT32_MAX if they have too many names, or these are gone. */
+static uint32_t add_names(struct buf *out, const struct range *r, uint32_t max)
+{
+	CLEANUP(names_fini) struct names names = {.max = max};
+	bool fits = r->specs;
+	for (uint32_t i = 0; i < r->count && fits; i++) {
+		struct page_task task = task_at(r, i);
+		struct specs_task t;
+		fits = !specs_task(r->specs, r->first + i, &t) &&
+		       names_count(&names, r->specs, t.function, &task);
+	}
+	if (fits)
+		names_add(out, &names);
+	else
+		pb_uint(out, PAGE_TOO_MANY_NAMES, true);
+	return fits ? r->count : UINT32_MAX;
 }
 
 int history_results(struct history *h, const Cashet__Envelope *question,
@@ -93,43 +150,23 @@ int history_results(struct history *h, const Cashet__Envelope *question,
 	int rc = history_row(h, query->batch, live, &row, e);
 	if (rc)
 		return rc;
-	uint32_t first, count, i = 0;
-	history_page_range(query, row.task_count, &first, &count);
-	struct specs *s = NULL;
-	if (query->specs)
-		s = history_specs(h, &row);
-	const struct ends *ends = live->in_memory ? NULL : history_ends(h, &row);
-	struct numbers functions = {0}, options = {0};
+	struct range range = {.live = live};
+	history_page_range(query, row.task_count, &range.first, &range.count);
+	if (query->specs || query->by_name)
+		range.specs = history_specs(h, &row);
+	if (!live->in_memory)
+		range.ends = history_ends(h, &row);
 	size_t mark = pb_open(out, ENVELOPE_RESULTS_PAGE);
 	pb_bytes(out, 1, row.batch.id, DIGEST_SIZE);
-	pb_uint(out, 2, first);
-	if (!first)
+	pb_uint(out, 2, range.first);
+	if (!range.first)
 		history_add_info(h, out, 6, row.batch.batch);
-	for (; i < count && out->size < PAGE_BYTES; i++) {
-		struct page_task task;
-		struct page_spec spec = {0};
-		struct specs_task t;
-		if (live->in_memory)
-			task = live->tasks[i];
-		else
-			task = ended_task(ends, first + i);
-		if (s && !specs_task(s, first + i, &t)) {
-			spec = (struct page_spec){.present = true,
-						  .args = t.args,
-						  .args_size = t.args_size,
-						  .nonce = t.nonce,
-						  .nonce_size = t.nonce_size};
-			spec.function =
-				add_function(out, s, t.function, &functions, &options);
-		}
-		page_add_task(out, &h->pager, &task, &spec);
-	}
-	pb_uint(out, 3, first + i);
+	uint32_t count = query->by_name ? add_names(out, &range, query->by_name)
+					: add_tasks(h, out, &range);
+	pb_uint(out, 3, count == UINT32_MAX ? row.task_count : range.first + count);
 	pb_uint(out, 4, row.task_count);
 	pb_uint(out, 5, row.ended);
 	page_add_counts(out, 9, &row.counts);
 	pb_close(out, mark);
-	numbers_fini(&functions);
-	numbers_fini(&options);
 	return 0;
 }

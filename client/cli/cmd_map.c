@@ -168,7 +168,7 @@ static int end(struct cli *cli, const char *batch, const struct cashet_counts *c
 {
 	CLEANUP_BUF struct buf text = {0};
 	if (cli->settings.json)
-		return submitting_end(cli, batch);
+		return submitting_end(cli, batch, counts);
 	show_counts(&text, counts);
 	cli_note(cli, "%s", buf_cstr(&text));
 	return 0;

@@ -16,33 +16,7 @@
 
 /* ---- how a batch ends: a table of its tasks, or of their names when there are many ---- */
 
-struct by_name {
-	char *name;
-	uint64_t tasks, cached, executed, failed, skipped, cancelled;
-};
-
-static struct by_name *find_name(struct by_name *names, size_t *count, const char *name)
-{
-	for (size_t i = *count; i-- > 0;)
-		if (strcmp(names[i].name, name) == 0)
-			return &names[i];
-	if (*count == NAMES_MAX)
-		return NULL;
-	names[*count] = (struct by_name){.name = mem_strdup(name)};
-	return &names[(*count)++];
-}
-
-static void count_result(struct by_name *n, const struct cashet_result *r)
-{
-	n->tasks++;
-	n->cached += r->cached;
-	n->executed += r->status == CASHET_COMPLETED && !r->cached;
-	n->failed += r->status == CASHET_TASK_FAILED;
-	n->skipped += r->status == CASHET_SKIPPED;
-	n->cancelled += r->status == CASHET_CANCELLED;
-}
-
-static int render_names(struct cli *cli, const struct by_name *names, size_t count)
+static int render_names(struct cli *cli, const struct cashet_by_name *by)
 {
 	struct table t;
 	CLEANUP_BUF struct buf out = {0};
@@ -51,11 +25,12 @@ static int render_names(struct cli *cli, const struct by_name *names, size_t cou
 	table_init(&t, ARRAY_LEN(heads));
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
 		table_cell(&t, heads[i]);
-	for (size_t i = 0; i < count; i++) {
-		const struct by_name *n = &names[i];
-		const uint64_t cells[] = {n->tasks,  n->cached,	 n->executed,
-					  n->failed, n->skipped, n->cancelled};
-		table_cell(&t, n->name);
+	for (size_t i = 0; i < by->count; i++) {
+		const struct cashet_counts *c = &by->items[i].counts;
+		const uint64_t cells[] = {
+			c->total,  c->cached,  c->executed + c->deduplicated,
+			c->failed, c->skipped, c->cancelled};
+		table_cell(&t, by->items[i].name);
 		for (size_t k = 0; k < ARRAY_LEN(cells); k++)
 			table_cellf(&t, "%" PRIu64, cells[k]);
 	}
@@ -64,51 +39,37 @@ static int render_names(struct cli *cli, const struct by_name *names, size_t cou
 	return cli_write(cli, &out);
 }
 
-static int show_names(struct cli *cli, struct cashet_results *results)
+/* If every task has its own name the counts say it all. */
+static int show_names(struct cli *cli, const char *batch)
 {
-	struct by_name names[NAMES_MAX];
-	size_t count = 0;
 	struct cashet_error e;
-	int code = 0;
-	bool all = true;
-	while (all) {
-		const struct cashet_result *r;
-		if (cashet_results_next(results, &r, &e)) {
-			code = cli_fail(cli, &e);
-			break;
-		}
-		if (!r)
-			break;
-		struct by_name *n = find_name(names, &count, r->name);
-		all = n != NULL;
-		if (n)
-			count_result(n, r);
-	}
-	if (code == 0 &&
-	    all) /* else every task has its own name: the counts say it all */
-		code = render_names(cli, names, count);
-	for (size_t i = 0; i < count; i++)
-		free(names[i].name);
+	struct cashet_by_name *by;
+	if (cashet_by_name(cli->c, batch, NAMES_MAX, &by, &e))
+		return cli_fail(cli, &e);
+	int code = by->too_many ? 0 : render_names(cli, by);
+	cashet_by_name_free(by);
 	return code;
 }
 
-int submitting_end(struct cli *cli, const char *batch)
+static int show_tasks(struct cli *cli, const char *batch)
 {
 	struct cashet_error e;
 	struct cashet_results *results;
 	if (cashet_results_open(cli->c, batch, &results, &e))
 		return cli_fail(cli, &e);
-	const struct cashet_counts *counts = &cashet_results_batch(results)->counts;
+	int code = cli->settings.json ? show_json(cli, results)
+				      : show_table(cli, results, false);
+	cashet_results_close(results);
+	return code;
+}
+
+int submitting_end(struct cli *cli, const char *batch, const struct cashet_counts *counts)
+{
 	CLEANUP_BUF struct buf text = {0};
 	show_counts(&text, counts);
-	int code;
-	if (cli->settings.json)
-		code = show_json(cli, results);
-	else if (counts->total <= TABLE_TASKS_MAX)
-		code = show_table(cli, results, false);
-	else
-		code = show_names(cli, results);
-	cashet_results_close(results);
+	int code = cli->settings.json || counts->total <= TABLE_TASKS_MAX
+			   ? show_tasks(cli, batch)
+			   : show_names(cli, batch);
 	if (code == 0 && !cli->settings.json)
 		cli_note(cli, "%s", buf_cstr(&text));
 	return code;
@@ -134,7 +95,7 @@ int submitting_follow(struct cli *cli, const char *batch, bool submitted)
 	bool paused = false;
 	int code = follow_batch(cli, batch, submitted, 0, &counts, &paused);
 	if (code == 0)
-		code = submitting_end(cli, batch);
+		code = submitting_end(cli, batch, &counts);
 	return code ? code : paused ? CASHET_FAILED : follow_outcome(&counts);
 }
 

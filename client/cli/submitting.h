@@ -20,8 +20,10 @@ bool submitting_is_call(const char *word);
 int submitting_refuse_call(struct cli *cli);
 /** submitting_name() - print the batch's name. */
 int submitting_name(struct cli *cli, const char *batch);
-/** submitting_end() - what became of the tasks: a table, or JSON. Return: 0 or the exit code, printed. */
-int submitting_end(struct cli *cli, const char *batch);
+/** submitting_end() - what became of the tasks: a table, or JSON; @counts: of all of them. Return: 0 or the
+ * exit code, printed. */
+int submitting_end(struct cli *cli, const char *batch,
+		   const struct cashet_counts *counts);
 /** submitting_follow() - to its end, with the table. Return: the exit code. */
 int submitting_follow(struct cli *cli, const char *batch, bool submitted);
 

@@ -104,6 +104,75 @@ Test(ask, results_of_a_live_batch_are_a_snapshot)
 	plan_free(p);
 }
 
+static Cashet__ResultsPage *by_name(const uint8_t *id, uint32_t first, uint32_t count,
+				    uint32_t max)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__ResultsQuery q = CASHET__RESULTS_QUERY__INIT;
+	Cashet__BatchRef ref;
+	name_batch(&ref, id, DIGEST_SIZE);
+	q.batch = &ref;
+	q.first = first;
+	q.count = count;
+	q.by_name = max;
+	m.body_case = CASHET__ENVELOPE__BODY_RESULTS_QUERY;
+	m.results_query = &q;
+	end_send(&client, &m);
+	return end_recv(&client, CASHET__ENVELOPE__BODY_RESULTS_PAGE)->results_page;
+}
+
+static void expect_name(const Cashet__ResultsPage *p, size_t i, const char *name,
+			uint64_t total, uint64_t ready)
+{
+	cr_assert(i < p->n_names);
+	cr_expect_str_eq(p->names[i]->name, name);
+	cr_expect(p->names[i]->counts->total == total);
+	cr_expect(p->names[i]->counts->ready == ready);
+}
+
+/* Two functions of one name, and one of another. */
+static struct plan *plan_names(uint8_t id[DIGEST_SIZE])
+{
+	struct plan *p = plan_new(&client);
+	uint32_t functions[] = {plan_command(p, "/bin/a", NULL),
+				plan_command(p, "/bin/b", NULL),
+				plan_command(p, "/bin/a", "out=x")};
+	for (int i = 0; i < 7; i++)
+		plan_task(p, functions[i % 3], i, -1);
+	plan_task(p, functions[1], 7, 0);
+	plan_batch(p, id);
+	return p;
+}
+
+Test(ask, tasks_are_counted_by_name)
+{
+	uint8_t id[DIGEST_SIZE];
+	struct plan *p = plan_names(id);
+	plan_send(p, true);
+	end_recv(&client, CASHET__ENVELOPE__BODY_SUBMIT_ACK);
+	Cashet__ResultsPage *r = by_name(id, 0, 0, 2);
+	cr_expect(!r->ended && !r->n_tasks && r->n_names == 2 && r->next == 8);
+	expect_name(r, 0, "/bin/a", 5, 5);
+	expect_name(r, 1, "/bin/b", 3, 2);
+	cr_expect(r->names[1]->counts->waiting == 1);
+	r = by_name(id, 0, 1, 2);
+	cr_expect(r->next == 1 && r->n_names == 1);
+	r = by_name(id, 4, 0, 2);
+	cr_expect(r->first == 4 && r->next == 8 && r->n_names == 2);
+	expect_name(r, 0, "/bin/b", 2, 1);
+	r = by_name(id, 0, 0, 1);
+	cr_expect(r->too_many_names && !r->n_names && r->next == 8);
+	worker_hello(&worker, 1, 16);
+	worker_work(&worker, 7, NULL);
+	cr_expect(client_last_progress(&client)->counts->failed == 7);
+	r = by_name(id, 0, 0, 2);
+	cr_expect(r->ended && r->n_names == 2);
+	cr_expect(r->names[0]->counts->failed == 5);
+	cr_expect(r->names[1]->counts->failed == 2);
+	cr_expect(r->names[1]->counts->skipped == 1);
+	plan_free(p);
+}
+
 static void cancel(const uint8_t *id, bool one, uint32_t index)
 {
 	Cashet__Envelope m = CASHET__ENVELOPE__INIT;

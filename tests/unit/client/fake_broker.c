@@ -253,6 +253,16 @@ static void take_query(struct fake *f, const struct wire_frame *frame, uint64_t 
 	Cashet__ResultsPage page = CASHET__RESULTS_PAGE__INIT;
 	size_t count = query->count ? query->count : (size_t)f->page;
 	fill_page(f, &page, &counts, query->first, count);
+	Cashet__NameCounts name = CASHET__NAME_COUNTS__INIT, *names[] = {&name};
+	Cashet__Counts of_name = CASHET__COUNTS__INIT;
+	if (query->by_name) {
+		name.name = (char *)(page.first ? "other" : "first");
+		name.counts = &of_name;
+		of_name.total = of_name.executed = page.n_tasks;
+		page.names = names;
+		page.n_names = 1;
+		page.n_tasks = 0;
+	}
 	Cashet__Envelope envelope = CASHET__ENVELOPE__INIT;
 	envelope.serial = serial;
 	envelope.body_case = CASHET__ENVELOPE__BODY_RESULTS_PAGE;

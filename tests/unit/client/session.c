@@ -119,6 +119,34 @@ Test(session, results_come_in_pages)
 	fake_stop(f);
 }
 
+Test(session, counts_by_name_are_the_sums_of_pages)
+{
+	struct fake *f = fake_start("names");
+	struct cashet *c = open_handle(f);
+	char batch[CASHET_HEX_SIZE];
+	struct cashet_error e;
+	struct cashet_by_name *by;
+	f->no_inline = 1;
+	f->page = 7;
+	cr_assert_eq(submit(c, "names", 50, false, batch, &e), 0, "%s", e.what);
+	cr_assert_eq(cashet_by_name(c, batch, 2, &by, &e), 0, "%s", e.what);
+	cr_assert(by->count == 2 && !by->too_many);
+	cr_expect_str_eq(by->items[0].name, "first");
+	cr_expect_eq(by->items[0].counts.total, 7);
+	cr_expect_str_eq(by->items[1].name, "other");
+	cr_expect_eq(by->items[1].counts.executed, 43);
+	cr_expect_eq(f->queries, 8);
+	cashet_by_name_free(by);
+	cr_assert_eq(cashet_by_name(c, batch, 1, &by, &e), 0, "%s", e.what);
+	cr_expect(by->too_many);
+	cashet_by_name_free(by);
+	batch[0] = batch[0] == 'f' ? '0' : 'f';
+	cr_expect_eq(cashet_by_name(c, batch, 1, &by, &e), CASHET_NOT_FOUND);
+	cr_expect_eq(cashet_by_name(c, "x", 1, &by, &e), CASHET_USAGE);
+	cashet_close(c);
+	fake_stop(f);
+}
+
 /* Results that were given up half way leave nothing behind. */
 Test(session, reading_results_may_stop_anywhere)
 {
