@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -324,6 +325,12 @@ int mess(struct cashet_task *task)
 	setenv("TZ", "XYZ+7", 1);
 	tzset();
 	setlocale(LC_ALL, "C.UTF-8");
+	uselocale(newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t)0));
+	const struct itimerval soon = {.it_value = {.tv_sec = 1000}};
+	setitimer(ITIMER_PROF, &soon, NULL);
+	setitimer(ITIMER_VIRTUAL, &soon, NULL);
+	sigaction(SIGUSR1, &ignore, NULL);
+	sigaction(SIGFPE, &ignore, NULL);
 	sigaction(SIGTERM, &ignore, NULL);
 	sigaction(SIGINT, &ignore, NULL);
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -338,11 +345,16 @@ int mess(struct cashet_task *task)
 /* clean() - is everything as it should be? */
 int clean(struct cashet_task *task)
 {
-	struct sigaction term, interrupt;
+	struct sigaction term, interrupt, user, arithmetic;
+	struct itimerval prof, virtual;
 	sigset_t mask;
 	mode_t m = umask(022);
 	sigaction(SIGTERM, NULL, &term);
 	sigaction(SIGINT, NULL, &interrupt);
+	sigaction(SIGUSR1, NULL, &user);
+	sigaction(SIGFPE, NULL, &arithmetic);
+	getitimer(ITIMER_PROF, &prof);
+	getitimer(ITIMER_VIRTUAL, &virtual);
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	const char *home = getenv("HOME");
 	time_t start = 0;
@@ -362,6 +374,10 @@ int clean(struct cashet_task *task)
 	cashet_json_bool(task, alarm(0) == 0);
 	cashet_json_bool(task, fcntl(0, F_GETFD) >= 0);
 	cashet_json_bool(task, !strcmp(setlocale(LC_ALL, NULL), "C"));
+	cashet_json_bool(task, uselocale((locale_t)0) == LC_GLOBAL_LOCALE);
+	cashet_json_bool(task, !prof.it_value.tv_sec && !virtual.it_value.tv_sec);
+	cashet_json_bool(task,
+			 user.sa_handler == SIG_DFL && arithmetic.sa_handler == SIG_DFL);
 	cashet_json_end(task);
 	return 0;
 }

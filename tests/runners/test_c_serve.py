@@ -210,7 +210,7 @@ class Process(ServeTest):
             for _ in range(3):
                 w.call(self.load(w, "mess"), isolation=isolation)
                 found = w.call(self.load(w, "clean"))
-                self.assertEqual((json.loads(found.value), found.out), ([True] * 11, b"seen"))
+                self.assertEqual((json.loads(found.value), found.out), ([True] * 14, b"seen"))
 
     def test_small_calls_hide_nothing(self):
         w = self.worker()
@@ -223,7 +223,7 @@ class Process(ServeTest):
         for count in (1, 2, 30, 0, 0, 0):
             small(count)
             found = w.call(load["clean"])
-            self.assertEqual((json.loads(found.value), found.out), ([True] * 11, b"seen"), count)
+            self.assertEqual((json.loads(found.value), found.out), ([True] * 14, b"seen"), count)
             small(count)
             self.assertEqual(w.call(load["mess"]).out, b"printed")
 

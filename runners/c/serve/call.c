@@ -157,8 +157,11 @@ int runner_call(struct runner *r, const struct frame_call *call)
 		return RUNNER_EXIT_PROTOCOL;
 	}
 	r->calling = true; /* a library may call exit() when it is opened */
-	struct library *lib = libraries_open(&r->libraries, call->load);
+	bool opened;
+	struct library *lib = libraries_open(&r->libraries, call->load, &opened);
 	r->calling = false;
+	if (opened) /* what it did then is not for this call alone */
+		state_end(&r->state, false, &what);
 	if (!lib)
 		task_fail(t, "load", "the worker never loaded this source");
 	else if (!lib->function)

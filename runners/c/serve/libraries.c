@@ -148,14 +148,17 @@ static void open_library(struct library *lib)
 	problem(lib, "load", why ? why : "the library has no such function");
 }
 
-struct library *libraries_open(struct libraries *l, uint32_t number)
+struct library *libraries_open(struct libraries *l, uint32_t number, bool *openedp)
 {
+	*openedp = false;
 	for (size_t i = l->count; i-- > 0;) {
 		struct library *lib = l->list[i];
 		if (lib->number != number)
 			continue;
-		if (!lib->function && !lib->problem.size)
+		if (!lib->function && !lib->problem.size) {
 			open_library(lib);
+			*openedp = true;
+		}
 		return lib;
 	}
 	return NULL;

@@ -22,6 +22,6 @@ struct libraries {
 void libraries_fini(struct libraries *l);
 /** libraries_load() - takes note of it. What is wrong with it is said by its calls. */
 void libraries_load(struct libraries *l, const struct frame_load *load);
-/** libraries_open() - @number, opened if it is not. Return: NULL if nothing of that number was loaded;
+/** libraries_open() - @number, opened if it is not; *@openedp: whether it was, just now. Return: NULL if nothing of that number was loaded;
  * else look at its @function. */
-struct library *libraries_open(struct libraries *l, uint32_t number);
+struct library *libraries_open(struct libraries *l, uint32_t number, bool *openedp);
