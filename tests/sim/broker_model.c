@@ -100,9 +100,9 @@ static void result(struct sim *s, const struct message *m)
 	}
 	if (m->outcome == CORE_OUT_INPUT_MISSING)
 		oracle_missed(s, m->missing);
-	oracle_no_room(s, m->outcome == CORE_OUT_NO_ROOM ? m : NULL);
+	if (m->outcome == CORE_OUT_NO_ROOM)
+		oracle_no_room(s, m, ev.result.token);
 	broker_step(s, &ev);
-	oracle_no_room(s, NULL);
 }
 
 static void answer(struct sim *s, struct message *m)

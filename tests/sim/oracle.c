@@ -53,6 +53,7 @@ struct oracle *oracle_new(struct sim *s)
 void oracle_free(struct oracle *o, const struct sim *s)
 {
 	free(o->prints);
+	free(o->refusals);
 	map_fini(&o->print_map);
 	for (uint32_t i = 0; i < o->batch_count; i++) {
 		free(o->now[i]);
@@ -316,16 +317,25 @@ void oracle_process_ended(struct sim *s, uint32_t worker)
 }
 
 /* The broker believes that it waits on its worker: one that left early may overtake another that waits
- * for the disk, and start in its place. Such a death counts for nobody. */
-static bool seems_to_wait(const struct sim *s, const struct core_lease *lease)
+ * for the disk, and start in its place. Such a death counts for nobody. The view of a task
+ * that is over and being made again names no lease: it may be any that waits there. */
+static bool seems_to_wait(const struct sim *s, const struct sim_worker *w,
+			  const struct core_lease *lease)
 {
+	uint32_t number = s->number[w - s->workers];
+	struct core_worker_view worker;
+
 	for (uint32_t b = 0; b < s->batch_count; b++) {
 		struct core_task_view view;
 
-		if (s->broker_up && s->batches[b].number &&
-		    !memcmp(s->batches[b].id, lease->batch_id, DIGEST_SIZE) &&
-		    !core_view_task(s->core, s->batches[b].number, lease->index, &view))
-			return view.status == CORE_READY && view.epoch == lease->epoch;
+		if (!s->broker_up || !s->batches[b].number ||
+		    memcmp(s->batches[b].id, lease->batch_id, DIGEST_SIZE) != 0 ||
+		    core_view_task(s->core, s->batches[b].number, lease->index, &view))
+			continue;
+		if (view.status == CORE_COMPLETED)
+			return !core_view_worker(s->core, number, &worker) &&
+			       worker.queued;
+		return view.status == CORE_READY && view.epoch == lease->epoch;
 	}
 	return false;
 }
@@ -338,7 +348,7 @@ void oracle_poisoned(struct sim *s, const struct sim_worker *w,
 	sim_trace(s, "lease %llx of index %u kills its worker",
 		  (unsigned long long)lease->epoch, lease->index);
 	if (p->granted != lease->epoch || !s->oracle->kills_are_bounded ||
-	    seems_to_wait(s, lease))
+	    seems_to_wait(s, w, lease))
 		return;
 	for (uint32_t i = 0; i < w->held_count; i++)
 		if (w->held[i].finished)
@@ -569,6 +579,7 @@ void oracle_restart(struct sim *s)
 		       s->batches[b].task_count * sizeof **o->now);
 	pauses_restart(s, o->pauses);
 	fair_reset(s);
+	o->refusal_count = 0;
 	for (size_t i = 0; i < o->print_count; i++) {
 		o->prints[i].current = o->prints[i].whole = 0;
 		o->prints[i].superseded = false;

@@ -15,9 +15,16 @@ struct print {				/* one fingerprint with its nonce */
 	bool remade;	 /* bytes of one of its commits were lost once */
 	uint32_t deaths; /* of processes that may have held a lease of it */
 	uint32_t kills;	 /* that it did itself */
-	uint32_t full;	 /* workers, as bits: had no room for its inputs */
+	uint32_t full;	 /* workers, as bits: had no room for its inputs, in this round */
 	uint64_t full_at;
+	uint64_t refused_at[SIM_WORKERS_MAX]; /* when each last had none; 0: never */
 	bool full_unsure;
+};
+
+struct refusal { /* NO_ROOM, as reported */
+	struct core_lease lease;
+	uint32_t worker;
+	uint64_t token;
 };
 
 struct oracle {
@@ -29,8 +36,9 @@ struct oracle {
 	uint32_t batch_count;
 	uint64_t last_epoch, last_commit, progress_at;
 	struct pauses *pauses;
-	const struct message *told; /* NO_ROOM, in this step */
-	bool kills_are_bounded;	    /* nothing makes the core forget them */
+	struct refusal *refusals; /* without a verdict yet */
+	size_t refusal_count, refusal_capacity;
+	bool kills_are_bounded; /* nothing makes the core forget them */
 };
 
 struct print *oracle_print(struct oracle *o, const uint8_t func_hash[DIGEST_SIZE],

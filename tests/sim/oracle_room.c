@@ -33,34 +33,45 @@ void oracle_check_room(struct sim *s, struct print *p, uint32_t worker)
 /* The core may be a check late. */
 bool oracle_is_refused(const struct sim *s, const struct print *p, uint32_t worker)
 {
-	return p->full >> worker & 1 && s->now < p->full_at + ROUND_NS + 5 * NS_PER_S;
+	uint64_t at = p->refused_at[worker];
+
+	return at && s->now < at + ROUND_NS + 5 * NS_PER_S;
 }
 
-void oracle_no_room(struct sim *s, const struct message *m)
+void oracle_no_room(struct sim *s, const struct message *m, uint64_t token)
 {
-	s->oracle->told = m;
+	struct oracle *o = s->oracle;
+
+	mem_grow(o->refusals, o->refusal_count, o->refusal_capacity);
+	o->refusals[o->refusal_count++] = (struct refusal){m->lease, m->worker, token};
 }
 
 /* The core has believed it. */
-static void take_no_room(struct sim *s)
+static void take_no_room(struct sim *s, const struct refusal *r)
 {
-	const struct message *m = s->oracle->told;
-	struct print *p = oracle_print_of_lease(s, &m->lease);
+	struct print *p = oracle_print_of_lease(s, &r->lease);
 
+	p->refused_at[r->worker] = s->now; /* its round began then, or before */
 	if (!p->full)
 		p->full_at = s->now;
-	p->full |= 1u << m->worker;
+	p->full |= 1u << r->worker;
 	if (another(s, p) == UINT32_MAX)
 		p->full = 0;
 }
 
+/* It may come long after the report, which waits with its claim until that can be judged. */
 void oracle_check_verdict(struct sim *s, const struct core_effect *fx)
 {
-	const struct message *m = s->oracle->told;
+	struct oracle *o = s->oracle;
 
-	if (m && m->lease.epoch == fx->verdict.epoch &&
-	    fx->verdict.verdict == CORE_ACCEPTED)
-		take_no_room(s);
+	for (size_t i = o->refusal_count; i-- > 0;) {
+		if (o->refusals[i].token != fx->verdict.token)
+			continue;
+		if (fx->verdict.verdict == CORE_ACCEPTED)
+			take_no_room(s, &o->refusals[i]);
+		o->refusals[i] = o->refusals[--o->refusal_count];
+		return;
+	}
 }
 
 /* Rounds may begin anew, or executions, which know of none. */

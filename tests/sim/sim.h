@@ -488,8 +488,8 @@ void oracle_dropped(struct sim *s, const struct record *r);
 void oracle_restart(struct sim *s);
 void oracle_acknowledged(struct sim *s, uint32_t batch); /* a client hears it */
 bool oracle_sealed(const struct sim *s, uint32_t batch); /* durably */
-/** @m is told to the core now: no room for the inputs on its worker. NULL: something else is. */
-void oracle_no_room(struct sim *s, const struct message *m);
+/** @m is told to the core now, under @token: no room for the inputs on its worker. */
+void oracle_no_room(struct sim *s, const struct message *m, uint64_t token);
 void oracle_rooms_reset(struct sim *s);
 void oracle_process_ended(struct sim *s, uint32_t worker);
 void oracle_poisoned(struct sim *s, const struct sim_worker *w,
