@@ -292,6 +292,7 @@ void handle_worker_hello(struct broker *b, struct peer *peer, const Cashet__Enve
 	memcpy(&event.join.process, peer->instance, sizeof event.join.process);
 	event.join.credit = hello->credit;
 	event.join.draining = hello->draining;
+	event.join.claims = hello->n_claims;
 	event.worker = w->number;
 	uint32_t number = w->number;
 	log_info("worker joined", "worker=%s host=%s pid=%llu claims=%zu", w->name,

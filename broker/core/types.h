@@ -178,6 +178,7 @@ struct core_event {
 			uint32_t capacity_count;
 			uint32_t credit; /* leases beyond those that fit */
 			bool draining;
+			bool claims; /* some follow, of leases that may be in no table */
 		} join;
 		struct {
 			struct core_lease lease;

@@ -261,6 +261,7 @@ void worker_join(struct core *core, const struct core_event *event)
 	recover_worker_joined(core, w);
 	w->unsettled = known || w->awaited;
 	w->reborn &= w->unsettled;
+	w->unsettled |= event->join.claims;
 	w->settle_at = core->now + CLAIM_WINDOW_NS;
 	worker_update(core, w);
 	schedule_room(core);

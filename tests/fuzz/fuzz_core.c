@@ -219,6 +219,7 @@ static void join(struct state *s, struct input *in)
 		e.join.capacity_count = CORE_RESOURCES_MAX;
 	e.join.credit = (uint32_t)number(in) % 64;
 	e.join.draining = byte(in) > 240;
+	e.join.claims = e.join.credit & 1;
 	step(s, &e);
 }
 

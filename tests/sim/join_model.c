@@ -74,6 +74,7 @@ void join_hello(struct sim *s, const struct message *m)
 	ev.join.capacity[1].amount = w->tokens;
 	ev.join.capacity_count = 2;
 	ev.join.credit = w->credit;
+	ev.join.claims = m->claim_count;
 	broker_step(s, &ev);
 	for (uint32_t i = 0; i < m->claim_count; i++) {
 		ev = (struct core_event){.type = CORE_EV_WORKER_CLAIM,

@@ -224,13 +224,61 @@ Test(recover, ready_tasks_without_a_record_wait_too_because_early_grants_leave_n
 	cr_expect(granted(&d, 1, 1));
 }
 
-Test(recover, an_early_grant_that_was_never_recorded_is_adopted)
+static void join_with_claims(struct driver *d, uint32_t worker)
+{
+	struct core_event e = {.type = CORE_EV_WORKER_JOIN, .worker = worker};
+	memset(e.join.key, (int)worker + 1, KEY_SIZE);
+	e.join.capacity[0] = (struct core_resource){"cpus", 1000};
+	e.join.capacity_count = 1;
+	e.join.claims = true;
+	driver_step(d, &e);
+}
+
+/* As when its batch, which was not durable, comes again before the worker does. */
+Test(recover, who_has_claims_gets_nothing_before_they_are_in)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	struct core_lease l = running_then_reboot(&d, &p);
+	core_free(d.core);
+	d.core = NULL;
+	reboot(&d, NULL);
+	recovered(&d);
+	submit(&d, 1, &p);
+	join_with_claims(&d, 0);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 0);
+	claim(&d, 0, &l, true, false);
+	alive(&d, 0, &l.epoch, 1);
+	cr_expect_eq(task(&d, 1, 0).epoch, l.epoch);
+	cr_expect_eq(seen(&d, CORE_FX_GRANT), 0);
+	cr_expect_eq(seen(&d, CORE_FX_STOP), 0);
+}
+
+Test(recover, who_has_claims_that_count_for_nothing_waits_not_for_long)
+{
+	DRIVER(d);
+	struct plan p = {0};
+	struct core_lease l = running_then_reboot(&d, &p);
+	core_free(d.core);
+	d.core = NULL;
+	reboot(&d, NULL);
+	recovered(&d);
+	submit(&d, 1, &p);
+	join_with_claims(&d, 0);
+	l.mac[0] ^= 1;
+	claim(&d, 0, &l, true, false);
+	cr_expect(!granted(&d, 1, 0));
+	pass(&d, SECOND);
+	cr_expect(granted(&d, 1, 0));
+}
+
+Test(recover, an_early_grant_that_was_never_recorded_loses_to_a_later_one)
 {
 	DRIVER(d);
 	struct plan p = {0};
 	struct core_lease l = running_then_reboot(&d, &p);
 	recovered(&d);
-	join(&d, 0, 1, 0);
+	join(&d, 0, 1, 0); /* which says nothing of claims */
 	/* Nobody was awaited, so it was granted again: the higher epoch wins. */
 	struct core_effect g = grant_of(&d, 1, 0);
 	claim(&d, 0, &l, true, false);

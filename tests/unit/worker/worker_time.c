@@ -253,7 +253,7 @@ Test(worker, a_second_sigterm_stops_tasks_and_reports_them_lost)
 		&options);
 	pid_t pid = whole_wait_for_pid(&f, "begun");
 	kill(f.worker, SIGTERM);
-	fake_serve(&f, 100);
+	cr_assert(fake_wait(&f, &f.draining, LONG_MS)); /* else both may be one signal */
 	cr_assert(whole_is_alive(pid));
 	kill(f.worker, SIGTERM);
 	cr_assert_eq(whole_outcome(&f, epoch)->kind, CASHET__OUTCOME__KIND__LOST);
