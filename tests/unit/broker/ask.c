@@ -33,21 +33,26 @@ static void name_batch(Cashet__BatchRef *ref, const uint8_t *id, size_t size)
 	ref->prefix.len = size;
 }
 
+static Cashet__ResultsPage *ask_page(const uint8_t *id, Cashet__ResultsQuery *q)
+{
+	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
+	Cashet__BatchRef ref;
+	name_batch(&ref, id, DIGEST_SIZE);
+	q->batch = &ref;
+	m.body_case = CASHET__ENVELOPE__BODY_RESULTS_QUERY;
+	m.results_query = q;
+	end_send(&client, &m);
+	return end_recv(&client, CASHET__ENVELOPE__BODY_RESULTS_PAGE)->results_page;
+}
+
 static Cashet__ResultsPage *page(const uint8_t *id, uint32_t first, uint32_t count,
 				 bool specs)
 {
-	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
 	Cashet__ResultsQuery q = CASHET__RESULTS_QUERY__INIT;
-	Cashet__BatchRef ref;
-	name_batch(&ref, id, DIGEST_SIZE);
-	q.batch = &ref;
 	q.first = first;
 	q.count = count;
 	q.specs = specs;
-	m.body_case = CASHET__ENVELOPE__BODY_RESULTS_QUERY;
-	m.results_query = &q;
-	end_send(&client, &m);
-	return end_recv(&client, CASHET__ENVELOPE__BODY_RESULTS_PAGE)->results_page;
+	return ask_page(id, &q);
 }
 
 static void run_three(uint8_t id[DIGEST_SIZE])
@@ -107,18 +112,11 @@ Test(ask, results_of_a_live_batch_are_a_snapshot)
 static Cashet__ResultsPage *by_name(const uint8_t *id, uint32_t first, uint32_t count,
 				    uint32_t max)
 {
-	Cashet__Envelope m = CASHET__ENVELOPE__INIT;
 	Cashet__ResultsQuery q = CASHET__RESULTS_QUERY__INIT;
-	Cashet__BatchRef ref;
-	name_batch(&ref, id, DIGEST_SIZE);
-	q.batch = &ref;
 	q.first = first;
 	q.count = count;
 	q.by_name = max;
-	m.body_case = CASHET__ENVELOPE__BODY_RESULTS_QUERY;
-	m.results_query = &q;
-	end_send(&client, &m);
-	return end_recv(&client, CASHET__ENVELOPE__BODY_RESULTS_PAGE)->results_page;
+	return ask_page(id, &q);
 }
 
 static void expect_name(const Cashet__ResultsPage *p, size_t i, const char *name,

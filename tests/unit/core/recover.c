@@ -224,10 +224,17 @@ Test(recover, ready_tasks_without_a_record_wait_too_because_early_grants_leave_n
 	cr_expect(granted(&d, 1, 1));
 }
 
+/* The batch is lost: it was not durable when the broker ended. */
+static void forget_all(struct driver *d)
+{
+	reboot(d, NULL);
+	recovered(d);
+}
+
 static void join_with_claims(struct driver *d, uint32_t worker)
 {
 	struct core_event e = {.type = CORE_EV_WORKER_JOIN, .worker = worker};
-	memset(e.join.key, (int)worker + 1, KEY_SIZE);
+	worker_key(worker, e.join.key);
 	e.join.capacity[0] = (struct core_resource){"cpus", 1000};
 	e.join.capacity_count = 1;
 	e.join.claims = true;
@@ -240,10 +247,7 @@ Test(recover, who_has_claims_gets_nothing_before_they_are_in)
 	DRIVER(d);
 	struct plan p = {0};
 	struct core_lease l = running_then_reboot(&d, &p);
-	core_free(d.core);
-	d.core = NULL;
-	reboot(&d, NULL);
-	recovered(&d);
+	forget_all(&d);
 	submit(&d, 1, &p);
 	join_with_claims(&d, 0);
 	cr_expect_eq(seen(&d, CORE_FX_GRANT), 0);
@@ -259,10 +263,7 @@ Test(recover, who_has_claims_that_count_for_nothing_waits_not_for_long)
 	DRIVER(d);
 	struct plan p = {0};
 	struct core_lease l = running_then_reboot(&d, &p);
-	core_free(d.core);
-	d.core = NULL;
-	reboot(&d, NULL);
-	recovered(&d);
+	forget_all(&d);
 	submit(&d, 1, &p);
 	join_with_claims(&d, 0);
 	l.mac[0] ^= 1;
@@ -450,10 +451,7 @@ Test(recover, a_claim_for_an_unknown_batch_is_parked_and_adopted_when_it_is_seal
 	DRIVER(d);
 	struct plan p = {0};
 	struct core_lease l = running_then_reboot(&d, &p);
-	core_free(d.core); /* the batch was lost: it was not durable */
-	d.core = NULL;
-	reboot(&d, NULL);
-	recovered(&d);
+	forget_all(&d);
 	join(&d, 0, 1, 0);
 	claim(&d, 0, &l, true, false);
 	pass(&d, SECOND);
@@ -469,10 +467,7 @@ Test(recover, a_parked_claim_is_stopped_after_a_minute)
 	DRIVER(d);
 	struct plan p = {0};
 	struct core_lease l = running_then_reboot(&d, &p);
-	core_free(d.core);
-	d.core = NULL;
-	reboot(&d, NULL);
-	recovered(&d);
+	forget_all(&d);
 	join(&d, 0, 1, 0);
 	claim(&d, 0, &l, true, false);
 	for (int i = 0; i < 59; i++) {
